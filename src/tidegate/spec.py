@@ -1,0 +1,218 @@
+"""What a model is: its layers, its inputs, its head and its task.
+
+A `ModelSpec` is plain data. It travels in the bundle, the workshop builds a torch module from it and
+every engine builds its arithmetic from it. Fields that an engine does not implement yet are refused
+by that engine, by name: a spec is never silently misread.
+
+The gates are r, z, n for a GRU and i, f, g, o for an LSTM, stacked in that order along the first axis
+of every weight. ``z``, the update gate, is the share of the old state that is KEPT:
+``h = (1 - z) * n + z * h_prev``.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from tidegate.errors import InputError
+
+__all__ = ["GATES", "CategoryInput", "Cell", "LayerSpec", "ModelSpec", "TaskSpec"]
+
+Cell = Literal["gru", "lstm", "rnn"]
+
+GATES: dict[str, tuple[str, ...]] = {
+    "gru": ("r", "z", "n"),
+    "lstm": ("i", "f", "g", "o"),
+    "rnn": ("h",),
+}
+"""The gates of each cell, in the order in which weights and biases stack them."""
+
+
+class LayerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One recurrent layer.
+
+    Parameters
+    ----------
+    cell : {"gru", "lstm", "rnn"}
+        The kind of cell. An LSTM keeps two vectors (h, c), the others one.
+    hidden_size : int
+        Units of the layer.
+    reset_after : bool
+        GRU only. True: the reset gate acts on the recurrent product (torch, cuDNN); False: on the
+        state before the product (Cho et al. 2014).
+    bias : {"double", "single", "none"}
+        Separate input and recurrent biases (torch), one of both, or none.
+    activation : {"tanh", "relu"}
+        RNN only.
+    layer_norm, residual, bidirectional, peephole, learned_initial_state : bool
+        Options of later layers; an engine that lacks one refuses it by name.
+    """
+
+    cell: Cell
+    hidden_size: int
+    reset_after: bool = True
+    bias: Literal["double", "single", "none"] = "double"
+    activation: Literal["tanh", "relu"] = "tanh"
+    layer_norm: bool = False
+    residual: bool = False
+    bidirectional: bool = False
+    peephole: bool = False
+    learned_initial_state: bool = False
+
+    def __post_init__(self) -> None:
+        if self.hidden_size < 1:
+            raise InputError(
+                "bad_spec",
+                f"{self.hidden_size} is not a number of units",
+                field="hidden_size",
+                hint="use 1 or more",
+            )
+
+    @property
+    def state_size(self) -> int:
+        """Floats of one session's state in this layer: h, and for an LSTM also c."""
+        return self.hidden_size * (2 if self.cell == "lstm" else 1)
+
+
+class CategoryInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A column of the encoded row that holds an index into an embedding table.
+
+    Parameters
+    ----------
+    column : int
+        Which column of the row.
+    size : int
+        Number of indices, index 0 (out of vocabulary) included.
+    embedding_size : int
+        Width of the learned vector that stands for each index.
+    """
+
+    column: int
+    size: int
+    embedding_size: int
+
+
+class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A stack of recurrent layers between an encoded row and a linear head.
+
+    Parameters
+    ----------
+    row_size : int
+        Columns of an encoded row.
+    layers : tuple of LayerSpec
+        From the input up; at least one.
+    output_size : int
+        Outputs of the head.
+    categories : tuple of CategoryInput
+        The columns of the row that are indices. All other columns are numbers. The first layer's
+        input is the numbers, in row order, followed by the embeddings, in the order given here.
+
+    Examples
+    --------
+    >>> spec = ModelSpec(row_size=5, layers=(LayerSpec("gru", 8), LayerSpec("lstm", 4)),
+    ...                  output_size=1, categories=(CategoryInput(4, 10, 3),))
+    >>> spec.input_sizes, spec.state_size
+    ((7, 8), 16)
+    """
+
+    row_size: int
+    layers: tuple[LayerSpec, ...]
+    output_size: int
+    categories: tuple[CategoryInput, ...] = ()
+
+    def __post_init__(self) -> None:
+        columns = [category.column for category in self.categories]
+        rules = {
+            "row_size": self.row_size >= 1,
+            "layers": len(self.layers) >= 1,
+            "output_size": self.output_size >= 1,
+            "categories": len(set(columns)) == len(columns)
+            and all(0 <= c < self.row_size for c in columns)
+            and all(c.size >= 1 and c.embedding_size >= 1 for c in self.categories),
+        }
+        for field, holds in rules.items():
+            if not holds:
+                raise InputError(
+                    "bad_spec",
+                    f"{getattr(self, field)!r} does not make a model",
+                    field=field,
+                    hint="a model has columns, layers and outputs, and distinct category columns",
+                )
+
+    @property
+    def number_columns(self) -> tuple[int, ...]:
+        """Columns of the row that are numbers, in row order."""
+        indices = {category.column for category in self.categories}
+        return tuple(c for c in range(self.row_size) if c not in indices)
+
+    @property
+    def input_sizes(self) -> tuple[int, ...]:
+        """Input width of each layer."""
+        first = len(self.number_columns) + sum(c.embedding_size for c in self.categories)
+        return (first, *(layer.hidden_size for layer in self.layers[:-1]))
+
+    @property
+    def state_size(self) -> int:
+        """Floats of one session's hidden state: layers in order; an LSTM's h, then its c."""
+        return sum(layer.state_size for layer in self.layers)
+
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the name and shape of every array of the bundle's weight layout.
+
+        Examples
+        --------
+        >>> spec = ModelSpec(row_size=2, layers=(LayerSpec("gru", 3),), output_size=1)
+        >>> for name, shape in spec.weight_shapes().items():
+        ...     print(name, shape)
+        layers.0.forward.input (9, 2)
+        layers.0.forward.recurrent (9, 3)
+        layers.0.forward.b_input (9,)
+        layers.0.forward.b_recurrent (9,)
+        head.weight (1, 3)
+        head.bias (1,)
+        """
+        shapes: dict[str, tuple[int, ...]] = {
+            f"embeddings.{c.column}": (c.size, c.embedding_size) for c in self.categories
+        }
+        for index, (layer, input_size) in enumerate(zip(self.layers, self.input_sizes, strict=True)):
+            rows = layer.hidden_size * len(GATES[layer.cell])
+            prefix = f"layers.{index}.forward"
+            shapes[f"{prefix}.input"] = (rows, input_size)
+            shapes[f"{prefix}.recurrent"] = (rows, layer.hidden_size)
+            shapes[f"{prefix}.b_input"] = (rows,)
+            shapes[f"{prefix}.b_recurrent"] = (rows,)
+        shapes["head.weight"] = (self.output_size, self.layers[-1].hidden_size)
+        shapes["head.bias"] = (self.output_size,)
+        return shapes
+
+
+class TaskSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the model is for, and what is needed to word its answers.
+
+    Parameters
+    ----------
+    name : {"classify", "regress"}
+        The task.
+    per : {"event", "session"}
+        Whether each event has a label, or each session has one (on its last event).
+    label : str
+        Name of the label column in training tables. Never a field of the event.
+    classes : tuple of str
+        ``classify``: the classes, in the order of the head's outputs. Two classes share one output
+        (the logit of the second); more have one each.
+    target_mean, target_scale : float
+        ``regress``: the head's output is ``(value - target_mean) / target_scale``.
+    """
+
+    name: Literal["classify", "regress"]
+    label: str
+    per: Literal["event", "session"] = "event"
+    classes: tuple[str, ...] = ()
+    target_mean: float = 0.0
+    target_scale: float = 1.0
+
+    @property
+    def output_size(self) -> int:
+        """Outputs that the head must have for this task."""
+        return len(self.classes) if len(self.classes) > 2 else 1
