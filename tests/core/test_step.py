@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -152,15 +151,22 @@ def test_read_only_outputs_are_refused() -> None:
         core.pack(spec, random_weights(spec, 0)).step(**_arguments(outputs=outputs))
 
 
-@pytest.mark.parametrize("wrong", ["layer", "head", "category"])
-def test_weights_of_other_shapes_are_refused(wrong: str) -> None:
+def zeros(*shapes):
+    return [np.zeros(shape, np.float32) for shape in shapes]
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("add_layer", ["gru", *zeros((3, 12), (4, 12), (12,), (12,))]),
+        ("add_layer", ["gru", *zeros((2, 12), (4, 13), (12,), (12,))]),
+        ("add_layer", ["gru", *zeros((2, 12), (4, 12), (11,), (12,))]),
+        ("add_layer", ["tree", *zeros((2, 12), (4, 12), (12,), (12,))]),
+        ("set_head", zeros((4, 1), (1,))),
+        ("add_category", [2, *zeros((5, 12))]),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(method: str, arguments: list) -> None:
     model = core.Model(3, [0, 1])
-    with pytest.raises(ValueError, match=r"shape|comes after"):
-        if wrong == "layer":
-            model.add_layer(
-                "gru", *(np.zeros(s, np.float32) for s in [(3, 12), (4, 12), (12,), (12,)])
-            )
-        elif wrong == "head":
-            model.set_head(np.zeros((4, 1), np.float32), np.zeros(1, np.float32))
-        else:
-            model.add_category(2, np.zeros((5, 12), np.float32))
+    with pytest.raises(ValueError, match=r"shape|length|comes after|is not one of"):
+        getattr(model, method)(*arguments)
