@@ -359,3 +359,13 @@ def test_arrays_that_do_not_fit_are_named(
     with pytest.raises(InputError) as caught:
         schema.encode_rows(columns, np.zeros(times), np.zeros(states))
     assert caught.value.field == field
+
+
+def test_minus_zero_in_a_table_is_the_zero_of_an_event() -> None:
+    config = SchemaConfig({"x": Field("numeric", scale="none", missing="carry")})
+    schema, _ = small(config, x=[1.0, 2.0])
+    table = schema.encode({"x": np.array([-0.0])}, np.zeros(1), np.array([0, 1]))
+    event = schema.stack([schema.type_event({"x": -0.0})])
+    single = schema.encode_rows(event, np.zeros(1), schema.initial_state(1))
+    same_bits(single.rows, single.rows, table.rows)
+    same_bits(single.states, single.states, table.states)
