@@ -175,7 +175,9 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         shapes: dict[str, tuple[int, ...]] = {
             f"embeddings.{c.column}": (c.size, c.embedding_size) for c in self.categories
         }
-        for index, (layer, input_size) in enumerate(zip(self.layers, self.input_sizes, strict=True)):
+        for index, (layer, input_size) in enumerate(
+            zip(self.layers, self.input_sizes, strict=True)
+        ):
             rows = layer.hidden_size * len(GATES[layer.cell])
             prefix = f"layers.{index}.forward"
             shapes[f"{prefix}.input"] = (rows, input_size)
