@@ -1,0 +1,1 @@
+"""Training: from tables of events to a bundle."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from tidegate.bundle.bundle import NAME_RULE
 from tidegate.errors import InputError
 from tidegate.schema import SchemaConfig
 from tidegate.train import toml
@@ -52,8 +54,8 @@ class SplitConfig(msgspec.Struct, frozen=True):
     by : {"time", "session"}
         By the time of a session's first event, or at random.
     valid_from, test_from : date, time, RFC 3339 text or unix seconds
-        ``time``: where the validation and the test part begin. Without `test_from` there is no test
-        part.
+        ``time``: where the validation and the test part begin (UTC unless it says otherwise).
+        Without `test_from` there is no test part.
     fractions : tuple of float
         ``session``: shares of the training, the validation and (if wanted) the test part.
     seed : int
@@ -63,17 +65,22 @@ class SplitConfig(msgspec.Struct, frozen=True):
     by: Literal["time", "session"]
     valid_from: Any = None
     test_from: Any = None
-    fractions: tuple[float, ...] = (0.8, 0.1, 0.1)
+    fractions: tuple[float, ...] = ()
     seed: int = 0
 
     def __post_init__(self) -> None:
+        needed = {"time": "valid_from", "session": "fractions"}[self.by]
+        if not getattr(self, needed):
+            raise InputError(
+                "missing_key", "missing", field=needed, hint=f'by = "{self.by}" needs it'
+            )
+        for name in {"time": ("fractions",), "session": ("valid_from", "test_from")}[self.by]:
+            if getattr(self, name):
+                raise InputError(
+                    "unused_key", "is given", field=name, hint=f'by = "{self.by}" has no use for it'
+                )
         if self.by == "session":
             self._check_fractions()
-            return
-        if self.valid_from is None:
-            raise InputError(
-                "missing_key", "missing", field="valid_from", hint='by = "time" needs it'
-            )
         starts = self.starts
         if list(starts) != sorted(set(starts)):
             raise InputError(
@@ -148,6 +155,17 @@ class BundleConfig(msgspec.Struct, frozen=True):
     version: str
     out: str
     overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        for field in ("name", "version"):
+            value = getattr(self, field)
+            if not re.fullmatch(NAME_RULE, value):
+                raise InputError(
+                    "bad_name",
+                    f"{value!r} is not a {field}",
+                    field=field,
+                    hint=f"use letters, digits, '.', '_' and '-' ({NAME_RULE})",
+                )
 
 
 class TrainConfig(msgspec.Struct, frozen=True):
