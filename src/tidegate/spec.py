@@ -1,11 +1,11 @@
 """What a model is: its layers, its inputs, its head and its task.
 
-A `ModelSpec` is plain data. It travels in the bundle, the workshop builds a torch module from it and
-every engine builds its arithmetic from it. Fields that an engine does not implement yet are refused
-by that engine, by name: a spec is never silently misread.
+A `ModelSpec` is plain data. It travels in the bundle, the workshop builds a torch module from it
+and every engine builds its arithmetic from it. Fields that an engine does not implement yet are
+refused by that engine, by name: a spec is never silently misread.
 
-The gates are r, z, n for a GRU and i, f, g, o for an LSTM, stacked in that order along the first axis
-of every weight. ``z``, the update gate, is the share of the old state that is KEPT:
+The gates are r, z, n for a GRU and i, f, g, o for an LSTM, stacked in that order along the first
+axis of every weight. ``z``, the update gate, is the share of the old state that is KEPT:
 ``h = (1 - z) * n + z * h_prev``.
 """
 
@@ -175,7 +175,9 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         shapes: dict[str, tuple[int, ...]] = {
             f"embeddings.{c.column}": (c.size, c.embedding_size) for c in self.categories
         }
-        for index, (layer, input_size) in enumerate(zip(self.layers, self.input_sizes, strict=True)):
+        for index, (layer, input_size) in enumerate(
+            zip(self.layers, self.input_sizes, strict=True)
+        ):
             rows = layer.hidden_size * len(GATES[layer.cell])
             prefix = f"layers.{index}.forward"
             shapes[f"{prefix}.input"] = (rows, input_size)

@@ -1,0 +1,345 @@
+"""A trained model on disk: the only thing that passes from training to serving.
+
+A bundle is a folder:
+
+====================== ============================================================
+``bundle.json``        name, version, spec, schema, task, provenance, and the sha256
+                       of every other file and of itself
+``weights.safetensors`` the arrays of `ModelSpec.weight_shapes`, float32
+``baseline.json``      what the training data and the answers looked like
+``vectors.safetensors`` test vectors, replayed by `Engine.open`
+``card.md``            the model card, for people
+====================== ============================================================
+
+There is no pickle in it, and loading runs no code of the bundle's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as safetensors_load
+from safetensors.numpy import save as safetensors_save
+
+from tidegate import __version__
+from tidegate.bundle import card
+from tidegate.errors import BundleError, InputError, TidegateError
+from tidegate.schema import Schema
+from tidegate.spec import ModelSpec, TaskSpec
+
+__all__ = ["FORMAT", "NAME_RULE", "Bundle", "load", "save"]
+
+FORMAT = 1
+NAME_RULE = r"[A-Za-z0-9._-]+"
+"""What a model's name and version must match."""
+
+_MANIFEST = "bundle.json"
+_FILES = ("weights.safetensors", "baseline.json", "vectors.safetensors", "card.md")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A trained model.
+
+    Parameters
+    ----------
+    name, version : str
+        Which model, and which training of it. Both match ``[A-Za-z0-9._-]+``.
+    spec : ModelSpec
+        The layers.
+    schema : Schema
+        Raw fields to rows.
+    task : TaskSpec
+        What the outputs mean.
+    weights : mapping of str to float32 array
+        Names and shapes as in `ModelSpec.weight_shapes`.
+    baseline : mapping
+        From `tidegate.bundle.baseline.measure`.
+    vectors : mapping of str to array
+        From `tidegate.engine.vectors.make`.
+    provenance : mapping
+        Where it comes from: data fingerprint, git revision, seeds, versions, metrics. JSON-able.
+    fingerprint : bytes
+        32 bytes over spec, schema, task and weights: bundles with equal fingerprints give equal
+        answers, and may share sessions.
+    path : Path or None
+        The folder, if it came from one.
+    """
+
+    name: str
+    version: str
+    spec: ModelSpec
+    schema: Schema
+    task: TaskSpec
+    weights: Mapping[str, NDArray[np.float32]]
+    baseline: Mapping[str, Any]
+    vectors: Mapping[str, NDArray[Any]]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    fingerprint: bytes = b""
+    path: Path | None = None
+
+
+def save(bundle: Bundle, path: str | Path, *, overwrite: bool = False) -> Bundle:
+    """Write a bundle's folder: whole, or not at all.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        `fingerprint` and `path` are ignored, and filled in what is returned.
+    path : str or Path
+        The folder to make.
+    overwrite : bool
+        Whether a bundle that is there already may be replaced. Anything else is never replaced.
+
+    Returns
+    -------
+    Bundle
+        As `load` would give it.
+
+    Raises
+    ------
+    InputError
+        ``exists``: something is at `path`; ``bad_name``: a name or version breaks its rule.
+    BundleError
+        ``bundle_weights``: weights do not fit the spec or are not finite.
+    """
+    path = Path(path)
+    for member in ("name", "version"):
+        _check_name(member, getattr(bundle, member))
+    _check_weights(bundle.spec, bundle.weights)
+    if path.exists() and not (overwrite and (path / _MANIFEST).is_file()):
+        raise InputError(
+            "exists",
+            f"{str(path)!r} is there already",
+            field="path",
+            hint="choose another path"
+            + (" (only a bundle is ever replaced)" if overwrite else ", or allow overwriting"),
+        )
+    contents = {
+        "weights.safetensors": safetensors_save(dict(bundle.weights)),
+        "baseline.json": _json(bundle.baseline),
+        "vectors.safetensors": safetensors_save(dict(bundle.vectors)),
+        "card.md": card.write(bundle).encode(),
+    }
+    contents[_MANIFEST] = _manifest(bundle, contents)
+    _write_folder(path, contents)
+    return load(path)
+
+
+def load(path: str | Path) -> Bundle:
+    """Read a bundle and verify every byte of it.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder.
+
+    Returns
+    -------
+    Bundle
+        With its fingerprint.
+
+    Raises
+    ------
+    BundleError
+        ``bundle_missing``, ``bundle_version``, ``bundle_damaged`` or ``bundle_weights``, naming the
+        file and what is wrong with it.
+    """
+    path = Path(path)
+    manifest = _read_manifest(path)
+    contents = {name: _read_file(path, name, manifest) for name in _FILES}
+    try:
+        spec = msgspec.convert(manifest["spec"], ModelSpec)
+        task = msgspec.convert(manifest["task"], TaskSpec)
+        schema = Schema.from_dict(manifest["schema"])
+        weights = safetensors_load(contents["weights.safetensors"])
+        vectors = safetensors_load(contents["vectors.safetensors"])
+        baseline = msgspec.json.decode(contents["baseline.json"])
+        bundle = Bundle(
+            name=manifest["name"],
+            version=manifest["version"],
+            spec=spec,
+            schema=schema,
+            task=task,
+            weights=weights,
+            baseline=baseline,
+            vectors=vectors,
+            provenance=manifest["provenance"],
+            fingerprint=bytes.fromhex(manifest["fingerprint"]),
+            path=path,
+        )
+    except (KeyError, msgspec.MsgspecError, SafetensorError, TidegateError, ValueError) as error:
+        raise _damaged(path, _MANIFEST, f"its contents do not make a model: {error}") from error
+    _check_weights(spec, weights)
+    if (spec.row_size, spec.categories) != (schema.width, schema.categories):
+        raise _damaged(path, _MANIFEST, "the model's inputs are not the schema's columns")
+    if spec.output_size != task.output_size:
+        raise _damaged(path, _MANIFEST, "the model's outputs are not those of its task")
+    return bundle
+
+
+def _manifest(bundle: Bundle, contents: Mapping[str, bytes]) -> bytes:
+    parts = {
+        "spec": msgspec.to_builtins(bundle.spec),
+        "schema": bundle.schema.to_dict(),
+        "task": msgspec.to_builtins(bundle.task),
+    }
+    identity = {**parts, "weights": _sha256(contents["weights.safetensors"])}
+    document = {
+        "format": FORMAT,
+        "tidegate": __version__,
+        "name": bundle.name,
+        "version": bundle.version,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "fingerprint": _sha256(_json(identity)),
+        **parts,
+        "provenance": bundle.provenance,
+        "files": {name: _sha256(content) for name, content in contents.items()},
+    }
+    return _sealed(document)
+
+
+def _sealed(document: dict[str, Any]) -> bytes:
+    """Return the manifest's bytes, with their own sha256 as a member."""
+    document = {key: value for key, value in document.items() if key != "sha256"}
+    return _json({**document, "sha256": _sha256(_json(document))})
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    content = _read_bytes(path, _MANIFEST)
+    try:
+        document = msgspec.json.decode(content)
+    except msgspec.MsgspecError as error:
+        raise _damaged(path, _MANIFEST, f"it is not JSON: {error}") from error
+    if not isinstance(document, dict) or not isinstance(document.get("format"), int):
+        raise _damaged(path, _MANIFEST, "it is not a bundle's manifest")
+    if document["format"] != FORMAT:
+        raise BundleError(
+            "bundle_version",
+            f"{path}: format {document['format']}, this tidegate ({__version__}) reads {FORMAT}",
+            field="format",
+            hint="use the tidegate that made it "
+            f"({document.get('tidegate', 'unknown')}), or make the bundle again with this one",
+        )
+    # Re-encoding must give the same bytes: no byte of the file can change unnoticed.
+    if _sealed(document) != content:
+        raise _damaged(path, _MANIFEST, "its sha256 does not match")
+    return document
+
+
+def _read_file(path: Path, name: str, manifest: Mapping[str, Any]) -> bytes:
+    content = _read_bytes(path, name)
+    if _sha256(content) != manifest.get("files", {}).get(name):
+        raise _damaged(path, name, "its sha256 does not match bundle.json")
+    return content
+
+
+def _read_bytes(path: Path, name: str) -> bytes:
+    try:
+        return (path / name).read_bytes()
+    except OSError as error:
+        raise BundleError(
+            "bundle_missing",
+            f"{path / name}: {error.strerror}",
+            field=name,
+            hint="give the folder that `tidegate train` wrote, whole",
+        ) from error
+
+
+def _check_name(member: str, value: str) -> None:
+    if len(value) > 128 or not re.fullmatch(NAME_RULE, value):
+        raise InputError(
+            "bad_name",
+            f"{value!r} is not a {member}",
+            field=member,
+            hint=f"use letters, digits, '.', '_' and '-' ({NAME_RULE}), at most 128",
+        )
+
+
+def _check_weights(spec: ModelSpec, weights: Mapping[str, NDArray[np.float32]]) -> None:
+    shapes = spec.weight_shapes()
+    for name in sorted(shapes.keys() | weights.keys()):
+        problem = _weight_problem(shapes.get(name), weights.get(name))
+        if problem:
+            raise BundleError(
+                "bundle_weights",
+                f"{name} {problem}",
+                field=name,
+                hint="make the bundle again from a model that fits its spec",
+            )
+
+
+def _weight_problem(shape: tuple[int, ...] | None, array: NDArray[np.float32] | None) -> str:
+    if shape is None:
+        return "is no weight of this model"
+    if array is None:
+        return "is missing"
+    if array.dtype != np.float32 or array.shape != shape:
+        return f"is {array.dtype} {array.shape}, the spec says float32 {shape}"
+    if not np.isfinite(array).all():
+        return "holds a value that is not finite"
+    return ""
+
+
+def _write_folder(path: Path, contents: Mapping[str, bytes]) -> None:
+    """Write a folder beside its place and move it there, synced."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        for name, content in contents.items():
+            with (staging / name).open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        staging.chmod(0o755)
+        _sync_folder(staging)
+        if path.exists():
+            old = staging.with_name(staging.name + ".old")
+            path.rename(old)
+            staging.rename(path)
+            shutil.rmtree(old)
+        else:
+            staging.rename(path)
+        _sync_folder(path.parent)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _json(value: Any) -> bytes:
+    # In the order of insertion: the order of a schema's fields has a meaning.
+    return msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _damaged(path: Path, name: str, what: str) -> BundleError:
+    return BundleError(
+        "bundle_damaged",
+        f"{path / name}: {what}",
+        field=name,
+        hint="copy the bundle again from where it was made",
+    )

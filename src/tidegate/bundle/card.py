@@ -1,0 +1,105 @@
+"""The model card: what a person wants to know of a bundle before trusting it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tidegate.bundle.bundle import Bundle
+
+__all__ = ["write"]
+
+
+def write(bundle: Bundle) -> str:
+    """Return a bundle's model card as Markdown.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        What the card is about; `provenance` members that are missing are left out.
+    """
+    task, spec, provenance = bundle.task, bundle.spec, bundle.provenance
+    layers = ", ".join(f"{layer.cell} {layer.hidden_size}" for layer in spec.layers)
+    sections = [
+        f"# {bundle.name}, version {bundle.version}",
+        _answers(bundle),
+        "## The model",
+        f"Layers from the input up: {layers}. {_parameters(bundle):,} parameters. "
+        f"A session's hidden state is {spec.state_size} floats, its encoder state "
+        f"{bundle.schema.state_size} doubles.",
+        "## What an event holds",
+        _table(
+            ("field", "kind", "scale", "missing", "constant"),
+            [
+                (
+                    name,
+                    field.kind,
+                    field.scale if field.kind == "numeric" else "",
+                    field.missing,
+                    "yes" if field.constant else "",
+                )
+                for name, field in bundle.schema.config.fields.items()
+            ],
+        ),
+    ]
+    if bundle.schema.config.time is not None:
+        features = ", ".join(bundle.schema.config.time.features)
+        sections.append(f"Time features: {features}.")
+    metrics: Mapping[str, Mapping[str, float]] = provenance.get("metrics", {})
+    if metrics:
+        names = list(dict.fromkeys(name for part in metrics.values() for name in part))
+        sections += [
+            "## How good it is",
+            _table(
+                ("part", *names),
+                [(part, *(_number(row.get(n)) for n in names)) for part, row in metrics.items()],
+            ),
+        ]
+    lengths: Mapping[str, float] = provenance.get("lengths", {})
+    if lengths:
+        sections += [
+            "## What it was trained on",
+            _table(tuple(lengths), [tuple(_number(value) for value in lengths.values())]),
+        ]
+    sections += [
+        "## What to mind",
+        f"- Answers are for events like those of training; {task.label!r} is never a field.\n"
+        "- Numbers far outside the baseline's range, and categories outside the vocabulary, "
+        "are accepted; watch how often they come.\n"
+        "- The hidden state of one bundle means nothing to another.",
+        "## Where it comes from",
+        _table(
+            ("what", "value"),
+            [
+                (key, str(value))
+                for key, value in provenance.items()
+                if not isinstance(value, dict | list)
+            ],
+        ),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _answers(bundle: Bundle) -> str:
+    task = bundle.task
+    if task.name == "classify":
+        what = f"classifies {task.label!r} into {', '.join(task.classes)}"
+    else:
+        what = f"estimates {task.label!r}"
+    return f"For each {task.per} it {what}."
+
+
+def _parameters(bundle: Bundle) -> int:
+    return sum(array.size for array in bundle.weights.values())
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

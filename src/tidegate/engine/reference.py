@@ -1,0 +1,179 @@
+"""The reference arithmetic: the equations, in float64 NumPy, one event at a time.
+
+It is slow and meant to be read. Every other engine is tested against it. The state is kept in
+float32, as in the record; everything between two states is float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegate.spec import LayerSpec, ModelSpec
+
+__all__ = ["ReferenceModel", "gru_step", "lstm_step", "rnn_step"]
+
+Vector = NDArray[np.float64]
+
+
+def sigmoid(x: Vector) -> Vector:
+    """Return the logistic function, without overflow for large negative `x`."""
+    e = np.exp(-np.abs(x))
+    return np.asarray(np.where(x >= 0, 1.0, e) / (1.0 + e))
+
+
+def gru_step(a: Vector, u: Vector, h: Vector) -> Vector:
+    """One step of a gated recurrent unit with the reset gate after the product.
+
+    Parameters
+    ----------
+    a, u : array (3 * hidden_size,)
+        Input and recurrent products, biases included; gates r, z, n.
+    h : array (hidden_size,)
+        The previous state.
+
+    Returns
+    -------
+    array (hidden_size,)
+        The next state; z is the share of the old state that is kept.
+
+    References
+    ----------
+    K. Cho et al., "Learning phrase representations using RNN encoder-decoder", 2014, in the form of
+    cuDNN and torch.
+
+    Examples
+    --------
+    >>> gru_step(np.array([0.0, 0.0, 1.0]), np.zeros(3), np.array([0.5])).round(4)
+    array([0.6308])
+    """
+    a_r, a_z, a_n = np.split(a, 3)
+    u_r, u_z, u_n = np.split(u, 3)
+    r = sigmoid(a_r + u_r)
+    z = sigmoid(a_z + u_z)
+    n = np.tanh(a_n + r * u_n)
+    return np.asarray((1 - z) * n + z * h)
+
+
+def lstm_step(a: Vector, u: Vector, state: Vector) -> Vector:
+    """One step of a long short-term memory with a forget gate.
+
+    Parameters
+    ----------
+    a, u : array (4 * hidden_size,)
+        Input and recurrent products, biases included; gates i, f, g, o.
+    state : array (2 * hidden_size,)
+        h, then c.
+
+    Returns
+    -------
+    array (2 * hidden_size,)
+        The next h, then c.
+
+    References
+    ----------
+    F. Gers, J. Schmidhuber, F. Cummins, "Learning to forget", 2000.
+    """
+    _, c = np.split(state, 2)
+    i, f, g, o = np.split(a + u, 4)
+    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+    h = sigmoid(o) * np.tanh(c)
+    return np.concatenate([h, c])
+
+
+def rnn_step(a: Vector, u: Vector, activation: str = "tanh") -> Vector:
+    """One step of a simple (Elman, 1990) recurrent network.
+
+    Parameters
+    ----------
+    a, u : array (hidden_size,)
+        Input and recurrent products, biases included.
+    activation : {"tanh", "relu"}
+        What bends their sum.
+
+    Returns
+    -------
+    array (hidden_size,)
+        The next state.
+    """
+    return np.asarray(np.tanh(a + u) if activation == "tanh" else np.maximum(a + u, 0.0))
+
+
+class ReferenceModel:
+    """A model's arithmetic in float64, with the same call as the native one.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        The model.
+    weights : mapping of str to float32 array
+        Names and shapes as in `ModelSpec.weight_shapes`.
+    """
+
+    def __init__(self, spec: ModelSpec, weights: Mapping[str, NDArray[np.float32]]) -> None:
+        self._spec = spec
+        self._weights = {name: array.astype(np.float64) for name, array in weights.items()}
+
+    def step(
+        self,
+        rows: NDArray[np.float32],
+        slots: NDArray[np.int64],
+        states: NDArray[np.float32],
+        outputs: NDArray[np.float32],
+    ) -> None:
+        """Step events in order, writing their sessions' states and the outputs.
+
+        Parameters
+        ----------
+        rows : float32 array (events, row_size)
+            Encoded rows.
+        slots : int64 array (events,)
+            Which state belongs to each event; a slot may occur several times.
+        states : float32 array (capacity, state_size)
+            Written at the slots.
+        outputs : float32 array (events, output_size)
+            Written.
+        """
+        for row, slot, output in zip(rows, slots, outputs, strict=True):
+            states[slot], output[:] = self._step_one(row, states[slot])
+
+    def _step_one(
+        self, row: NDArray[np.float32], state: NDArray[np.float32]
+    ) -> tuple[Vector, Vector]:
+        x = self._inputs(row)
+        after: list[Vector] = []
+        start = 0
+        for index, layer in enumerate(self._spec.layers):
+            before = state[start : start + layer.state_size].astype(np.float64)
+            start += layer.state_size
+            after.append(self._layer(index, layer, x, before))
+            x = after[-1][: layer.hidden_size]
+        # The head reads the state as it is kept: rounded to float32, like the next step will.
+        kept = x.astype(np.float32).astype(np.float64)
+        output = self._weights["head.weight"] @ kept + self._weights["head.bias"]
+        return np.concatenate(after), output
+
+    def _inputs(self, row: NDArray[np.float32]) -> Vector:
+        numbers = row[list(self._spec.number_columns)].astype(np.float64)
+        embedded = [
+            self._weights[f"embeddings.{category.column}"][int(row[category.column])]
+            for category in self._spec.categories
+        ]
+        return np.concatenate([numbers, *embedded])
+
+    def _layer(self, index: int, layer: LayerSpec, x: Vector, state: Vector) -> Vector:
+        w = {
+            part: self._weights[f"layers.{index}.forward.{part}"]
+            for part in ("input", "recurrent", "b_input", "b_recurrent")
+        }
+        h = state[: layer.hidden_size]
+        a = w["input"] @ x + w["b_input"]
+        u = w["recurrent"] @ h + w["b_recurrent"]
+        cells: dict[str, Callable[[], Vector]] = {
+            "gru": lambda: gru_step(a, u, h),
+            "lstm": lambda: lstm_step(a, u, state),
+            "rnn": lambda: rnn_step(a, u, layer.activation),
+        }
+        return cells[layer.cell]()

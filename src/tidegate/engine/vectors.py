@@ -1,0 +1,185 @@
+"""Test vectors: raw events with the numbers that the model makes of them.
+
+They travel in the bundle. An engine replays them before it serves: if the schema or the arithmetic
+of this machine gave other numbers, it would refuse, instead of answering wrongly. The events are
+drawn from the baseline's distributions; no real session is in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegate.errors import EngineError
+
+if TYPE_CHECKING:
+    from tidegate.engine.engine import Engine
+    from tidegate.schema import Schema
+
+__all__ = ["TOLERANCE", "draw", "make", "replay"]
+
+TOLERANCE = 1e-5
+"""Largest difference allowed, absolute for states and relative to the larger of 1 and the value."""
+
+_SESSIONS = 6
+_EVENTS = 12
+_BEGIN = 1_600_000_000.0
+
+
+def draw(schema: Schema, baseline: Mapping[str, Any], seed: int) -> list[dict[str, Any]]:
+    """Draw raw events of a few sessions from a baseline's distributions.
+
+    Parameters
+    ----------
+    schema : Schema
+        Says which fields there are and which may be missing.
+    baseline : mapping
+        From `tidegate.bundle.baseline.measure`.
+    seed : int
+        Of the random generator.
+
+    Returns
+    -------
+    list of dict
+        ``{"session", "time", "event"}``, sessions interleaved.
+    """
+    rng = np.random.default_rng(seed)
+    clocks = [_BEGIN + 1000.0 * s for s in range(_SESSIONS)]
+    constants: list[dict[str, Any]] = [{} for _ in range(_SESSIONS)]
+    events = []
+    for _ in range(_EVENTS):
+        for s in range(_SESSIONS):
+            event: dict[str, Any] = {}
+            for name, field in schema.config.fields.items():
+                if name in constants[s]:
+                    continue
+                value = _draw_value(baseline["features"][name], rng, field.missing != "refuse")
+                if field.constant:
+                    value = (
+                        value
+                        if value is not None
+                        else _draw_value(baseline["features"][name], rng, may_miss=False)
+                    )
+                    constants[s][name] = value
+                if value is not None:
+                    event[name] = value
+            events.append({"session": f"vector-{s}", "time": clocks[s], "event": event})
+            clocks[s] += _draw_number(baseline["time_delta"], rng)
+    return events
+
+
+def make(engine: Engine, baseline: Mapping[str, Any], seed: int) -> dict[str, NDArray[Any]]:
+    """Draw events and record what an engine makes of them.
+
+    Parameters
+    ----------
+    engine : Engine
+        Without sessions; the reference engine, when a bundle is made.
+    baseline : mapping
+        From `tidegate.bundle.baseline.measure`.
+    seed : int
+        Of the random generator.
+
+    Returns
+    -------
+    dict of str to array
+        ``events`` (uint8: JSON in UTF-8), ``outputs`` (events, output_size), ``encoder`` and
+        ``hidden`` (the sessions' states after their last event).
+    """
+    events = draw(engine.schema, baseline, seed)
+    outputs, encoder, hidden = _walk(engine, events)
+    return {
+        "events": np.frombuffer(msgspec.json.encode(events), dtype=np.uint8),
+        "outputs": outputs,
+        "encoder": encoder,
+        "hidden": hidden,
+    }
+
+
+def replay(engine: Engine, vectors: Mapping[str, NDArray[Any]]) -> None:
+    """Feed a bundle's test vectors to an engine and compare.
+
+    Parameters
+    ----------
+    engine : Engine
+        Without sessions; afterwards it holds those of the vectors.
+    vectors : mapping of str to array
+        From `make`.
+
+    Raises
+    ------
+    EngineError
+        ``vectors_mismatch``: the largest difference is above `TOLERANCE`.
+    """
+    outputs, encoder, hidden = _walk(engine, msgspec.json.decode(vectors["events"].tobytes()))
+    found = {"outputs": outputs, "encoder": encoder, "hidden": hidden}
+    for name, array in found.items():
+        wanted = vectors[name]
+        if array.shape != wanted.shape:
+            raise _mismatch(name, f"shape {array.shape} is not the bundle's {wanted.shape}")
+        scale = np.maximum(1.0, np.abs(wanted))
+        difference = np.abs(array.astype(np.float64) - wanted) / scale
+        # A NaN (nothing yet) equals a NaN, and nothing else.
+        difference[np.isnan(array) & np.isnan(wanted)] = 0.0
+        worst = float(np.max(np.nan_to_num(difference, nan=np.inf), initial=0.0))
+        if worst > TOLERANCE:
+            raise _mismatch(name, f"differ by {worst:.2g}, {TOLERANCE:g} is allowed")
+
+
+def _walk(
+    engine: Engine, events: Sequence[Mapping[str, Any]]
+) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float32]]:
+    sessions = [event["session"] for event in events]
+    typed = [engine.schema.type_event(event["event"]) for event in events]
+    times = np.array([event["time"] for event in events], dtype=np.float64)
+    stepped = engine.step_events(sessions, engine.schema.stack(typed), times)
+    if stepped.errors:
+        raise _mismatch("events", f"were refused: {next(iter(stepped.errors.values()))}")
+    states = [engine.export_state(session) for session in dict.fromkeys(sessions)]
+    return (
+        stepped.outputs,
+        np.stack([state.encoder for state in states]),
+        np.stack([state.hidden for state in states]),
+    )
+
+
+def _draw_value(feature: Mapping[str, Any], rng: np.random.Generator, may_miss: bool) -> Any:
+    known = _known(feature)
+    if may_miss and rng.random() * (known + feature["missing"]) < feature["missing"]:
+        return None
+    if feature["kind"] == "numeric":
+        return _draw_number(feature, rng)
+    if feature["kind"] == "boolean":
+        false, true = feature["counts"]
+        return bool(rng.random() * max(false + true, 1) < true)
+    values = [*feature["counts"], "a value of no vocabulary"]
+    weights = np.array([*feature["counts"].values(), max(feature["other"], known * 0.01, 1.0)])
+    return values[rng.choice(len(values), p=weights / weights.sum())]
+
+
+def _known(feature: Mapping[str, Any]) -> float:
+    counts = feature["counts"]
+    if feature["kind"] == "category":
+        return float(sum(counts.values()) + feature["other"])
+    return float(sum(counts))
+
+
+def _draw_number(histogram: Mapping[str, Any], rng: np.random.Generator) -> float:
+    edges, counts = histogram["edges"], np.array(histogram["counts"], dtype=np.float64)
+    if counts.sum() == 0:
+        return 0.0
+    k = rng.choice(len(counts), p=counts / counts.sum())
+    return float(rng.uniform(edges[k], edges[k + 1]))
+
+
+def _mismatch(field: str, what: str) -> EngineError:
+    return EngineError(
+        "vectors_mismatch",
+        f"the bundle's test vectors are not reproduced here: {field} {what}",
+        field=field,
+        hint="do not serve it here; make it again, or report this with the machine's details",
+    )
