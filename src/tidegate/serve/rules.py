@@ -26,7 +26,18 @@ from typing import Literal, NamedTuple, Protocol
 
 from tidegate.errors import SequenceError
 
-__all__ = ["Known", "Outcome", "Stored", "Verdict", "is_forgotten", "judge", "refusal"]
+__all__ = [
+    "STEPS",
+    "Known",
+    "Outcome",
+    "Stored",
+    "Verdict",
+    "gone",
+    "is_forgotten",
+    "judge",
+    "judge_after_failure",
+    "refusal",
+]
 
 Outcome = Literal[
     "step",
@@ -94,7 +105,6 @@ def judge(
     seq: int | None,
     payload_hash: int,
     start: bool = False,
-    previous_failed: bool = False,
 ) -> Verdict:
     """Say what an arriving event is to its session.
 
@@ -108,8 +118,6 @@ def judge(
         Hash of the event after typing.
     start : bool
         The event asks to begin the session anew.
-    previous_failed : bool
-        An earlier event of this session in the same request failed.
 
     Examples
     --------
@@ -118,11 +126,6 @@ def judge(
     >>> judge(None, seq=5, payload_hash=7)
     Verdict(outcome='seq_gap', seq=5, expected=1, answer=None)
     """
-    if previous_failed:
-        expected = known.seq + 1 if known is not None and known.status == "live" else 1
-        if seq is None:
-            return Verdict("previous_failed", 0, expected)
-        return Verdict("seq_gap", seq, expected)
     if known is None:
         return _begin(seq, "begin")
     if start:
@@ -134,13 +137,32 @@ def judge(
         found = _find(known, seq, payload_hash) if known.status == "ended" else None
         if found is not None and found.outcome == "repeat":
             return found
-        return Verdict(_GONE[known.status], seq or 0)
+        return gone(known)
     following = known.seq + 1
     if seq is None or seq == following:
         return Verdict("step", following)
     if seq > following:
         return Verdict("seq_gap", seq, following)
     return _find(known, seq, payload_hash) or Verdict("seq_stale", seq, following)
+
+
+def judge_after_failure(known: Known | None, seq: int | None) -> Verdict:
+    """Say what an event is if an earlier one of its session in the same request failed.
+
+    Examples
+    --------
+    >>> judge_after_failure(None, 2)
+    Verdict(outcome='seq_gap', seq=2, expected=1, answer=None)
+    """
+    expected = known.seq + 1 if known is not None and known.status == "live" else 1
+    if seq is None:
+        return Verdict("previous_failed", 0, expected)
+    return Verdict("seq_gap", seq, expected)
+
+
+def gone(known: Known) -> Verdict:
+    """Say what refuses everything that asks for a session which has left a tombstone."""
+    return Verdict(_GONE[known.status], known.seq)
 
 
 _GONE: dict[str, Outcome] = {

@@ -1,0 +1,121 @@
+"""The listening socket, and granian on top of it."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import socket
+from typing import Any
+
+from granian._granian import SocketHolder
+from granian.constants import Interfaces
+from granian.log import LOGGING_CONFIG, LogLevels
+from granian.server.embed import Server as Granian
+
+from tidegate.errors import InputError
+
+__all__ = ["HttpServer", "bind", "is_loopback", "url_of"]
+
+_BACKLOG = 1024
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Listen on an address that nobody else listens on.
+
+    granian itself would bind with SO_REUSEPORT: a second server on the same port would silently get
+    a share of the connections.
+
+    Parameters
+    ----------
+    host : str
+        Name or address.
+    port : int
+        0 takes any free one.
+
+    Returns
+    -------
+    socket.socket
+        Listening.
+
+    Raises
+    ------
+    InputError
+        ``port_in_use``, or ``cannot_bind`` for any other reason.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise _cannot_bind(host, port, error) from error
+    try:
+        # Lets a restarted server have its port back at once; does not let two servers share it.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+        listener.setblocking(False)
+    except OSError as error:
+        listener.close()
+        raise _cannot_bind(host, port, error) from error
+    return listener
+
+
+def is_loopback(listener: socket.socket) -> bool:
+    """Say whether only this machine can reach a listener."""
+    return ipaddress.ip_address(listener.getsockname()[0]).is_loopback
+
+
+def url_of(listener: socket.socket) -> str:
+    """Return a listener's address as a client would write it."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class HttpServer(Granian):
+    """granian, embedded, on a socket that is ours.
+
+    Parameters
+    ----------
+    app : object
+        The RSGI application.
+    listener : socket.socket
+        From `bind`; the server takes it over.
+    """
+
+    def __init__(self, app: Any, listener: socket.socket) -> None:
+        # Its console would be stdout, which is ours to speak on.
+        console = {**LOGGING_CONFIG["handlers"]["console"], "stream": "ext://sys.stderr"}
+        super().__init__(
+            app,
+            interface=Interfaces.RSGI,
+            backlog=_BACKLOG,
+            websockets=False,
+            log_level=LogLevels.error,
+            log_dictconfig={"handlers": {**LOGGING_CONFIG["handlers"], "console": console}},
+        )
+        self._listener = listener
+
+    def _init_shared_socket(self) -> None:
+        self._shd = SocketHolder(self._listener.detach(), False, _BACKLOG)
+
+    def abandon(self) -> None:
+        """Drop the connections that did not end when the server was told to stop."""
+        for worker in self.wrks:
+            worker.kill()
+
+
+def _cannot_bind(host: str, port: int, error: OSError) -> InputError:
+    if error.errno == errno.EADDRINUSE:
+        return InputError(
+            "port_in_use",
+            f"another process listens on {host}:{port}",
+            field="port",
+            hint="choose another port, or 0 for any free one",
+        )
+    return InputError(
+        "cannot_bind",
+        f"cannot listen on {host}:{port}: {error.strerror or error}",
+        field="host",
+        hint="give an address of this machine and a port from 1024 to 65535",
+    )
