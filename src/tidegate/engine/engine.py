@@ -154,6 +154,10 @@ class Engine:
             vectors.replay(cls(bundle.spec, bundle.schema, model), bundle.vectors)
         return cls(bundle.spec, bundle.schema, model)
 
+    def fresh(self) -> Engine:
+        """Return an engine of the same model without any sessions."""
+        return Engine(self.spec, self.schema, self._model)
+
     def __contains__(self, session: str) -> bool:
         return session in self._slots
 

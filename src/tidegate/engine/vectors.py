@@ -121,8 +121,9 @@ def replay(engine: Engine, vectors: Mapping[str, NDArray[Any]]) -> None:
         wanted = vectors[name]
         if array.shape != wanted.shape:
             raise _mismatch(name, f"shape {array.shape} is not the bundle's {wanted.shape}")
-        scale = np.maximum(1.0, np.abs(wanted))
-        difference = np.abs(array.astype(np.float64) - wanted) / scale
+        with np.errstate(invalid="ignore"):  # an infinity gives NaN, which counts as a mismatch
+            scale = np.maximum(1.0, np.abs(wanted))
+            difference = np.abs(array.astype(np.float64) - wanted) / scale
         # A NaN (nothing yet) equals a NaN, and nothing else.
         difference[np.isnan(array) & np.isnan(wanted)] = 0.0
         worst = float(np.max(np.nan_to_num(difference, nan=np.inf), initial=0.0))

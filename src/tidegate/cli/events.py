@@ -1,0 +1,57 @@
+"""Reading the events that a bundle is to be run on, and the options that say where they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tidegate.errors import InputError
+
+if TYPE_CHECKING:
+    from tidegate.bundle import Bundle
+    from tidegate.tables import EventTable
+
+__all__ = ["BundleArgument", "EventsArgument", "SessionOption", "TimeOption", "read"]
+
+BundleArgument = Annotated[Path, typer.Argument(help="A bundle's folder.", show_default=False)]
+EventsArgument = Annotated[
+    Path, typer.Argument(help="Events: a .csv or .parquet file.", show_default=False)
+]
+SessionOption = Annotated[
+    str | None, typer.Option(help="Column of the session id. Default: as in training.")
+]
+TimeOption = Annotated[
+    str | None, typer.Option(help="Column of the event time. Default: as in training.")
+]
+
+
+def read(
+    bundle: Bundle, events: Path, session: str | None, time: str | None, label: str | None = None
+) -> EventTable:
+    """Read a table of a bundle's events, with the column names of its training unless given.
+
+    Raises
+    ------
+    InputError
+        ``missing_option``: the bundle does not say which column is the session.
+    """
+    from tidegate import tables
+
+    trained = bundle.provenance.get("columns", {})
+    session = session or trained.get("session")
+    if session is None:
+        raise InputError(
+            "missing_option",
+            "the bundle does not say which column holds the session id",
+            field="--session",
+            hint="give --session COLUMN",
+        )
+    return tables.read(
+        events,
+        session=session,
+        fields={name: field.kind for name, field in bundle.schema.config.fields.items()},
+        time=time or trained.get("time"),
+        label=label,
+    )

@@ -1,0 +1,77 @@
+"""``tidegate score``: what the server would have answered, offline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tidegate.cli.events import BundleArgument, EventsArgument, SessionOption, TimeOption, read
+from tidegate.cli.verbs import verb, write_json
+
+__all__ = ["EXAMPLES", "NAME", "command"]
+
+NAME = "score"
+EXAMPLES = (
+    "Examples:  tidegate score BUNDLE events.parquet --out answers.parquet  |  "
+    "tidegate score BUNDLE events.csv --out answers.csv --session user --time at"
+)
+
+
+@verb
+def command(
+    bundle: BundleArgument,
+    events: EventsArgument,
+    out: Annotated[Path, typer.Option(help="Answers: a .parquet or .csv file to write.")],
+    session: SessionOption = None,
+    time: TimeOption = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Replay events through a bundle and write one answer an event, in the order of the input.
+
+    The answers are those that `tidegate serve` gives to the same events, to the bit.
+    """
+    import numpy as np
+
+    from tidegate import answers, tables
+    from tidegate import bundle as bundles
+    from tidegate.engine import Engine, offline
+
+    loaded = bundles.load(bundle)
+    engine = Engine.open(loaded)
+    table = read(loaded, events, session, time)
+    outputs = offline.outputs(engine, table.columns, table.times, table.offsets)
+    order = np.argsort(table.source_rows)
+    columns: dict[str, Any] = {
+        "session": np.repeat(np.array(table.sessions, dtype=object), table.lengths)[order],
+        "seq": table.seqs[order],
+        "time": table.times[order],
+    }
+    worded = [_flat(answer) for answer in answers.open(loaded.task).answer(outputs[order])]
+    columns |= {name: np.array([answer[name] for answer in worded]) for name in worded[0]}
+    tables.write(out, columns)
+    report = {"out": str(out), "events": table.n_events, "sessions": len(table.sessions)}
+    if json:
+        write_json({**report, "notes": table.notes})
+    else:
+        for note in table.notes:
+            typer.echo(f"note: {note}")
+        typer.echo("{out}: {events:,} answers of {sessions:,} sessions".format(**report))
+
+
+def _flat(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return an answer with one member a column: ``probabilities.late`` and so on.
+
+    Examples
+    --------
+    >>> _flat({"label": "late", "probabilities": {"on_time": 0.2, "late": 0.8}})
+    {'label': 'late', 'probabilities.on_time': 0.2, 'probabilities.late': 0.8}
+    """
+    flat: dict[str, Any] = {}
+    for name, value in answer.items():
+        if isinstance(value, dict):
+            flat |= {f"{name}.{member}": number for member, number in value.items()}
+        else:
+            flat[name] = value
+    return flat

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+
+from tidegate.answers import metrics
+
+EVENTS = st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=2, max_size=30).filter(
+    lambda events: len({positive for _, positive in events}) == 2
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(EVENTS)
+def test_roc_auc_counts_ties_as_scikit_learn_does(events: list[tuple[int, bool]]) -> None:
+    scores = np.array([score for score, _ in events], dtype=np.float64)
+    positive = np.array([positive for _, positive in events])
+    assert metrics.roc_auc(scores, positive) == pytest.approx(roc_auc_score(positive, scores))
+
+
+def test_log_softmax_does_not_overflow() -> None:
+    found = metrics.log_softmax(np.array([[1e4, 0.0], [-1e4, 0.0]]))
+    np.testing.assert_array_equal(found, [[0.0, -1e4], [-1e4, 0.0]])

@@ -1,0 +1,226 @@
+"""One contract for every engine; truth is the reference."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tidegate.engine import Engine, SessionState, offline
+from tidegate.errors import EngineError, InputError
+from tidegate.spec import LayerSpec
+
+BACKENDS = ["native", "reference"]
+MODELS = {
+    "gru": (LayerSpec("gru", 12),),
+    "lstm": (LayerSpec("lstm", 9),),
+    "rnn": (LayerSpec("rnn", 10),),
+    "mixed": (LayerSpec("gru", 8), LayerSpec("lstm", 5), LayerSpec("rnn", 6)),
+}
+
+
+@pytest.fixture(params=MODELS)
+def bundle(request, make_bundle):
+    return make_bundle(MODELS[request.param])
+
+
+@pytest.fixture(params=BACKENDS)
+def engine(request, bundle):
+    return Engine.open(bundle, request.param)
+
+
+def some_rows(engine, random_events, n, seed=0):
+    columns = random_events(n, np.random.default_rng(seed))
+    return engine.schema.encode(columns, np.arange(n) * 10.0, np.array([0, n])).rows
+
+
+def same(one: SessionState, other: SessionState) -> bool:
+    return (one.encoder.tobytes(), one.hidden.tobytes()) == (
+        other.encoder.tobytes(),
+        other.hidden.tobytes(),
+    )
+
+
+def test_native_is_within_1e_5_of_the_reference(bundle, random_events):
+    engines = [Engine.open(bundle, backend) for backend in BACKENDS]
+    rows = some_rows(engines[0], random_events, 120)
+    native, reference = (engine.run("s", rows) for engine in engines)
+    np.testing.assert_allclose(native, reference, rtol=0, atol=1e-5)
+    native, reference = (engine.export_state("s").hidden for engine in engines)
+    np.testing.assert_allclose(native, reference, rtol=0, atol=1e-5)
+
+
+def test_run_equals_step_equals_repeats_in_one_call(engine, random_events):
+    rows = some_rows(engine, random_events, 30)
+    run = engine.run("run", rows)
+    steps = np.concatenate([engine.step(["steps"], rows[i : i + 1]) for i in range(30)])
+    mixed = engine.step([s for _ in range(30) for s in ("a", "b")], np.repeat(rows, 2, axis=0))
+    for other in (steps, mixed[0::2], mixed[1::2]):
+        assert other.tobytes() == run.tobytes()
+    assert all(
+        same(engine.export_state("run"), engine.export_state(s)) for s in ("steps", "a", "b")
+    )
+
+
+def test_step_events_in_any_company_equals_the_table(engine, random_events):
+    """Batched streaming, with repeats, equals each session replayed alone from its table."""
+    rng = np.random.default_rng(1)
+    sessions = [f"s{i}" for i in rng.integers(0, 12, 200)]
+    columns = random_events(200, rng)
+    times = np.sort(rng.uniform(0, 1e6, 200))
+    outputs = np.concatenate(
+        [
+            engine.step_events(
+                sessions[i : i + 40],
+                {name: column[i : i + 40] for name, column in columns.items()},
+                times[i : i + 40],
+            ).outputs
+            for i in range(0, 200, 40)
+        ]
+    )
+    for session in set(sessions):
+        mine = np.array([i for i, s in enumerate(sessions) if s == session])
+        alone = offline.outputs(
+            engine,
+            {name: column[mine] for name, column in columns.items()},
+            times[mine],
+            np.array([0, len(mine)]),
+        )
+        assert alone.tobytes() == outputs[mine].tobytes()
+
+
+@settings(max_examples=25, deadline=None)
+@given(cut=st.integers(0, 20), seed=st.integers(0, 1000))
+def test_state_moves_between_engines_at_any_event(make_bundle, random_events, cut, seed):
+    bundle = make_bundle(MODELS["mixed"])
+    here, there, whole = (Engine.open(bundle) for _ in range(3))
+    columns = random_events(20, np.random.default_rng(seed))
+    times = np.arange(20) * 60.0
+
+    def feed(engine, events):
+        part = {name: column[events] for name, column in columns.items()}
+        return engine.step_events(["s"] * len(times[events]), part, times[events]).outputs
+
+    expected = feed(whole, slice(0, 20))
+    first = feed(here, slice(0, cut))
+    if cut:
+        there.import_state("s", here.export_state("s"))
+    second = feed(there, slice(cut, 20))
+    assert np.concatenate([first, second]).tobytes() == expected.tobytes()
+    if cut < 20:
+        assert same(there.export_state("s"), whole.export_state("s"))
+
+
+def test_a_forgotten_session_begins_anew(engine, random_events):
+    rows = some_rows(engine, random_events, 5)
+    first = engine.run("s", rows)
+    assert engine.run("s", rows).tobytes() != first.tobytes()
+    engine.forget("s")
+    assert "s" not in engine
+    assert engine.run("s", rows).tobytes() == first.tobytes()
+
+
+def test_sessions_outlive_growth(engine, random_events):
+    rows = some_rows(engine, random_events, 500)
+    names = [f"s{i}" for i in range(500)]
+    engine.step(names, rows)
+    states = [engine.export_state(name) for name in names]
+    for name in names[::3]:
+        engine.forget(name)
+    engine.step([f"later{i}" for i in range(400)], rows[:400])
+    for name, state in zip(names, states, strict=True):
+        if name in engine:
+            assert same(engine.export_state(name), state)
+    assert len(engine) == 500 - len(names[::3]) + 400
+
+
+def test_a_broken_constant_fails_its_event_alone(engine, random_events):
+    columns = random_events(3, np.random.default_rng(0))
+    engine.step_events(["a", "b", "c"], columns, np.zeros(3))
+    before = engine.export_state("b")
+    columns["driver"] = np.array(["ann", "bob", "ann"], dtype=object)
+    stepped = engine.step_events(["a", "b", "c"], columns, np.ones(3))
+    assert set(stepped.errors) == {1}
+    assert (stepped.errors[1].code, stepped.errors[1].field) == ("constant_changed", "driver")
+    assert np.isnan(stepped.outputs[1]).all()
+    assert np.isfinite(stepped.outputs[[0, 2]]).all()
+    assert same(engine.export_state("b"), before)
+
+
+def test_a_refused_first_event_begins_no_session(engine, random_events):
+    columns = random_events(1, np.random.default_rng(0))
+    columns["driver"] = np.array([None], dtype=object)
+    stepped = engine.step_events(["new"], columns, np.zeros(1))
+    assert stepped.errors[0].code == "missing_field"
+    assert "new" not in engine
+
+
+def test_an_output_that_is_not_finite_is_refused_and_undone(engine, random_events):
+    columns = random_events(2, np.random.default_rng(0))
+    engine.step_events(["sick", "well"], columns, np.zeros(2))
+    sick = engine.export_state("sick")
+    engine.import_state("sick", SessionState(sick.encoder, np.full_like(sick.hidden, np.nan)))
+    stepped = engine.step_events(["sick", "well"], columns, np.ones(2))
+    assert {k: e.code for k, e in stepped.errors.items()} == {0: "not_finite_output"}
+    assert np.isfinite(stepped.outputs[1]).all()
+    assert np.isnan(engine.export_state("sick").hidden).all()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda rows: rows[:, :-1], "shape"),
+        (lambda rows: rows[:2], "shape"),
+        (lambda rows: np.where(np.arange(rows.shape[1]) == 0, np.nan, rows), "not finite"),
+        (lambda rows: np.where(np.arange(rows.shape[1]) == 0, np.inf, rows), "not finite"),
+        (lambda rows: rows + 0.25, "not an index"),
+        (lambda rows: rows + 1e6, "not an index"),
+        (lambda rows: rows - 1e6, "not an index"),
+    ],
+)
+def test_bad_rows_are_refused_and_nothing_changes(engine, random_events, spoil, says):
+    rows = some_rows(engine, random_events, 3)
+    engine.step(["a", "b", "c"], rows)
+    before = engine.export_state("a")
+    with pytest.raises(InputError, match=says) as caught:
+        engine.step(["a", "b", "new"], spoil(rows).astype(np.float32))
+    assert (caught.value.code, caught.value.field) == ("bad_rows", "rows")
+    assert same(engine.export_state("a"), before)
+    assert "new" not in engine
+
+
+def test_states_of_another_model_are_refused(engine):
+    with pytest.raises(InputError, match="shapes") as caught:
+        engine.import_state("s", SessionState(np.zeros(1), np.zeros(3, dtype=np.float32)))
+    assert caught.value.code == "bad_state"
+    assert "s" not in engine
+
+
+def test_an_unknown_session_has_no_state(engine):
+    with pytest.raises(InputError, match="no session 'who'"):
+        engine.export_state("who")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("reset_after", False),
+        ("bias", "single"),
+        ("layer_norm", True),
+        ("residual", True),
+        ("bidirectional", True),
+        ("peephole", True),
+        ("learned_initial_state", True),
+    ],
+)
+def test_options_that_no_engine_has_are_refused_by_name(make_bundle, option, value):
+    with pytest.raises(EngineError, match=option) as caught:
+        make_bundle((LayerSpec("gru", 4, **{option: value}),))
+    assert caught.value.code == "unsupported_spec"
+    assert caught.value.field == f"layers.0.{option}"
+
+
+def test_an_unknown_backend_is_refused(make_bundle):
+    with pytest.raises(InputError, match="'quantum' is not an engine"):
+        Engine.open(make_bundle(), "quantum")

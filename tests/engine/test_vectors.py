@@ -1,0 +1,61 @@
+"""Test vectors: an engine that computes something else must not open."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import msgspec
+import numpy as np
+import pytest
+
+from tidegate.engine import Engine, vectors
+from tidegate.errors import EngineError
+
+
+@pytest.mark.parametrize("backend", ["native", "reference"])
+def test_a_good_bundle_opens(make_bundle, backend):
+    assert len(Engine.open(make_bundle(), backend)) == 0
+
+
+@pytest.mark.parametrize("name", ["outputs", "encoder", "hidden"])
+@pytest.mark.parametrize("by", [3e-5, np.nan, np.inf])
+def test_a_difference_anywhere_is_refused(make_bundle, name, by):
+    bundle = make_bundle()
+    changed = bundle.vectors[name].copy()
+    spot = tuple(np.argwhere(np.isfinite(changed))[-1])
+    changed[spot] += by * max(1.0, abs(changed[spot]))
+    spoiled = dataclasses.replace(bundle, vectors={**bundle.vectors, name: changed})
+    with pytest.raises(EngineError, match=name) as caught:
+        Engine.open(spoiled)
+    assert caught.value.code == "vectors_mismatch"
+
+
+def test_other_weights_are_refused(make_bundle):
+    bundle = make_bundle()
+    weight = bundle.weights["layers.0.forward.recurrent"].copy()
+    weight[0, 0] += 0.1
+    weights = {**bundle.weights, "layers.0.forward.recurrent": weight}
+    with pytest.raises(EngineError, match="not reproduced"):
+        Engine.open(dataclasses.replace(bundle, weights=weights))
+
+
+def test_events_that_the_schema_refuses_are_refused(make_bundle):
+    bundle = make_bundle()
+    events = msgspec.json.decode(bundle.vectors["events"].tobytes())
+    events[-1]["event"]["driver"] = "somebody else"
+    encoded = np.frombuffer(msgspec.json.encode(events), dtype=np.uint8)
+    with pytest.raises(EngineError, match="were refused"):
+        Engine.open(dataclasses.replace(bundle, vectors={**bundle.vectors, "events": encoded}))
+
+
+def test_vectors_walk_every_policy(make_bundle):
+    """What is drawn has missing values, values outside the vocabulary and different times."""
+    bundle = make_bundle()
+    events = vectors.draw(bundle.schema, bundle.baseline, seed=0)
+    drawn = {name: [e["event"].get(name) for e in events] for name in bundle.schema.names}
+    assert all(None in drawn[name] for name in ("speed", "load", "road", "wet"))
+    assert {True, False} <= set(drawn["wet"])
+    many = vectors.draw(bundle.schema, bundle.baseline, seed=1) + events
+    assert any(str(e["event"].get("road")).startswith("a value of no") for e in many)
+    assert len({e["time"] for e in events}) > len(events) / 2
+    assert events == vectors.draw(bundle.schema, bundle.baseline, seed=0)

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from tidegate import answers, tasks
+from tidegate.spec import TaskSpec
+
+SPECS = {
+    "two": TaskSpec("classify", "y", classes=("a", "b")),
+    "many": TaskSpec("classify", "y", classes=("a", "b", "c", "d")),
+    "number": TaskSpec("regress", "y", target_mean=5.0, target_scale=3.0),
+}
+
+
+def example(spec: TaskSpec) -> tuple[np.ndarray, np.ndarray]:
+    """Outputs (B, T, k) and labels (B, T), some of them missing."""
+    rng = np.random.default_rng(0)
+    outputs = rng.standard_normal((4, 6, spec.output_size)).astype(np.float32)
+    labels = (
+        rng.integers(0, len(spec.classes), (4, 6)).astype(np.float64)
+        if spec.classes
+        else rng.normal(5, 3, (4, 6))
+    )
+    labels[rng.random((4, 6)) < 0.4] = np.nan
+    return outputs, labels
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_the_loss_is_the_metric_of_the_answer_half(name: str) -> None:
+    spec = SPECS[name]
+    outputs, labels = example(spec)
+    task = tasks.open(spec)
+    targets = torch.from_numpy(task.targets(labels))
+    loss = float(task.loss(torch.from_numpy(outputs), targets))
+    found = answers.open(spec).metrics(outputs.reshape(24, -1), labels.reshape(24))
+    expected = found["log_loss"] if spec.classes else (found["rmse"] / spec.target_scale) ** 2
+    assert loss == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_events_without_label_get_no_gradient(name: str) -> None:
+    spec = SPECS[name]
+    outputs, labels = example(spec)
+    outputs[np.isnan(labels)] = np.inf  # would show
+    task = tasks.open(spec)
+    leaf = torch.from_numpy(outputs).requires_grad_()
+    loss = task.loss(leaf, torch.from_numpy(task.targets(labels)))
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert leaf.grad is not None
+    has_gradient = (leaf.grad != 0).all(dim=-1).numpy()
+    np.testing.assert_array_equal(has_gradient, ~np.isnan(labels))
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_without_labels_the_loss_is_zero(name: str) -> None:
+    outputs = torch.ones(2, 3, SPECS[name].output_size, requires_grad=True)
+    loss = tasks.open(SPECS[name]).loss(outputs, torch.full((2, 3), torch.nan))
+    loss.backward()
+    assert loss.item() == 0.0
+    assert outputs.grad is not None
+    assert not outputs.grad.any()
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_the_watched_metric_is_one_of_the_answer_half(name: str) -> None:
+    task = tasks.open(SPECS[name])
+    outputs, labels = example(SPECS[name])
+    found = answers.open(SPECS[name]).metrics(outputs.reshape(24, -1), labels.reshape(24))
+    assert task.watch in found
+
+
+def test_large_targets_keep_their_digits() -> None:
+    spec = TaskSpec("regress", "y", target_mean=1.7e9, target_scale=2.0)
+    np.testing.assert_array_equal(tasks.open(spec).targets(np.array([1.7e9 + 1])), [0.5])
