@@ -1,126 +1,220 @@
-"""What the fields of an event are, and how each becomes numbers."""
+"""What the user says about the fields of an event, before anything is fitted."""
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import msgspec
 
 from tidegate.errors import InputError
 
-__all__ = ["Field", "SchemaConfig", "Time"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["MAX_VOCABULARY", "Field", "Kind", "Missing", "Scale", "SchemaConfig", "Time"]
+
+Kind = Literal["numeric", "category", "boolean"]
+Scale = Literal["standard", "minmax", "robust", "log1p", "none"]
+Missing = Literal["refuse", "carry", "mean", "zero"]
+TimeFeature = Literal["delta", "hour", "weekday"]
+Part = TypeVar("Part", bound=msgspec.Struct)
+
+MAX_VOCABULARY = 2**24 - 1
+"""Most values that a category keeps: an index travels as float32, which counts exactly to 2**24."""
+
+TIME_COLUMNS: dict[str, tuple[str, ...]] = {
+    "delta": ("time delta",),
+    "hour": ("time hour sin", "time hour cos"),
+    "weekday": ("time weekday sin", "time weekday cos"),
+}
 
 
 class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One raw field.
+    """How one field of an event becomes numbers.
 
     Parameters
     ----------
     kind : {"numeric", "category", "boolean"}
-        What the values are.
+        Finite numbers; text (integers count as their decimal text); or true and false (1 and 0).
     scale : {"standard", "minmax", "robust", "log1p", "none"}
-        Numeric only. ``standard``: minus the mean, by the standard deviation; ``minmax``: the training
-        range becomes 0 to 1; ``robust``: minus the median, by the interquartile range; ``log1p``:
-        ``sign(x) * log(1 + |x|)``, then ``standard``.
+        Numeric only. ``(x - mean) / standard deviation``; ``(x - min) / (max - min)``;
+        ``(x - median) / interquartile range``; ``sign(x) * log1p(|x|)``, then standardised; or x.
     missing : {"refuse", "carry", "mean", "zero"}
-        What a missing value (null or absent) becomes. ``refuse``: an error. ``carry``: the session's
-        last value, before there is one as ``mean`` (a category: as ``zero``). ``mean``: the training
-        mean; of a category, its most frequent value. ``zero``: 0 (a category: index 0, as for a value
-        outside the vocabulary).
+        What stands for a missing value: nothing (it is an error); the session's last value, or
+        without one the mean; the training mean; or 0. All before scaling. The mean of a boolean is
+        its share of true. For a category, mean is the most frequent value, zero is index 0, and so
+        is carry without a last value.
     indicator : bool
-        Adds a column that is 1 where the value was missing.
+        One more column: 1 where the value was missing, else 0.
     constant : bool
-        The value belongs to the session: its first event must have it, later ones may leave it out
-        (it is carried then), and another value is an error.
+        The field keeps one value for the whole session: its first event must have it, later ones
+        may leave it out, and another value is an error. (Categories outside the vocabulary are
+        told apart from the known ones, not from each other.)
     max_size : int, optional
-        Category only: keep this many of the most frequent values.
+        Category only: keep this many values, the most frequent ones (ties: in text order).
     embedding_size : int, optional
-        Category only: width of the learned vector; by default ``min(16, (size + 1) // 2)``.
+        Category only: width of the learned vector. Default ``min(16, (size + 1) // 2)``, where
+        size counts index 0.
     """
 
-    kind: Literal["numeric", "category", "boolean"]
-    scale: Literal["standard", "minmax", "robust", "log1p", "none"] = "standard"
-    missing: Literal["refuse", "carry", "mean", "zero"] = "refuse"
+    kind: Kind
+    scale: Scale = "standard"
+    missing: Missing = "refuse"
     indicator: bool = False
     constant: bool = False
     max_size: int | None = None
     embedding_size: int | None = None
 
-    @property
-    def remembers(self) -> bool:
-        """Whether the encoder keeps the session's last value of this field."""
-        return self.constant or self.missing == "carry"
-
 
 class Time(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the model sees of an event's time.
+    """What the time of an event tells the model.
 
     Parameters
     ----------
     features : tuple of {"delta", "hour", "weekday"}
-        ``delta``: seconds since the session's previous event (0 at its first, never below 0), through
-        ``log1p`` and then standardised. ``hour`` of the day and ``weekday``: sine and cosine each.
+        Seconds since the session's previous event (0 at its first, and 0 when time runs backwards),
+        log1p, then standardised; hour of day with its fraction, and day of week, as sine and
+        cosine.
     utc_offset_hours : float
-        Added to UTC before the hour and the weekday are taken.
+        Added to UTC before hour and weekday are read, -24 to 24. Fixed: no daylight saving.
     """
 
-    features: tuple[Literal["delta", "hour", "weekday"], ...] = ("delta",)
+    features: tuple[TimeFeature, ...] = ("delta",)
     utc_offset_hours: float = 0.0
 
 
 class SchemaConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The fields of an event, in order, and its time.
+    """The fields of an event in order, and what is read from its time.
+
+    Parameters
+    ----------
+    fields : dict of str to Field
+        By name, in the order of the encoded row.
+    time : Time, optional
+        Without it, the model does not see times.
 
     Raises
     ------
     InputError
-        ``bad_schema``, naming the field: an option that its kind does not have, or no fields at all.
+        ``bad_config``, naming the field whose options do not go together.
 
     Examples
     --------
-    >>> SchemaConfig({"speed": Field("numeric", max_size=3)})
+    >>> config = SchemaConfig({"speed": Field("numeric"), "lane": Field("category")})
+    >>> SchemaConfig({"speed": Field("numeric", max_size=9)})
     Traceback (most recent call last):
-        ...
-    tidegate.errors.InputError: speed: max_size is for categories, speed is numeric (bad_schema); ...
-    """
+    ...
+    tidegate.errors.InputError: speed: `max_size` is 9, but the field is numeric (bad_config); leave it out, or make the field a category
+    """  # noqa: E501 - the doctest shows the whole message
 
     fields: dict[str, Field]
     time: Time | None = None
 
     def __post_init__(self) -> None:
-        if not self.fields and self.time is None:
-            raise _bad("fields", "there are none", "name at least one field")
         for name, field in self.fields.items():
-            _check(name, field)
-        if self.time is not None and len(set(self.time.features)) != len(self.time.features):
-            raise _bad("time.features", "one is named twice", "name each once")
+            if not name:
+                raise _bad("", "a field has an empty name", "give it a name")
+            # A struct built by hand has had no check of its types yet.
+            _parse(name, msgspec.to_builtins(field), Field)
+            for broken, message, hint in _field_rules(field):
+                if broken:
+                    raise _bad(name, message, hint)
+        if self.time is not None:
+            _parse("time", msgspec.to_builtins(self.time), Time)
+            for broken, message, hint in _time_rules(self.time):
+                if broken:
+                    raise _bad("time", message, hint)
+        columns = row_columns(self)
+        if not columns:
+            raise _bad("fields", "there is no field and no time feature", "name at least one")
+        for name in columns:
+            if columns.count(name) > 1:
+                raise _bad(name, "two columns of the row would have this name", "rename the field")
+
+    @classmethod
+    def from_dict(cls, members: Mapping[str, object]) -> SchemaConfig:
+        """Read a configuration from plain data, such as a TOML table.
+
+        Raises
+        ------
+        InputError
+            ``bad_config``, naming the field that is wrong: msgspec's own conversion could not.
+        """
+        unknown = [name for name in members if name not in cls.__struct_fields__]
+        if unknown:
+            raise _bad(unknown[0], "is no part of a schema", "a schema has `fields` and `time`")
+        fields, time = members.get("fields", {}), members.get("time")
+        if not isinstance(fields, dict):
+            raise _bad("fields", "is not a table", 'write one such as speed = {kind = "numeric"}')
+        return cls(
+            {name: _parse(name, field, Field) for name, field in fields.items()},
+            None if time is None else _parse("time", time, Time),
+        )
 
 
-def _check(name: str, field: Field) -> None:
-    category = field.kind == "category"
-    if not name:
-        raise _bad("fields", "a field has an empty name", "name it")
-    for option in ("max_size", "embedding_size"):
-        value = getattr(field, option)
-        if value is None:
-            continue
-        if not category:
-            raise _bad(name, f"{option} is for categories, {name} is {field.kind}", "leave it out")
-        if value < 1:
-            raise _bad(name, f"{option}={value} is too small", "use 1 or more")
-    if field.kind != "numeric" and field.scale != "standard":
-        raise _bad(name, f"scale is for numbers, {name} is a {field.kind}", "leave it out")
-    if field.constant and field.missing != "refuse":
-        raise _bad(
-            name,
-            f"a constant that is missing is carried, missing={field.missing!r} says otherwise",
-            "leave 'missing' out",
-        )
-    if field.indicator and not field.constant and field.missing == "refuse":
-        raise _bad(
-            name, "an indicator needs values that may be missing", "set missing, or drop indicator"
-        )
+def row_columns(config: SchemaConfig) -> tuple[str, ...]:
+    """Return the names of the row's columns: numbers in field order, times, then categories."""
+    numbers: list[str] = []
+    for name, field in config.fields.items():
+        if field.kind != "category":
+            numbers.append(name)
+        if field.indicator:
+            numbers.append(f"{name} missing")
+    times = [c for f in (config.time.features if config.time else ()) for c in TIME_COLUMNS[f]]
+    indices = [name for name, field in config.fields.items() if field.kind == "category"]
+    return (*numbers, *times, *indices)
 
 
 def _bad(field: str, message: str, hint: str) -> InputError:
-    return InputError("bad_schema", message, field=field, hint=hint)
+    return InputError("bad_config", message, field=field or None, hint=hint)
+
+
+def _parse(name: str, value: object, struct: type[Part]) -> Part:
+    try:
+        return msgspec.convert(value, struct)
+    except msgspec.ValidationError as error:
+        options = ", ".join(f"`{option}`" for option in struct.__struct_fields__)
+        raise _bad(name, str(error), f"its options are {options}") from None
+
+
+def _field_rules(field: Field) -> Iterator[tuple[bool, str, str]]:
+    """Yield (is broken, what is wrong, what to do) for each rule."""
+    category = field.kind == "category"
+    remove = "leave it out, or make the field a category"
+    for option, most in (("max_size", MAX_VOCABULARY), ("embedding_size", None)):
+        size: int | None = getattr(field, option)
+        if size is not None:
+            yield not category, f"`{option}` is {size}, but the field is {field.kind}", remove
+            yield size < 1, f"`{option}` is {size}", "use 1 or more"
+            yield most is not None and size > most, f"`{option}` is {size}", f"use at most {most}"
+    yield (
+        field.kind != "numeric" and field.scale != "standard",
+        f"`scale` is {field.scale!r}, but the field is {field.kind}",
+        "only numeric fields are scaled: leave it out",
+    )
+    yield (
+        field.constant and field.missing != "refuse",
+        f"`missing` is {field.missing!r}, but the field is constant",
+        "a constant is needed in the first event and remembered after it: leave `missing` out",
+    )
+    yield (
+        field.indicator and field.missing == "refuse",
+        "`indicator` is set, but a missing value is refused",
+        "set `missing` to carry, mean or zero, or leave `indicator` out",
+    )
+
+
+def _time_rules(time: Time) -> Iterator[tuple[bool, str, str]]:
+    offset = time.utc_offset_hours
+    yield not time.features, "`features` is empty", "leave the time out altogether"
+    yield (
+        len(set(time.features)) < len(time.features),
+        f"`features` names one twice: {', '.join(time.features)}",
+        "name each once",
+    )
+    yield (
+        not (math.isfinite(offset) and abs(offset) <= 24),
+        f"`utc_offset_hours` is {offset}",
+        "use -24 to 24",
+    )

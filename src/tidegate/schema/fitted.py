@@ -1,110 +1,118 @@
-"""What a schema learns from training data, and nothing else."""
+"""A fitted schema as plain data: the configuration of each field and what training said of it."""
 
 from __future__ import annotations
 
-from collections import Counter
+import math
 from typing import Any
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
-from tidegate.schema.config import Field
+from tidegate.errors import InputError
+from tidegate.schema.config import Field, SchemaConfig, Time
 
-__all__ = ["Category", "Columns", "Number", "fit_category", "fit_delta", "fit_number"]
-
-Columns = dict[str, NDArray[Any]]
-"""Typed raw fields: numeric float64 (NaN: missing), boolean float64 of 0 and 1 (NaN: missing),
-category object array of str (None: missing)."""
+__all__ = ["Fitted", "FittedField", "Statistics"]
 
 
-class Number(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a numeric or boolean field, or a time delta, is scaled: ``(x - center) / spread``.
+class Statistics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the training rows said about one field.
 
     Parameters
     ----------
-    fill : float
-        The raw value that stands for a missing one: the training mean.
+    mean : float
+        Of the values as they are, before scaling: stands for a missing one. For a category, the
+        index of the most frequent value.
     center, spread : float
-        Taken after the logarithm, if there is one. The spread is never 0.
+        A number x is encoded as ``(x - center) / spread``; spread is above 0. (With ``log1p``,
+        x stands for the logarithm.)
+    values : tuple of str
+        The vocabulary of a category, most frequent first. Value i has index i + 1; index 0 stands
+        for every other value.
     """
 
-    fill: float = 0.0
+    mean: float = 0.0
     center: float = 0.0
     spread: float = 1.0
+    values: tuple[str, ...] = ()
 
 
-class Category(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The values that a category had in training, most frequent first; indices begin at 1.
+class FittedField(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A field's name, its configuration and its statistics."""
 
-    Parameters
-    ----------
-    vocabulary : tuple of str
-        Index 0 stands for everything else.
+    name: str
+    config: Field
+    statistics: Statistics
+
+
+class Fitted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All fields in order, and the statistics of the time since the previous event.
+
+    The fields are a list and not an object, so that their order survives a writer that sorts keys.
     """
 
-    vocabulary: tuple[str, ...] = ()
+    fields: tuple[FittedField, ...]
+    time: Time | None
+    delta: Statistics
+
+    def __post_init__(self) -> None:
+        if len({field.name for field in self.fields}) < len(self.fields):
+            raise InputError("bad_schema", "a name occurs twice", field="fields", hint=_HINT)
+        named = [(f.name, f.config.kind == "category", f.statistics) for f in self.fields]
+        for name, category, statistics in [*named, ("time", False, self.delta)]:
+            numbers = (statistics.mean, statistics.center, statistics.spread)
+            holds = (
+                all(map(math.isfinite, numbers))
+                and statistics.spread > 0
+                and (category or not statistics.values)
+                and len(set(statistics.values)) == len(statistics.values)
+            )
+            if not holds:
+                message = (
+                    "its statistics are damaged: finite numbers, spread above 0, no value twice"
+                )
+                raise InputError("bad_schema", message, field=name, hint=_HINT)
+
+    @property
+    def config(self) -> SchemaConfig:
+        """The configuration that was fitted."""
+        return SchemaConfig({field.name: field.config for field in self.fields}, self.time)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain dicts, lists, strings and numbers; every member is written out."""
+        plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
+        return plain
+
+    @classmethod
+    def from_dict(cls, members: object) -> Fitted:
+        """Read what `to_dict` wrote; unknown, missing and damaged members are errors."""
+        try:
+            fitted = msgspec.convert(members, cls)
+        except msgspec.ValidationError as error:
+            # What __post_init__ raises arrives wrapped.
+            if isinstance(error.__cause__, InputError):
+                raise error.__cause__ from None
+            raise InputError("bad_schema", str(error), field="schema", hint=_HINT) from None
+        absent = _first_absent(members, fitted.to_dict())
+        if absent:
+            raise InputError("bad_schema", "a member is missing", field=absent, hint=_HINT)
+        return fitted
 
 
-def signed_log1p(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return ``sign(x) * log(1 + |x|)``."""
-    return np.asarray(np.sign(x) * np.log1p(np.abs(x)))
+_HINT = "the schema was damaged or written by another version: take it from an intact bundle"
 
 
-def fit_number(field: Field, values: NDArray[np.float64]) -> Number:
-    """Measure a numeric or boolean field.
+def _first_absent(given: Any, full: Any, path: str = "schema") -> str | None:
+    """Return the path of the first member that is in `full` and was left out of `given`.
 
-    Parameters
-    ----------
-    field : Field
-        Its scale.
-    values : float64 array (events,)
-        NaN where missing; a field without any value gets mean 0 and spread 1.
+    A stored option that is absent would otherwise silently become its default.
     """
-    known = values[~np.isnan(values)]
-    if len(known) == 0:
-        return Number()
-    fill = float(np.mean(known))
-    if field.kind == "boolean" or field.scale == "none":
-        return Number(fill=fill)
-    if field.scale == "minmax":
-        low, high = float(known.min()), float(known.max())
-        return Number(fill, low, _spread(high - low))
-    if field.scale == "robust":
-        low, middle, high = np.quantile(known, [0.25, 0.5, 0.75])
-        return Number(fill, float(middle), _spread(float(high - low)))
-    if field.scale == "log1p":
-        known = signed_log1p(known)
-    return Number(fill, float(np.mean(known)), _spread(float(np.std(known))))
-
-
-def fit_delta(deltas: NDArray[np.float64]) -> Number:
-    """Measure the seconds between a session's events.
-
-    Examples
-    --------
-    >>> fit_delta(np.array([0.0, 0.0]))
-    Number(fill=0.0, center=0.0, spread=1.0)
-    """
-    if len(deltas) == 0:
-        return Number()
-    logs = np.log1p(deltas)
-    return Number(0.0, float(np.mean(logs)), _spread(float(np.std(logs))))
-
-
-def fit_category(field: Field, values: NDArray[Any]) -> Category:
-    """Collect a category's vocabulary; values of equal frequency in name order.
-
-    Examples
-    --------
-    >>> fit_category(Field("category", max_size=2), np.array(["b", "a", "c", "c", None]))
-    Category(vocabulary=('c', 'a'))
-    """
-    counts = Counter(value for value in values.tolist() if value is not None)
-    ranked = sorted(counts, key=lambda value: (-counts[value], value))
-    return Category(tuple(ranked[: field.max_size]))
-
-
-def _spread(value: float) -> float:
-    # A column that never varied in training is only centred.
-    return value if value > 0.0 and np.isfinite(value) else 1.0
+    if isinstance(full, dict):
+        pairs = [(f"{path}.{key}", key, full[key]) for key in full]
+        for where, key, value in pairs:
+            found = where if key not in given else _first_absent(given[key], value, where)
+            if found:
+                return found
+    elif isinstance(full, list):
+        for index, (item, value) in enumerate(zip(given, full, strict=True)):
+            if found := _first_absent(item, value, f"{path}[{index}]"):
+                return found
+    return None
