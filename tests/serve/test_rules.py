@@ -130,7 +130,9 @@ class Model:
 
     def arrive(self, seq: int | None, payload: int, *, start: bool, end: bool) -> str:
         n = len(self.payloads)
-        retry_of_start = self.state != "unknown" and n == 1 and seq == 1 and payload == self.payloads[0]
+        retry_of_start = (
+            self.state != "unknown" and n == 1 and seq == 1 and payload == self.payloads[0]
+        )
         if self.state == "unknown" or (start and not retry_of_start):
             if seq not in (None, 1):
                 return "seq_gap"

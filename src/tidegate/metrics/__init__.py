@@ -1,7 +1,7 @@
 """Counters and histograms that every room of the gate may touch.
 
-Labels are bounded: a model's name comes from a loaded bundle, an outcome or a kind from a fixed list,
-never from a request.
+Labels are bounded: a model's name comes from a loaded bundle, an outcome or a kind from a fixed
+list, never from a request.
 """
 
 from tidegate.metrics.gate import CONTINUITY_KINDS, OUTCOMES, GateMetrics

@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
-from granian.rsgi import ProtocolClosed
+from granian import rsgi
 
 from tidegate.errors import InputError, OverloadError, TidegateError
 from tidegate.metrics import GateMetrics
@@ -20,11 +20,15 @@ from tidegate.serve.batcher import Batcher
 from tidegate.serve.operations import Delete, Operation, Read, Result, internal_error
 
 if TYPE_CHECKING:
-    from granian.rsgi import HTTPProtocol, Scope
+    from granian._granian import RSGIHTTPProtocol as HTTPProtocol
+    from granian.rsgi import Scope
 
     from tidegate.bundle import Bundle
 
 __all__ = ["App", "Served", "status_of"]
+
+# granian exports it, but its types do not say so.
+_Closed: type[Exception] = vars(rsgi)["ProtocolClosed"]
 
 _log = logging.getLogger(__name__)
 
@@ -120,7 +124,7 @@ class App:
             await self._route(scope, proto)
         except TidegateError as error:
             _respond_error(proto, error)
-        except ProtocolClosed:
+        except _Closed:
             _log.debug("a client left before its answer")
         except Exception:
             _log.exception("%s %s failed", scope.method, scope.path[:200])

@@ -13,6 +13,7 @@ from tidegate.serve.operations import Operation, Result
 __all__ = ["Batcher"]
 
 Process = Callable[[Sequence[Operation]], list[Result]]
+_Part = tuple[Sequence[Operation], asyncio.Future[list[Result]]]
 
 
 class Batcher:
@@ -39,7 +40,7 @@ class Batcher:
         self.max_batch = max_batch
         self._process = process
         self._max_queue = max_queue
-        self._waiting: deque[tuple[Sequence[Operation], asyncio.Future[list[Result]]]] = deque()
+        self._waiting: deque[_Part] = deque()
         self._runs: asyncio.Future[list[Result]] | None = None
         self._queued = 0
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tidegate-batch")
@@ -93,7 +94,7 @@ class Batcher:
         self._worker.shutdown()
 
     def _run_next(self) -> None:
-        parts = []
+        parts: list[_Part] = []
         size = 0
         while self._waiting and (not parts or size + len(self._waiting[0][0]) <= self.max_batch):
             parts.append(self._waiting.popleft())
@@ -104,7 +105,7 @@ class Batcher:
 
     def _answer(
         self,
-        parts: Sequence[tuple[Sequence[Operation], asyncio.Future[list[Result]]]],
+        parts: Sequence[_Part],
         runs: asyncio.Future[list[Result]],
     ) -> None:
         self._runs = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 import socket
+from copy import deepcopy
 from typing import Any
 
 from granian._granian import SocketHolder
@@ -85,24 +86,27 @@ class HttpServer(Granian):
 
     def __init__(self, app: Any, listener: socket.socket) -> None:
         # Its console would be stdout, which is ours to speak on.
-        console = {**LOGGING_CONFIG["handlers"]["console"], "stream": "ext://sys.stderr"}
+        logging: dict[str, Any] = deepcopy(LOGGING_CONFIG)
+        logging["handlers"]["console"]["stream"] = "ext://sys.stderr"
         super().__init__(
             app,
             interface=Interfaces.RSGI,
             backlog=_BACKLOG,
             websockets=False,
             log_level=LogLevels.error,
-            log_dictconfig={"handlers": {**LOGGING_CONFIG["handlers"], "console": console}},
+            log_dictconfig=logging,
         )
         self._listener = listener
 
     def _init_shared_socket(self) -> None:
-        self._shd = SocketHolder(self._listener.detach(), False, _BACKLOG)
+        # granian's stubs leave out that a holder can be made of a descriptor; pickling one does so.
+        holder: Any = SocketHolder
+        self._shd = holder(self._listener.detach(), False, _BACKLOG)
 
     def abandon(self) -> None:
         """Drop the connections that did not end when the server was told to stop."""
         for worker in self.wrks:
-            worker.kill()
+            worker.kill()  # type: ignore[no-untyped-call]
 
 
 def _cannot_bind(host: str, port: int, error: OSError) -> InputError:

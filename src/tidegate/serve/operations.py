@@ -1,4 +1,4 @@
-"""What the gate is asked to do, and what it gives back: the words between transports and processor."""
+"""What the gate is asked to do, and what it gives back: the words of every transport."""
 
 from __future__ import annotations
 

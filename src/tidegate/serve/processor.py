@@ -221,6 +221,7 @@ class Processor:
         steps = []
         for index in indices:
             operation = batch.operations[index]
+            outcome: Result | _Step
             try:
                 if isinstance(operation, Event):
                     outcome = self._judge(batch, index, operation)

@@ -11,8 +11,8 @@ beyond last + 1                                        seq_gap
 ======================================= ============== ==========================================
 
 An unknown session begins at its first event. ``start`` begins a session anew whatever went before,
-with one exception: a repeated ``start`` with the number 1, while the session stands at 1 with that
-very payload, is the client's retry and gets the stored answer. (Beginning anew would end in the same
+with one exception: a ``start`` with the number 1, while the session stands at 1 with that very
+payload, is the client's retry and gets the stored answer. (Beginning anew would end in the same
 state; only the answer's time would differ.)
 
 An ended, deleted or expired session leaves a tombstone, which refuses events until it is forgotten.
@@ -60,22 +60,28 @@ class Stored(Protocol):
     """One of the last K answered events of a session."""
 
     @property
-    def seq(self) -> int: ...
+    def seq(self) -> int:
+        """Its number."""
     @property
-    def payload_hash(self) -> int: ...
+    def payload_hash(self) -> int:
+        """Hash of its payload."""
 
 
 class Known(Protocol):
     """What is known of a session that is live or has left a tombstone."""
 
     @property
-    def status(self) -> Literal["live", "ended", "deleted", "expired"]: ...
+    def status(self) -> Literal["live", "ended", "deleted", "expired"]:
+        """Live, or why not."""
     @property
-    def seq(self) -> int: ...
+    def seq(self) -> int:
+        """Number of its last event."""
     @property
-    def updated(self) -> float: ...
+    def updated(self) -> float:
+        """When it last changed, unix seconds by the server's clock."""
     @property
-    def answers(self) -> Sequence[Stored]: ...
+    def answers(self) -> Sequence[Stored]:
+        """The last K of its answered events, the newest last."""
 
 
 class Verdict(NamedTuple):

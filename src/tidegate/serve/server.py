@@ -224,7 +224,7 @@ async def _live(
     probing.cancel()
     stopped.cancel()
     await asyncio.wait([loop.create_task(app.idle())], timeout=grace_seconds)
-    server.stop()
+    server.stop()  # type: ignore[no-untyped-call]
     # granian waits for requests whose body is still on its way; they would be refused anyway.
     await asyncio.wait([serving], timeout=max(deadline - loop.time(), 0.1))
     if not serving.done():

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import msgspec
 
 from tidegate.errors import InputError, TidegateError
-from tidegate.serve.operations import Answer, Event, Result
+from tidegate.serve.operations import Event, Result
 
 __all__ = [
     "MAX_SESSION_BYTES",
@@ -98,11 +98,11 @@ def parse_events(body: bytes, session: str, received: float) -> tuple[list[Event
 
 
 def split_lines(body: bytes) -> list[tuple[int, bytes]]:
-    """Return the lines of a body that are not blank, each with its number from 1.
+    r"""Return the lines of a body that are not blank, each with its number from 1.
 
     Examples
     --------
-    >>> split_lines(b'{"a": 1}\\n\\n{"b": 2}\\n')
+    >>> split_lines(b'{"a": 1}\n\n{"b": 2}\n')
     [(1, b'{"a": 1}'), (3, b'{"b": 2}')]
     """
     return [
@@ -134,8 +134,8 @@ def parse_line(line: bytes, received: float, failed: set[str]) -> Event:
     except _REFUSED as error:
         return Event(_session_of(line), {}, received, error=_refused(error), failed=failed)
     if envelope.session is None:
-        error = _missing("session", "each line names its session")
-        return Event("", {}, received, error=error, failed=failed)
+        nameless = _missing("session", "each line names its session")
+        return Event("", {}, received, error=nameless, failed=failed)
     return _event(envelope, envelope.session, received, failed)
 
 
