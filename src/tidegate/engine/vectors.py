@@ -116,7 +116,11 @@ def replay(engine: Engine, vectors: Mapping[str, NDArray[Any]]) -> None:
         ``vectors_mismatch``: the largest difference is above `TOLERANCE`.
     """
     outputs, encoder, hidden = _walk(engine, msgspec.json.decode(vectors["events"].tobytes()))
-    found = {"outputs": outputs, "encoder": encoder, "hidden": hidden}
+    found: dict[str, NDArray[Any]] = {
+        "outputs": outputs,
+        "encoder": encoder,
+        "hidden": hidden,
+    }
     for name, array in found.items():
         wanted = vectors[name]
         if array.shape != wanted.shape:

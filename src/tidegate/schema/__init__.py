@@ -4,9 +4,10 @@ Configured by the user (`SchemaConfig`), fitted on training rows (`Schema.fit`),
 bundle (`Schema.to_dict`), and run unchanged in serving. NumPy only.
 """
 
+from tidegate.schema.columns import Columns
 from tidegate.schema.config import Field, SchemaConfig, Time
 from tidegate.schema.encode import Encoded
 from tidegate.schema.schema import Schema
 from tidegate.schema.typed import TypedEvent
 
-__all__ = ["Encoded", "Field", "Schema", "SchemaConfig", "Time", "TypedEvent"]
+__all__ = ["Columns", "Encoded", "Field", "Schema", "SchemaConfig", "Time", "TypedEvent"]

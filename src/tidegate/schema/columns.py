@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tidegate.errors import InputError
 from tidegate.schema.faults import (
@@ -18,16 +20,16 @@ from tidegate.schema.faults import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from numpy.typing import NDArray
-
     from tidegate.schema.config import Field, SchemaConfig
 
-__all__ = ["check_columns", "check_sessions"]
+__all__ = ["Columns", "check_columns", "check_sessions"]
+
+Columns = Mapping[str, NDArray[Any]]
+"""Raw values, one array a field: numeric float64 (NaN: missing), boolean float64 of 0 and 1 (NaN:
+missing), category object array of str (None: missing)."""
 
 
-def check_columns(config: SchemaConfig, columns: Mapping[str, NDArray[Any]]) -> None:
+def check_columns(config: SchemaConfig, columns: Columns) -> None:
     """Raise for the first column that is not as the schema says; see `Schema.check_columns`."""
     for name in columns:
         if name not in config.fields:
@@ -55,9 +57,7 @@ def check_columns(config: SchemaConfig, columns: Mapping[str, NDArray[Any]]) -> 
             raise missing_field(name, where=_at(missing))
 
 
-def check_sessions(
-    columns: Mapping[str, NDArray[Any]], times: NDArray[Any], offsets: NDArray[Any]
-) -> None:
+def check_sessions(columns: Columns, times: NDArray[Any], offsets: NDArray[Any]) -> None:
     """Raise where times or offsets do not fit the columns, or a time is not finite."""
     length = len(times)
     for name, column in [("time", times), *columns.items()]:

@@ -19,10 +19,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from tidegate.schema.columns import Columns
     from tidegate.schema.config import SchemaConfig
     from tidegate.spec import CategoryInput
-
-    Columns = Mapping[str, NDArray[Any]]
 
 __all__ = ["Schema"]
 
