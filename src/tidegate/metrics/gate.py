@@ -72,13 +72,9 @@ class GateMetrics:
     --------
     >>> metrics = GateMetrics("0.1.0", {"late": "3"})
     >>> metrics.count_event("late", "answered", 2)
-    >>> metrics.count_continuity("late", "gap")
-    >>> for line in metrics.render().decode().splitlines():
-    ...     if "late" in line and not line.endswith(" 0.0"):
-    ...         print(line)
-    tidegate_events_total{model="late",outcome="answered"} 2.0
-    tidegate_continuity_errors_total{kind="gap",model="late"} 1.0
-    tidegate_build_info{model="late",model_version="3",version="0.1.0"} 1.0
+    >>> labels = {"model": "late", "outcome": "answered"}
+    >>> metrics.registry.get_sample_value("tidegate_events_total", labels)
+    2.0
     """
 
     content_type = CONTENT_TYPE_LATEST

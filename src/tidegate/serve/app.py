@@ -113,7 +113,7 @@ class App:
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        self._models = models
+        self._models = dict(models)
         self._metrics = metrics
         self._clock = clock
         self._body_limit = body_limit
@@ -124,8 +124,8 @@ class App:
             await self._route(scope, proto)
         except TidegateError as error:
             _respond_error(proto, error)
-        except _Closed:
-            _log.debug("a client left before its answer")
+        except (_Closed, asyncio.CancelledError):
+            _log.debug("a client left before its answer, or was abandoned in a drain")
         except Exception:
             _log.exception("%s %s failed", scope.method, scope.path[:200])
             _respond_error(proto, internal_error())
@@ -133,6 +133,10 @@ class App:
     async def idle(self) -> None:
         """Wait until no request is being answered."""
         await self._idle.wait()
+
+    def close(self) -> None:
+        """Let go of the models: granian keeps the application as long as a connection lives."""
+        self._models.clear()
 
     @property
     def ready(self) -> bool:

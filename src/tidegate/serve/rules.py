@@ -62,6 +62,7 @@ class Stored(Protocol):
     @property
     def seq(self) -> int:
         """Its number."""
+
     @property
     def payload_hash(self) -> int:
         """Hash of its payload."""
@@ -73,12 +74,15 @@ class Known(Protocol):
     @property
     def status(self) -> Literal["live", "ended", "deleted", "expired"]:
         """Live, or why not."""
+
     @property
     def seq(self) -> int:
         """Number of its last event."""
+
     @property
     def updated(self) -> float:
         """When it last changed, unix seconds by the server's clock."""
+
     @property
     def answers(self) -> Sequence[Stored]:
         """The last K of its answered events, the newest last."""

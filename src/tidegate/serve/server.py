@@ -30,6 +30,7 @@ from tidegate.serve.sessions import Limits
 __all__ = ["ServeSettings", "serve"]
 
 _PROBE_SECONDS = 1.0
+_THREADS_SECONDS = 1.0
 _RULES: dict[str, tuple[float, float]] = {
     "port": (0, 65_535),
     "body_bytes": (1, 2**40),
@@ -182,6 +183,9 @@ def serve(
             "model": loaded.name,
             "model_version": loaded.version,
         }
+        threads = listen.native_threads()
+        opened.callback(listen.await_native_threads, threads, _THREADS_SECONDS)
+        opened.callback(app.close)
         asyncio.run(
             _live(
                 app,
