@@ -19,7 +19,7 @@ from tidegate.tables import EventTable
 from tidegate.train.config import SplitConfig, TrainConfig
 from tidegate.train.package import save_bundle
 from tidegate.train.progress import Listener, TensorBoard, Terminal
-from tidegate.train.trained import train_model
+from tidegate.train.trained import raw_labels, train_model
 
 __all__ = ["run"]
 
@@ -115,16 +115,16 @@ def _split(
     if config.by == "session":
         parts = splits.by_session(table, config.fractions, config.seed)
     else:
-        parts = splits.by_time(table, config.starts)
+        parts = splits.by_time(table, until=config.starts)
     train, valid, *test = parts
     return train, valid, test[0] if test else None
 
 
 def _fit_task(config: TrainConfig, train: EventTable) -> TaskSpec:
-    labels, per = train.labels, config.task.per
+    label, per, classes = config.data.label, config.task.per, config.task.classes
+    labels = raw_labels(train, label)
     if per == "session":
         labels = labels[train.offsets[1:] - 1]
-    label, classes = config.data.label, config.task.classes
     return answers.fit_task(config.task.name, label, per, labels, classes=classes)
 
 
