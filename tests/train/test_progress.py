@@ -4,12 +4,10 @@ import io
 import sys
 from pathlib import Path
 
-import msgspec
 import pytest
 from rich.console import Console
 
 from tidegate.errors import InputError
-from tidegate.train import history
 from tidegate.train.history import Epoch
 from tidegate.train.progress import TensorBoard, Terminal
 
@@ -49,9 +47,3 @@ def test_a_missing_tensorboard_is_named(monkeypatch: pytest.MonkeyPatch, tmp_pat
     with pytest.raises(InputError, match=r"tidegate\[tensorboard\]") as caught:
         TensorBoard(tmp_path)
     assert caught.value.code == "missing_extra"
-
-
-def test_a_history_is_json(tmp_path: Path) -> None:
-    history.write([EPOCH, EPOCH], tmp_path / "history.json")
-    content = (tmp_path / "history.json").read_bytes()
-    assert msgspec.json.decode(content, type=list[Epoch]) == [EPOCH, EPOCH]

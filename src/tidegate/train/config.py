@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import tomllib
-from datetime import UTC, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
+from tidegate import tables
 from tidegate.bundle.bundle import NAME_RULE
 from tidegate.errors import InputError
 from tidegate.schema import SchemaConfig
@@ -98,15 +99,17 @@ class SplitConfig(msgspec.Struct, frozen=True):
             value = getattr(self, name)
             if value is None:
                 continue
-            try:
-                starts.append(_unix_seconds(value))
-            except (TypeError, ValueError, AttributeError):
+            if not isinstance(value, date | str | int | float) or value is True:
                 raise InputError(
                     "wrong_type",
-                    f"{value!r} is not a time",
+                    f"{value!r} is not an instant",
                     field=name,
                     hint="write 2013-10-01, 2013-10-01T00:00:00Z or unix seconds",
-                ) from None
+                )
+            try:
+                starts.append(tables.seconds(value))
+            except InputError as error:
+                raise InputError(error.code, error.message, field=name, hint=error.hint) from error
         return tuple(starts)
 
     def _check_fractions(self) -> None:
@@ -253,11 +256,3 @@ def parse_config(text: str, folder: str | Path = ".") -> TrainConfig:
         data=msgspec.structs.replace(config.data, events=str(Path(folder, config.data.events))),
         bundle=msgspec.structs.replace(config.bundle, out=str(Path(folder, config.bundle.out))),
     )
-
-
-def _unix_seconds(value: Any) -> float:
-    """Return the unix seconds of a number, a text or what TOML made of a date; UTC by default."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    moment = datetime.fromisoformat(value if isinstance(value, str) else value.isoformat())
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -92,7 +92,7 @@ def save_bundle(
             "history": msgspec.to_builtins(trained.result.history),
             "versions": {
                 "tidegate": __version__,
-                "torch": torch.__version__,
+                "torch": str(torch.__version__),
                 "numpy": np.__version__,
                 "python": platform.python_version(),
             },

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -24,7 +25,7 @@ from tidegate.train.repeatable import repeatable
 from tidegate.train.sequences import Sequences
 from tidegate.train.settings import ModelSettings, TrainSettings
 
-__all__ = ["Trained", "train_model"]
+__all__ = ["Trained", "raw_labels", "train_model"]
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,9 @@ class Trained:
 
     def outputs(self, table: EventTable) -> NDArray[np.float32]:
         """Return the network's outputs, (events, output_size), in the table's order."""
-        # Outputs need no labels: the table may be without.
         rows = self.schema.encode(table.columns, table.times, table.offsets).rows
-        nothing = np.full(len(rows), np.nan)
-        sequences = Sequences(rows, table.offsets, nothing, nothing.astype(np.float32))
         with repeatable(self.settings.seed, self.settings.threads):
-            return predict(self.network, sequences)
+            return predict(self.network, rows, table.offsets)
 
     def evaluate(
         self, table: EventTable, outputs: NDArray[np.float32] | None = None
@@ -150,15 +148,26 @@ def _sequences(table: EventTable, schema: Schema, task: TaskSpec) -> Sequences:
     return Sequences(rows, table.offsets, labels, tasks.open(task).targets(labels))
 
 
-def _labels(table: EventTable, task: TaskSpec) -> NDArray[np.float64]:
+def raw_labels(table: EventTable, label: str) -> NDArray[Any]:
+    """Return a table's label column.
+
+    Raises
+    ------
+    InputError
+        ``no_labels``: it was read without one.
+    """
     if table.labels is None:
         raise InputError(
             "no_labels",
             "the table has no labels",
-            field=task.label,
+            field=label,
             hint="name the label column when the table is read",
         )
-    labels = answers.encode_labels(task, table.labels)
+    return table.labels
+
+
+def _labels(table: EventTable, task: TaskSpec) -> NDArray[np.float64]:
+    labels = answers.encode_labels(task, raw_labels(table, task.label))
     return answers.session_labels(labels, table.offsets) if task.per == "session" else labels
 
 
