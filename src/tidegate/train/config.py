@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
-from datetime import UTC, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
+from tidegate import tables
+from tidegate.bundle.bundle import NAME_RULE
 from tidegate.errors import InputError
 from tidegate.schema import SchemaConfig
 from tidegate.train import toml
@@ -52,8 +55,8 @@ class SplitConfig(msgspec.Struct, frozen=True):
     by : {"time", "session"}
         By the time of a session's first event, or at random.
     valid_from, test_from : date, time, RFC 3339 text or unix seconds
-        ``time``: where the validation and the test part begin. Without `test_from` there is no test
-        part.
+        ``time``: where the validation and the test part begin (UTC unless it says otherwise).
+        Without `test_from` there is no test part.
     fractions : tuple of float
         ``session``: shares of the training, the validation and (if wanted) the test part.
     seed : int
@@ -63,17 +66,22 @@ class SplitConfig(msgspec.Struct, frozen=True):
     by: Literal["time", "session"]
     valid_from: Any = None
     test_from: Any = None
-    fractions: tuple[float, ...] = (0.8, 0.1, 0.1)
+    fractions: tuple[float, ...] = ()
     seed: int = 0
 
     def __post_init__(self) -> None:
+        needed = {"time": "valid_from", "session": "fractions"}[self.by]
+        if not getattr(self, needed):
+            raise InputError(
+                "missing_key", "missing", field=needed, hint=f'by = "{self.by}" needs it'
+            )
+        for name in {"time": ("fractions",), "session": ("valid_from", "test_from")}[self.by]:
+            if getattr(self, name):
+                raise InputError(
+                    "unused_key", "is given", field=name, hint=f'by = "{self.by}" has no use for it'
+                )
         if self.by == "session":
             self._check_fractions()
-            return
-        if self.valid_from is None:
-            raise InputError(
-                "missing_key", "missing", field="valid_from", hint='by = "time" needs it'
-            )
         starts = self.starts
         if list(starts) != sorted(set(starts)):
             raise InputError(
@@ -91,15 +99,17 @@ class SplitConfig(msgspec.Struct, frozen=True):
             value = getattr(self, name)
             if value is None:
                 continue
-            try:
-                starts.append(_unix_seconds(value))
-            except (TypeError, ValueError, AttributeError):
+            if not isinstance(value, date | str | int | float) or value is True:
                 raise InputError(
                     "wrong_type",
-                    f"{value!r} is not a time",
+                    f"{value!r} is not an instant",
                     field=name,
                     hint="write 2013-10-01, 2013-10-01T00:00:00Z or unix seconds",
-                ) from None
+                )
+            try:
+                starts.append(tables.seconds(value))
+            except InputError as error:
+                raise InputError(error.code, error.message, field=name, hint=error.hint) from error
         return tuple(starts)
 
     def _check_fractions(self) -> None:
@@ -148,6 +158,17 @@ class BundleConfig(msgspec.Struct, frozen=True):
     version: str
     out: str
     overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        for field in ("name", "version"):
+            value = getattr(self, field)
+            if not re.fullmatch(NAME_RULE, value):
+                raise InputError(
+                    "bad_name",
+                    f"{value!r} is not a {field}",
+                    field=field,
+                    hint=f"use letters, digits, '.', '_' and '-' ({NAME_RULE})",
+                )
 
 
 class TrainConfig(msgspec.Struct, frozen=True):
@@ -235,11 +256,3 @@ def parse_config(text: str, folder: str | Path = ".") -> TrainConfig:
         data=msgspec.structs.replace(config.data, events=str(Path(folder, config.data.events))),
         bundle=msgspec.structs.replace(config.bundle, out=str(Path(folder, config.bundle.out))),
     )
-
-
-def _unix_seconds(value: Any) -> float:
-    """Return the unix seconds of a number, a text or what TOML made of a date; UTC by default."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    moment = datetime.fromisoformat(value if isinstance(value, str) else value.isoformat())
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

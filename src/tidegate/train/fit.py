@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from tidegate import answers, tasks
+from tidegate.data.batches import Batch, Batches
 from tidegate.errors import InputError
 from tidegate.nn import Network
 from tidegate.spec import TaskSpec
@@ -21,7 +22,7 @@ from tidegate.train.history import Epoch
 from tidegate.train.predict import predict
 from tidegate.train.progress import Listener
 from tidegate.train.repeatable import repeatable
-from tidegate.train.sequences import Batch, Sequences
+from tidegate.train.sequences import Sequences
 from tidegate.train.settings import TrainSettings
 
 __all__ = ["FitResult", "fit", "learning_rate"]
@@ -76,8 +77,7 @@ def learning_rate(step: int, steps: int, settings: TrainSettings) -> float:
     """
     if step < settings.warmup_steps:
         return settings.learning_rate * (step + 1) / settings.warmup_steps
-    # The number of batches varies a little from epoch to epoch: the last may be beyond the end.
-    gone = min(1.0, (step - settings.warmup_steps) / max(1, steps - settings.warmup_steps))
+    gone = (step - settings.warmup_steps) / (steps - settings.warmup_steps)
     return settings.learning_rate * 0.5 * (1.0 + math.cos(math.pi * gone))
 
 
@@ -128,25 +128,16 @@ def fit(
     KeyboardInterrupt
         After Ctrl-C; torch's global state and the checkpoint are as they should be.
     """
-    for part, sequences in (("training", train), ("validation", valid)):
-        if sequences.labelled == 0:
-            raise InputError(
-                "no_labels",
-                f"no event of the {part} part has a label",
-                field=task.label,
-                hint="see where the split is, and that sessions' last events have labels if the "
-                "task is per session",
-            )
-    run = _Run(network, task, train, valid, settings, tuple(listeners), checkpoint, key)
-    with repeatable(settings.seed, settings.threads):
-        try:
+    try:
+        for part, sequences in (("training", train), ("validation", valid)):
+            if sequences.labelled == 0:
+                raise _no_labels(part, task.label)
+        run = _Run(network, task, train, valid, settings, tuple(listeners), checkpoint, key)
+        with repeatable(settings.seed, settings.threads):
             return run.run(resume)
-        except KeyboardInterrupt:
-            run.say_how_to_go_on()
-            raise
-        finally:
-            for listener in listeners:
-                listener.close()
+    finally:
+        for listener in listeners:
+            listener.close()
 
 
 @dataclass
@@ -167,12 +158,19 @@ class _Run:
         self.task = tasks.open(self.spec)
         self.answers = answers.open(self.spec)
         self.watch = self.settings.watch or self.task.watch
+        # Which metrics there are depends on the labels alone: no need to train an epoch to know.
+        nothing = np.zeros((len(self.valid.rows), self.spec.output_size), dtype=np.float32)
+        measured = self.answers.metrics(nothing, self.valid.labels).keys() - {"n"}
+        if self.watch not in measured:
+            raise _unknown_metric(self.watch, sorted(measured))
         self.position = Position(self.key)
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), weight_decay=self.settings.weight_decay
         )
-        first_epoch = self.train.plan(self.settings.batch_tokens, self._order(1))
-        self.steps = self.settings.epochs * len(first_epoch)
+        rows, offsets, targets = self.train.rows, self.train.offsets, self.train.targets
+        budget, seed = self.settings.batch_tokens, self.settings.seed
+        self.batches = Batches(rows, offsets, targets.astype(np.float64), budget, seed)
+        self.steps = self.settings.epochs * len(self.batches.plan())
 
     def run(self, resume: bool) -> FitResult:
         if resume:
@@ -180,32 +178,38 @@ class _Run:
         done = len(self.position.history)
         for listener in self.listeners:
             listener.begin(self.settings.epochs, done, len(self.train.rows))
-        while not self._finished():
-            self._epoch(len(self.position.history) + 1)
-            self._save()
+        try:
+            while not self._finished():
+                self._epoch(len(self.position.history) + 1)
+                self._save()
+        except KeyboardInterrupt:
+            self._say_how_to_go_on()
+            raise
         self.network.load_state_dict(self.best)
         self.network.eval()
         return FitResult(tuple(self.position.history), self.position.best_epoch, self.watch)
-
-    def say_how_to_go_on(self) -> None:
-        kept = f"the same command goes on from {self.path}" if self.path else "nothing was kept"
-        for listener in self.listeners:
-            listener.note(f"interrupted after {len(self.position.history)} epochs: {kept}")
 
     def _finished(self) -> bool:
         done = len(self.position.history)
         stale = done - self.position.best_epoch
         return done >= self.settings.epochs or stale >= self.settings.patience
 
+    def _say_how_to_go_on(self) -> None:
+        done = len(self.position.history)
+        kept = (
+            f"the same command goes on from {self.path}" if self.path and done else "nothing kept"
+        )
+        for listener in self.listeners:
+            listener.note(f"interrupted after {done} finished epochs: {kept}")
+
     def _epoch(self, epoch: int) -> None:
         began = time.perf_counter()
         self.network.train()
         losses, labels, norms = [], [], []
-        batches = self.train.batches(self.settings.batch_tokens, self._order(epoch))
-        for number, batch in enumerate(batches, start=1):
+        for number, batch in enumerate(self.batches.epoch(epoch), start=1):
             rate = learning_rate(self.position.step, self.steps, self.settings)
             self.position.step += 1
-            known = int((~torch.isnan(batch.targets)).sum())
+            known = int((~np.isnan(batch.labels)).sum())
             if known == 0:
                 continue
             loss, norm = self._step(batch, rate)
@@ -215,7 +219,7 @@ class _Run:
             labels.append(known)
             norms.append(norm)
             for listener in self.listeners:
-                listener.batch(int(batch.real.sum()), loss, norm)
+                listener.batch(int(batch.lengths.sum()), loss, norm)
         trained = time.perf_counter()
         valid_loss, metrics = self._validate(epoch)
         self._keep(
@@ -238,26 +242,19 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad()
-        outputs, _ = self.network(batch.rows)
-        loss = self.task.loss(outputs, batch.targets)
+        outputs, _ = self.network(torch.from_numpy(batch.rows))
+        loss = self.task.loss(outputs, torch.from_numpy(batch.labels.astype(np.float32)))
         loss.backward()  # type: ignore[no-untyped-call]
         parameters = self.network.parameters()
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.settings.clip_norm).item()
-        if math.isfinite(norm):
+        if math.isfinite(loss.item()) and math.isfinite(norm):
             self.optimizer.step()
         return loss.item(), norm
 
     def _validate(self, epoch: int) -> tuple[float, dict[str, float]]:
-        outputs = predict(self.network, self.valid)
+        outputs = predict(self.network, self.valid.rows, self.valid.offsets)
         loss = self.task.loss(torch.from_numpy(outputs), torch.from_numpy(self.valid.targets))
         metrics = self.answers.metrics(outputs, self.valid.labels)
-        if self.watch not in metrics:
-            raise InputError(
-                "unknown_metric",
-                f"{self.watch!r} is not measured on the validation part",
-                field="watch",
-                hint=f"use one of {', '.join(name for name in metrics if name != 'n')}",
-            )
         if not math.isfinite(metrics[self.watch]):
             raise _not_finite(loss.item(), 0.0, f"the validation after epoch {epoch}")
         return loss.item(), metrics
@@ -273,10 +270,6 @@ class _Run:
         self.position.history.append(epoch)
         for listener in self.listeners:
             listener.epoch(epoch, self.watch, best)
-
-    def _order(self, epoch: int) -> np.random.Generator:
-        """Return the generator of an epoch's batches, which no other epoch moves on."""
-        return np.random.default_rng((self.settings.seed, epoch))
 
     def _save(self) -> None:
         if self.path is not None:
@@ -297,6 +290,24 @@ class _Run:
         for listener in self.listeners:
             done = len(self.position.history)
             listener.note(f"going on after epoch {done}, from {self.path}")
+
+
+def _no_labels(part: str, label: str) -> InputError:
+    return InputError(
+        "no_labels",
+        f"no event of the {part} part has a label",
+        field=label,
+        hint="see where the split is; per session, the last event's label counts",
+    )
+
+
+def _unknown_metric(watch: str, measured: list[str]) -> InputError:
+    return InputError(
+        "unknown_metric",
+        f"{watch!r} is not measured on the validation part",
+        field="watch",
+        hint=f"use one of {', '.join(measured)}",
+    )
 
 
 def _not_finite(loss: float, norm: float, where: str) -> InputError:

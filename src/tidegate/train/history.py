@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import msgspec
 
-__all__ = ["Epoch", "write"]
+__all__ = ["Epoch"]
 
 
 class Epoch(msgspec.Struct, frozen=True):
@@ -45,8 +42,3 @@ class Epoch(msgspec.Struct, frozen=True):
     events: int
     events_per_s: float
     seconds: float
-
-
-def write(history: Sequence[Epoch], path: str | Path) -> None:
-    """Write a history as JSON: a list with one object an epoch."""
-    Path(path).write_bytes(msgspec.json.format(msgspec.json.encode(history), indent=2))

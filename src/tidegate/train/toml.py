@@ -70,12 +70,12 @@ def _convert_struct(value: Any, struct: type[msgspec.Struct], path: str) -> Any:
             close = difflib.get_close_matches(key, fields, 1)
             hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(fields)}"
             raise InputError("unknown_key", "unknown key", field=prefix + key, hint=hint)
-    for name, field in fields.items():
-        if field.required and name not in table:
-            raise InputError("missing_key", "missing", field=prefix + name, hint="add this key")
     members = {
         key: convert(member, fields[key].type, prefix + key) for key, member in table.items()
     }
+    for name, field in fields.items():
+        if field.required and name not in table:
+            raise InputError("missing_key", "missing", field=prefix + name, hint="add this key")
     try:
         return struct(**members)
     except InputError as error:

@@ -1,0 +1,123 @@
+"""Splits into parts for training, validation and test; a session is never cut in two.
+
+Half a session in training and half in test would let the model remember instead of predict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegate.errors import InputError
+from tidegate.tables import EventTable, seconds
+
+__all__ = ["by_session", "by_time"]
+
+
+def by_time(table: EventTable, until: Sequence[float | str | date]) -> tuple[EventTable, ...]:
+    """Split by the time of each session's first event.
+
+    Parameters
+    ----------
+    table : EventTable
+        With times.
+    until : sequence of float, str, date or datetime
+        Rising cut points, of the forms that `tables.seconds` takes: with two of them, a session
+        goes to the first part before the first, to the second from there on but before the second,
+        and else to the third. A session that begins before a cut belongs whole to the earlier
+        part, also where it goes on behind the cut.
+
+    Returns
+    -------
+    tuple of EventTable
+        One more than cut points.
+
+    Raises
+    ------
+    InputError
+        ``bad_split``: the cut points do not rise; ``bad_time``: one is none; ``empty_part``.
+
+    Examples
+    --------
+    >>> from tidegate import tables
+    >>> import polars as pl
+    >>> events = pl.DataFrame({"id": ["a", "b", "a"], "at": [1.0, 2.0, 9.0]})
+    >>> table = tables.read(events, session="id", time="at", fields={})
+    >>> [part.sessions for part in by_time(table, [2.0])]
+    [['a'], ['b']]
+    """
+    cuts = np.array([seconds(cut) for cut in until])
+    if len(cuts) == 0 or not (np.diff(cuts) > 0).all():
+        raise InputError(
+            "bad_split",
+            f"{list(map(str, until))} do not rise",
+            field="until",
+            hint="give the ends of all parts but the last, each later than the one before",
+        )
+    first_times = table.times[table.offsets[:-1]]
+    parts = np.searchsorted(cuts, first_times, side="right")
+    between = f"{_day(first_times.min())} to {_day(first_times.max())}"
+    return _take(table, parts, len(cuts) + 1, "until", f"sessions begin from {between}")
+
+
+def by_session(
+    table: EventTable, fractions: Sequence[float], seed: int = 0
+) -> tuple[EventTable, ...]:
+    """Split whole sessions at random.
+
+    Parameters
+    ----------
+    table : EventTable
+        Of at least as many sessions as parts.
+    fractions : sequence of float
+        Share of the sessions in each part: above 0, 1 in sum.
+    seed : int
+        The same seed and table give the same split.
+
+    Returns
+    -------
+    tuple of EventTable
+        One a fraction; within a part, sessions keep the order of the table.
+
+    Raises
+    ------
+    InputError
+        ``bad_split``: the fractions are not above 0, or not 1 in sum; ``empty_part``.
+    """
+    shares = np.asarray(fractions, dtype=np.float64)
+    if len(shares) == 0 or not (shares > 0).all() or abs(shares.sum() - 1) > 1e-9:
+        raise InputError(
+            "bad_split",
+            f"{list(fractions)} do not share out 1",
+            field="fractions",
+            hint="give each part a share above 0, in all 1, such as 0.8, 0.1, 0.1",
+        )
+    n_sessions = len(table.sessions)
+    bounds = np.rint(np.cumsum(shares[:-1]) * n_sessions).astype(np.int64)
+    parts = np.empty(n_sessions, dtype=np.int64)
+    places = np.random.default_rng(seed).permutation(n_sessions)
+    parts[places] = np.searchsorted(bounds, np.arange(n_sessions), side="right")
+    return _take(table, parts, len(shares), "fractions", f"there are {n_sessions} sessions")
+
+
+def _take(
+    table: EventTable, parts: NDArray[np.int64], n_parts: int, field: str, facts: str
+) -> tuple[EventTable, ...]:
+    taken = tuple(table.take(np.flatnonzero(parts == part)) for part in range(n_parts))
+    for number, part in enumerate(taken, start=1):
+        if not part.sessions:
+            raise InputError(
+                "empty_part",
+                f"no session falls into part {number} of {n_parts}",
+                field=field,
+                hint=f"move the cuts: {facts}",
+            )
+    return taken
+
+
+def _day(time: float) -> str:
+    # Not datetime.fromtimestamp, which ends where the platform's time_t does.
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=float(time))).isoformat()

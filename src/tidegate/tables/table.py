@@ -1,0 +1,143 @@
+"""Events of many sessions, grouped by session and in the order of time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tidegate.schema import Columns
+
+__all__ = ["EventTable", "group"]
+
+
+@dataclass(frozen=True, eq=False)
+class EventTable:
+    """Events of many sessions; those of session i are ``offsets[i]:offsets[i + 1]`` of every array.
+
+    Parameters
+    ----------
+    sessions : list of str
+        Session ids, in the order of their first event's time, then of their first appearance.
+    offsets : int64 array (sessions + 1,)
+        Where each session begins and ends.
+    times : float64 array (events,)
+        Unix seconds, never falling within a session; all 0 in a table without times.
+    columns : dict of str to array (events,)
+        One a field: numeric float64 (NaN: missing), boolean float64 of 0 and 1 (NaN: missing),
+        category object array of str (None: missing).
+    labels : array (events,), optional
+        float64 (NaN: no label) or objects of str (None: no label); None without a label column.
+    source_rows : int64 array (events,)
+        Row of the input that each event stood in, from 0.
+    notes : list of str
+        What reading decided, for a person to see.
+    """
+
+    sessions: list[str]
+    offsets: NDArray[np.int64]
+    times: NDArray[np.float64]
+    columns: Columns
+    labels: NDArray[Any] | None
+    source_rows: NDArray[np.int64]
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def n_events(self) -> int:
+        """Events of all sessions."""
+        return len(self.times)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Events of each session, (sessions,)."""
+        return np.diff(self.offsets)
+
+    @property
+    def seqs(self) -> NDArray[np.int64]:
+        """Place of each event in its session, from 1, (events,)."""
+        return np.arange(1, self.n_events + 1) - np.repeat(self.offsets[:-1], self.lengths)
+
+    def take(self, session_indices: ArrayLike) -> EventTable:
+        """Return a table of some sessions, in the order given.
+
+        Parameters
+        ----------
+        session_indices : array of int
+            Places in `sessions`.
+        """
+        chosen = np.asarray(session_indices, dtype=np.int64)
+        lengths = self.lengths[chosen]
+        offsets = _offsets(lengths)
+        events = np.repeat(self.offsets[chosen] - offsets[:-1], lengths) + np.arange(offsets[-1])
+        return replace(
+            self,
+            sessions=[self.sessions[i] for i in chosen.tolist()],
+            offsets=offsets,
+            times=self.times[events],
+            columns={name: column[events] for name, column in self.columns.items()},
+            labels=None if self.labels is None else self.labels[events],
+            source_rows=self.source_rows[events],
+        )
+
+
+def group(
+    ids: Sequence[str],
+    times: NDArray[np.float64] | None,
+    columns: Columns,
+    labels: NDArray[Any] | None,
+    notes: list[str],
+) -> EventTable:
+    """Bring events into the order of an `EventTable`; equal times keep the order of the input.
+
+    Parameters
+    ----------
+    ids : sequence of str
+        Session of each event, in the order of the input, as `columns` and `labels`.
+    times : float64 array (events,), optional
+        Finite unix seconds. Without them every time is 0, and the input's order is kept.
+    columns, labels, notes
+        As in `EventTable`; what is decided here is added to the notes.
+
+    Examples
+    --------
+    >>> table = group(["b", "a", "b"], np.array([7.0, 5.0, 6.0]), {}, None, [])
+    >>> table.sessions, table.source_rows.tolist()
+    (['a', 'b'], [1, 2, 0])
+    """
+    index: dict[str, int] = {}
+    codes = np.array([index.setdefault(name, len(index)) for name in ids], dtype=np.int64)
+    timed = np.zeros(len(codes)) if times is None else times
+    first_times = np.full(len(index), np.inf)
+    np.minimum.at(first_times, codes, timed)
+    by_first_time = np.argsort(first_times, kind="stable")
+    ranks = np.empty_like(by_first_time)
+    ranks[by_first_time] = np.arange(len(index))
+    order = np.lexsort((timed, ranks[codes]))  # stable: equal times stay as they stood
+    names = list(index)
+    table = EventTable(
+        sessions=[names[i] for i in by_first_time.tolist()],
+        offsets=_offsets(np.bincount(codes, minlength=len(index))[by_first_time]),
+        times=timed[order],
+        columns={name: column[order] for name, column in columns.items()},
+        labels=None if labels is None else labels[order],
+        source_rows=order,
+    )
+    return replace(table, notes=[*notes, *_order_notes(table, timed=times is not None)])
+
+
+def _order_notes(table: EventTable, *, timed: bool) -> list[str]:
+    if not timed:
+        return ["no time column: events keep the order of the input, and every time is 0"]
+    repeated = np.diff(table.times) == 0
+    repeated[table.offsets[1:-1] - 1] = False  # from one session to the next
+    count = int(repeated.sum())
+    if count == 0:
+        return []
+    return [f"events at the time of their session's previous one, kept in input order: {count:,}"]
+
+
+def _offsets(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
