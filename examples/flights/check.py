@@ -108,7 +108,9 @@ def audit(
     """
     opened = store.open(str(folder))
     try:
-        keys = {store.session_key(tenant, bundle.name, session): session for session in table.sessions}
+        keys = {
+            store.session_key(tenant, bundle.name, session): session for session in table.sessions
+        }
         found = dict(zip(keys.values(), opened.get(list(keys)), strict=True))
         known = dict(opened.scan(store.session_key(tenant, bundle.name, "")))
     finally:
@@ -120,7 +122,8 @@ def audit(
         for what in _wrong_with(data, bundle, session, lengths[session], replayed)
     ]
     return findings + [
-        Finding(repr(key), "a record of a session that was never sent") for key in set(known) - set(keys)
+        Finding(repr(key), "a record of a session that was never sent")
+        for key in set(known) - set(keys)
     ]
 
 

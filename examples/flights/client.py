@@ -51,9 +51,7 @@ class Outgoing:
     request: bytes
 
     @classmethod
-    def of(
-        cls, model: str, session: str, seq: int, time: float, event: dict[str, Any]
-    ) -> Outgoing:
+    def of(cls, model: str, session: str, seq: int, time: float, event: dict[str, Any]) -> Outgoing:
         """Write the request."""
         body = msgspec.json.encode({"seq": seq, "time": time, "event": event})
         path = f"/v1/models/{model}/sessions/{quote(session, safe='')}/events"

@@ -26,6 +26,7 @@ __all__ = [
     "one_day",
     "overview",
     "roc",
+    "themed",
     "throughput",
     "training",
 ]
@@ -81,7 +82,9 @@ def auc_bars(auc: Mapping[str, float]) -> alt.LayerChart:
         {
             "model": [LABELS[name] for name in names],
             "auc": [auc[name] for name in names],
-            "sees": ["the session's past" if n in _WITH_MEMORY else "this flight only" for n in names],
+            "sees": [
+                "the session's past" if n in _WITH_MEMORY else "this flight only" for n in names
+            ],
         }
     )
     order = rows["model"].to_list()
@@ -93,19 +96,21 @@ def auc_bars(auc: Mapping[str, float]) -> alt.LayerChart:
         "sees:N",
         title="sees",
         scale=alt.Scale(domain=["the session's past", "this flight only"], range=[BLUE, ORANGE]),
-        legend=alt.Legend(orient="bottom-right", fillColor="white", padding=6),
+        legend=alt.Legend(orient="bottom", direction="horizontal"),
     )
     return (
         base.mark_rule(strokeWidth=2, opacity=0.5).encode(x2=alt.datum(0.5), color=colour)
         + base.mark_circle(size=110, opacity=1).encode(color=colour)
-        + base.mark_text(align="left", dx=9, fontSize=11).encode(text=alt.Text("auc:Q", format=".3f"))
-    ).properties(width=WIDTH - 110, height=HEIGHT, title="Memory is what makes the difference")
+        + base.mark_text(align="left", dx=9, fontSize=11).encode(
+            text=alt.Text("auc:Q", format=".3f")
+        )
+    ).properties(width=WIDTH - 110, height=HEIGHT, title="What memory is worth")
 
 
 def roc(scored: pl.DataFrame, auc: Mapping[str, float]) -> alt.LayerChart:
     """Show the trade between catching late flights and crying wolf."""
     curves, order = [], [f"{LABELS[name]} ({auc[name]:.3f})" for name in _ROC]
-    for name, label in zip(_ROC, order, strict=True):
+    for name, label in reversed(list(zip(_ROC, order, strict=True))):  # the GRU on top
         wrong, right, _ = roc_curve(scored["late"], scored[name])
         grid = np.linspace(0, 1, 101)
         curves.append(pl.DataFrame({"x": grid, "y": np.interp(grid, wrong, right), "model": label}))
@@ -129,7 +134,9 @@ def roc(scored: pl.DataFrame, auc: Mapping[str, float]) -> alt.LayerChart:
     )
 
 
-def calibration(late: Sequence[bool], probability: Sequence[float], bins: int = 12) -> alt.LayerChart:
+def calibration(
+    late: Sequence[bool], probability: Sequence[float], bins: int = 12
+) -> alt.LayerChart:
     """Show whether flights called late with 40 % are late in 40 % of cases; bins of equal size."""
     rows = (
         pl.DataFrame({"late": late, "said": probability})
@@ -140,7 +147,9 @@ def calibration(late: Sequence[bool], probability: Sequence[float], bins: int = 
             pl.col("late").mean().alias("happened"),
             pl.len().alias("n"),
         )
-        .with_columns(error=1.96 * (pl.col("happened") * (1 - pl.col("happened")) / pl.col("n")).sqrt())
+        .with_columns(
+            error=1.96 * (pl.col("happened") * (1 - pl.col("happened")) / pl.col("n")).sqrt()
+        )
         .with_columns(
             low=pl.col("happened") - pl.col("error"), high=pl.col("happened") + pl.col("error")
         )
@@ -212,9 +221,9 @@ def latency(traffic: Traffic) -> alt.LayerChart:
     edges = np.geomspace(max(ms.min(), 0.1), ms.max() * 1.001, 61)
     counts, _ = np.histogram(ms, edges)
     rows = pl.DataFrame({"from": edges[:-1], "to": edges[1:], "n": counts, "zero": 0})
-    marks = pl.DataFrame(
-        {"ms": np.percentile(ms, [50, 99]), "name": ["p50", "p99"]}
-    ).with_columns(label=pl.format("{} {} ms", "name", pl.col("ms").round(1)))
+    marks = pl.DataFrame({"ms": np.percentile(ms, [50, 99]), "name": ["p50", "p99"]}).with_columns(
+        label=pl.format("{} {} ms", "name", pl.col("ms").round(1))
+    )
     x = alt.X(
         "from:Q",
         title="milliseconds from request to answer, logarithmic",
@@ -251,9 +260,7 @@ def throughput(traffic: Traffic, bin_s: float = 0.25) -> alt.LayerChart:
         schema={"from": pl.Float64, "to": pl.Float64, "label": pl.String},
     )
     outages = (
-        alt.Chart(kills)
-        .mark_rect(color=VERMILION, opacity=0.35)
-        .encode(x="from:Q", x2="to:Q")
+        alt.Chart(kills).mark_rect(color=VERMILION, opacity=0.35).encode(x="from:Q", x2="to:Q")
     )
     line = (
         alt.Chart(rows)
@@ -309,7 +316,12 @@ def one_day(questions: pl.DataFrame, origin: str, day: date) -> alt.LayerChart:
         scale=alt.Scale(domain=[5, 24], nice=False),
         axis=alt.Axis(values=list(range(6, 25, 3)), labelExpr="datum.value + ':00'"),
     )
-    y = alt.Y("gru:Q", title="probability of late", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%"))
+    y = alt.Y(
+        "gru:Q",
+        title="probability of late",
+        scale=alt.Scale(domain=[0, 1]),
+        axis=alt.Axis(format="%"),
+    )
     dots = (
         alt.Chart(flights)
         .mark_point(filled=True, size=42, opacity=0.75)
@@ -344,31 +356,29 @@ def one_day(questions: pl.DataFrame, origin: str, day: date) -> alt.LayerChart:
         )
     )
     title = f"One day at {origin}: {day:%A, %-d %B %Y}, asked an hour ahead"
-    return (dots + lines).properties(width=WIDTH * 2 - 40, height=HEIGHT, title=title)
+    return (dots + lines).properties(width=WIDTH * 2, height=HEIGHT, title=title)
 
 
-def overview(charts: Mapping[str, alt.LayerChart]) -> alt.VConcatChart:
+def overview(charts: Mapping[str, alt.TopLevelMixin]) -> alt.TopLevelMixin:
     """Put the key plots on one picture."""
-    return _themed(
-        alt.vconcat(
-            alt.hconcat(charts["auc"], charts["roc"], spacing=40),
-            alt.hconcat(charts["one_day"]),
-            alt.hconcat(charts["calibration"], charts["throughput"], spacing=40),
-            spacing=30,
-        ).resolve_scale(color="independent", shape="independent", strokeDash="independent")
-    )
+
+    def row(*names: str) -> alt.HConcatChart:
+        return alt.hconcat(*(charts[name] for name in names), spacing=40).resolve_scale(
+            color="independent", shape="independent", strokeDash="independent"
+        )
+
+    rows = row("roc", "auc"), row("one_day"), row("calibration", "throughput")
+    return themed(alt.vconcat(*rows, spacing=30))
 
 
-def themed(chart: alt.LayerChart | alt.HConcatChart) -> alt.LayerChart | alt.HConcatChart:
-    """Give a plot that stands alone the report's look."""
-    return _themed(chart)
-
-
-def _themed(chart):  # noqa: ANN001, ANN202
+def themed(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
+    """Give a plot the report's look."""
     return (
         chart.configure(background="white", padding=16, font="sans-serif")
         .configure_view(stroke=None)
-        .configure_axis(gridColor="#E6E6E6", domainColor="#888888", tickColor="#888888", labelFontSize=11)
+        .configure_axis(
+            gridColor="#E6E6E6", domainColor="#888888", tickColor="#888888", labelFontSize=11
+        )
         .configure_title(fontSize=14, anchor="start", offset=10)
         .configure_legend(labelFontSize=11, titleFontSize=11, labelLimit=260)
     )
@@ -376,4 +386,8 @@ def _themed(chart):  # noqa: ANN001, ANN202
 
 def _diagonal(top: float = 1.0) -> alt.Chart:
     ends = pl.DataFrame({"x": [0.0, top], "y": [0.0, top]})
-    return alt.Chart(ends).mark_line(color=GREY, strokeDash=[2, 3], strokeWidth=1).encode(x="x:Q", y="y:Q")
+    return (
+        alt.Chart(ends)
+        .mark_line(color=GREY, strokeDash=[2, 3], strokeWidth=1)
+        .encode(x="x:Q", y="y:Q")
+    )
