@@ -54,10 +54,10 @@ class Classify:
         known = ~np.isnan(labels)
         truth = labels[known].astype(np.int64)
         if len(truth) == 0:
-            return {"n": 0.0}
+            return {"n": 0}
         logits = self._logits(outputs[known])
-        found = {
-            "n": float(len(truth)),
+        found: dict[str, float] = {
+            "n": len(truth),
             "log_loss": metrics.log_loss(logits, truth),
             "brier": metrics.brier(logits, truth),
             "accuracy": metrics.accuracy(logits, truth),

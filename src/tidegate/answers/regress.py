@@ -43,10 +43,10 @@ class Regress:
         known = ~np.isnan(labels)
         truth = labels[known]
         if len(truth) == 0:
-            return {"n": 0.0}
+            return {"n": 0}
         values = self.scores(outputs[known])
-        found = {
-            "n": float(len(truth)),
+        found: dict[str, float] = {
+            "n": len(truth),
             "mae": metrics.mae(values, truth),
             "rmse": metrics.rmse(values, truth),
         }

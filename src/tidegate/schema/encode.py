@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import repeat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,10 +22,9 @@ from tidegate.schema.fit import signed_log
 from tidegate.schema.sessions import EventOfEach, Sessions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
+    from tidegate.schema.columns import Columns
     from tidegate.schema.layout import Layout
 
 __all__ = ["LIMIT", "Encoded", "encode_each", "encode_events", "encode_table"]
@@ -33,7 +32,7 @@ __all__ = ["LIMIT", "Encoded", "encode_each", "encode_events", "encode_table"]
 LIMIT = 1e6
 """Scaled numbers are cut off at plus and minus this, so that no sum of float32 overflows."""
 
-CHUNK = 4096
+CHUNK = 2048
 """Rows of a table that are encoded together: few enough to stay in the processor's cache."""
 
 
@@ -58,7 +57,7 @@ class Encoded:
 
 def encode_events(
     layout: Layout,
-    columns: Mapping[str, NDArray[Any]],
+    columns: Columns,
     times: NDArray[np.float64],
     states: NDArray[np.float64],
     sessions: EventOfEach | Sessions,
@@ -98,7 +97,7 @@ def encode_events(
 
 def encode_each(
     layout: Layout,
-    columns: Mapping[str, NDArray[Any]],
+    columns: Columns,
     times: NDArray[np.float64],
     states: NDArray[np.float64],
 ) -> Encoded:
@@ -113,7 +112,7 @@ def encode_each(
 
 def encode_table(
     layout: Layout,
-    columns: Mapping[str, NDArray[Any]],
+    columns: Columns,
     times: NDArray[np.float64],
     offsets: NDArray[np.int64],
     states: NDArray[np.float64],
@@ -143,9 +142,7 @@ def encode_table(
     return Encoded(rows, after)
 
 
-def _gather(
-    layout: Layout, columns: Mapping[str, NDArray[Any]], length: int
-) -> NDArray[np.float64]:
+def _gather(layout: Layout, columns: Columns, length: int) -> NDArray[np.float64]:
     """Return all columns as ``[fields, n]``, categories as indices, NaN where one is missing."""
     raw = np.empty((len(layout.fields), length))
     numbers = raw[: layout.numbers]

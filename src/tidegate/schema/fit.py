@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tidegate.schema.clock import log_delta
-from tidegate.schema.columns import check_columns, check_sessions
+from tidegate.schema.columns import Columns, check_columns, check_sessions
 from tidegate.schema.config import MAX_VOCABULARY, Field, SchemaConfig
 from tidegate.schema.fitted import Fitted, FittedField, Statistics
 from tidegate.schema.sessions import Sessions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
 __all__ = ["fit", "signed_log"]
@@ -26,7 +24,7 @@ HUGE = 1e150
 
 def fit(
     config: SchemaConfig,
-    columns: Mapping[str, NDArray[Any]],
+    columns: Columns,
     times: NDArray[np.float64],
     offsets: NDArray[np.int64],
 ) -> Fitted:

@@ -37,7 +37,7 @@ class Layout:
     categories: tuple[CategoryInput, ...]
     value_columns: NDArray[np.intp]
     indicated: NDArray[np.intp]
-    """Fields with an indicator, and the columns of these."""
+    """Fields with an indicator."""
     indicator_columns: NDArray[np.intp]
 
     remembered: NDArray[np.intp]

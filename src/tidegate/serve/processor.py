@@ -1,0 +1,483 @@
+"""The synchronous heart: a micro-batch of operations in, results out, committed in between.
+
+Nothing that this module returns was given out before the store said it is durable: one commit a
+batch, then the results. What the store refused is forgotten here too, so that memory never runs
+ahead of what a restart would find.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from time import perf_counter
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+import numpy as np
+
+from tidegate import answers, record
+from tidegate.engine import Engine, SessionState
+from tidegate.errors import RecordError, SequenceError, StoreError, TidegateError
+from tidegate.metrics import OUTCOMES, GateMetrics
+from tidegate.record import Record, StoredAnswer
+from tidegate.serve import rules, sessions
+from tidegate.serve.operations import (
+    Answer,
+    Delete,
+    Event,
+    Operation,
+    Result,
+    SessionView,
+    internal_error,
+)
+from tidegate.serve.sessions import Limits
+from tidegate.store import Store, session_key
+
+if TYPE_CHECKING:
+    from tidegate.bundle import Bundle
+
+__all__ = ["Processor"]
+
+_log = logging.getLogger(__name__)
+
+_PROBE = b"\x00probe"
+_KINDS = {
+    "seq_gap": "gap",
+    "seq_stale": "stale",
+    "payload_conflict": "conflict",
+    "session_ended": "ended",
+    "session_deleted": "deleted",
+    "session_expired": "expired",
+    "record_damaged": "record_damaged",
+}
+"""Which errors count as a break of continuity, and as which."""
+
+
+class _Step(msgspec.Struct):
+    """An event on its way through the engine."""
+
+    index: int
+    event: Event
+    seq: int
+    payload_hash: int
+    typed: tuple[float | bool | str | None, ...]
+    time: float
+    known: Record | None
+    """What it continues; None where the session begins (anew)."""
+    reset: bool
+    kinds: list[str]
+    """Breaks of continuity that count once it is applied."""
+    before: SessionState | None
+    """Of the session that it replaces, to go back to if it fails."""
+
+
+class _Batch:
+    """What one micro-batch knows and changes, until the store has it."""
+
+    def __init__(self, operations: Sequence[Operation], now: float) -> None:
+        self.operations = operations
+        self.now = now
+        self.results: list[Result | None] = [None] * len(operations)
+        self.loaded: dict[str, Record] = {}
+        self.damaged: dict[str, RecordError] = {}
+        self.changed: dict[str, Record] = {}
+        self.kinds: list[str] = []
+
+    def fail(self, index: int, error: TidegateError) -> None:
+        """Refuse an operation; later events of its session in the same request will fail too."""
+        operation = self.operations[index]
+        self.results[index] = error
+        if isinstance(operation, Event):
+            operation.failed.add(operation.session)
+
+
+class Processor:
+    """Steps events of many sessions, in order within each, and makes them durable.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        The model.
+    engine : Engine
+        Opened on the bundle; the processor owns its sessions.
+    store : Store
+        Where records live.
+    metrics : GateMetrics
+        Counts what happens.
+    clock : callable
+        Unix seconds.
+    limits : Limits
+        What is kept, and for how long.
+
+    Notes
+    -----
+    Not for several threads at once: the server runs it in one.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        engine: Engine,
+        store: Store,
+        metrics: GateMetrics,
+        clock: Callable[[], float],
+        limits: Limits | None = None,
+    ) -> None:
+        self.bundle = bundle
+        self.healthy = True
+        self._engine = engine
+        self._store = store
+        self._metrics = metrics
+        self._clock = clock
+        self._limits = limits or Limits()
+        self._answers = answers.open(bundle.task)
+        # Sessions whose memory the engine holds, the least recently changed first. Their records
+        # are kept here without that memory, which would be there twice.
+        self._live: dict[str, Record] = {}
+
+    def process(self, operations: Sequence[Operation]) -> list[Result]:
+        """Do a micro-batch of operations, in order within each session.
+
+        Parameters
+        ----------
+        operations : sequence of Operation
+            Over any sessions, several of one allowed.
+
+        Returns
+        -------
+        list of Result
+            One each, in order: an answer, a view, or the error that the client gets. Everything
+            they say is durable.
+        """
+        self._metrics.batch_events.observe(len(operations))
+        batch = _Batch(operations, self._clock())
+        try:
+            began = perf_counter()
+            self._load(batch)
+            for indices in _rounds(operations):
+                self._round(batch, indices)
+            self._metrics.step_seconds.observe(perf_counter() - began)
+            self._commit(batch)
+        except StoreError as error:
+            self._forget(batch)
+            self._store_failed(batch, error)
+        except Exception:
+            _log.exception("a batch of %d operations failed", len(operations))
+            self._forget(batch)
+            batch.kinds.clear()
+            for index in range(len(operations)):
+                batch.fail(index, internal_error())
+        results = cast("list[Result]", batch.results)
+        self._count(batch, results)
+        return results
+
+    def probe(self) -> bool:
+        """Try a commit if the last one failed; return whether the store takes them."""
+        if not self.healthy:
+            try:
+                self._store.commit([(_PROBE, b"")])
+                self.healthy = True
+            except StoreError:
+                self._metrics.store_failures.inc()
+        return self.healthy
+
+    # What is known
+
+    def _load(self, batch: _Batch) -> None:
+        """Read the sessions that are not in memory, all at once."""
+        wanted = {
+            operation.session
+            for operation in batch.operations
+            if not (isinstance(operation, Event) and operation.error)
+        }
+        missing = sorted(wanted - self._live.keys())
+        if not missing:
+            return
+        found = self._store.get([self._key(session) for session in missing])
+        for session, data in zip(missing, found, strict=True):
+            if data is None:
+                continue
+            try:
+                batch.loaded[session] = record.decode(data)
+            except RecordError as error:
+                batch.damaged[session] = _damaged(error)
+
+    def _known(self, batch: _Batch, session: str) -> Record | None:
+        known = batch.changed.get(session) or self._live.get(session) or batch.loaded.get(session)
+        if known is None:
+            if session in batch.damaged:
+                raise batch.damaged[session]
+            return None
+        if rules.is_forgotten(known, batch.now, self._limits.tombstone_seconds):
+            return None
+        return known
+
+    def _key(self, session: str) -> bytes:
+        return session_key(self._limits.tenant, self.bundle.name, session)
+
+    # One round: at most one operation of each session
+
+    def _round(self, batch: _Batch, indices: Iterable[int]) -> None:
+        steps = []
+        for index in indices:
+            operation = batch.operations[index]
+            outcome: Result | _Step
+            try:
+                if isinstance(operation, Event):
+                    outcome = self._judge(batch, index, operation)
+                elif isinstance(operation, Delete):
+                    outcome = self._delete(batch, operation.session)
+                else:
+                    outcome = self._read(batch, operation.session)
+            except TidegateError as error:
+                batch.fail(index, error)
+            else:
+                if isinstance(outcome, _Step):
+                    steps.append(outcome)
+                else:
+                    batch.results[index] = outcome
+        if steps:
+            self._step(batch, steps)
+
+    def _judge(self, batch: _Batch, index: int, event: Event) -> Answer | _Step:
+        """Decide what an event is to its session; raise what refuses it."""
+        if event.error is not None:
+            raise event.error
+        session, kinds = event.session, []
+        try:
+            known = self._known(batch, session)
+        except RecordError:
+            if not event.start:
+                raise
+            known = None
+            kinds.append("record_damaged")
+        if session in event.failed:
+            raise rules.refusal(rules.judge_after_failure(known, event.seq))
+        schema = self.bundle.schema
+        typed = schema.type_event(event.event)
+        payload_hash = schema.payload_hash(typed, event.time)
+        verdict = rules.judge(known, seq=event.seq, payload_hash=payload_hash, start=event.start)
+        if verdict.outcome == "repeat":
+            assert known is not None
+            assert verdict.answer is not None
+            return _repeat(session, known, known.answers[verdict.answer])
+        if verdict.outcome not in rules.STEPS:
+            raise rules.refusal(verdict)
+        if verdict.outcome == "begin_anew":
+            alive = known is not None and known.status == "live"
+            kinds.append("start_on_live" if alive else "start_on_tombstone")
+        continues = known if verdict.outcome == "step" else None
+        reset = continues is not None and continues.fingerprint != self.bundle.fingerprint
+        if reset:
+            kinds.append("reset")
+        time = event.received if event.time is None else event.time
+        before = self._make_ready(session, None if reset else continues)
+        return _Step(
+            index,
+            event,
+            verdict.seq,
+            payload_hash,
+            typed,
+            time,
+            continues,
+            reset,
+            kinds,
+            before,
+        )
+
+    def _make_ready(self, session: str, known: Record | None) -> SessionState | None:
+        """Let the engine hold the session that an event continues, or none if it begins one.
+
+        Returns what the engine held of the session that is replaced, if it did.
+        """
+        if known is None:
+            if session not in self._engine:
+                return None
+            before = self._engine.export_state(session)
+            self._engine.forget(session)
+            return before
+        if session not in self._engine:
+            self._engine.import_state(session, SessionState(known.encoder, known.hidden))
+            self._live[session] = sessions.without_states(known)
+        return None
+
+    def _step(self, batch: _Batch, steps: Sequence[_Step]) -> None:
+        stepped = self._engine.step_events(
+            [step.event.session for step in steps],
+            self.bundle.schema.stack([step.typed for step in steps]),
+            np.array([step.time for step in steps], dtype=np.float64),
+        )
+        for k, error in stepped.errors.items():
+            step = steps[k]
+            if step.before is not None:
+                self._engine.import_state(step.event.session, step.before)
+            batch.fail(step.index, error)
+        good = [k for k in range(len(steps)) if k not in stepped.errors]
+        words = self._answers.answer(stepped.outputs[good])
+        for k, word in zip(good, words, strict=True):
+            self._keep(batch, steps[k], msgspec.json.encode(word))
+
+    def _keep(self, batch: _Batch, step: _Step, answer: bytes) -> None:
+        """Take a stepped event into its session's record."""
+        event, known = step.event, step.known
+        batch.kinds += step.kinds
+        if known is None:
+            known = self._blank(batch)
+        elif step.time < known.time:
+            batch.kinds.append("time_backwards")
+        if step.reset:
+            # The record names one model version, so answers of the old one go.
+            known = msgspec.structs.replace(self._blank(batch), created=known.created)
+        stored = StoredAnswer(
+            seq=step.seq, payload_hash=step.payload_hash, time=step.time, answer=answer
+        )
+        batch.changed[event.session] = msgspec.structs.replace(
+            known,
+            status="ended" if event.end else "live",
+            seq=step.seq,
+            time=step.time,
+            updated=batch.now,
+            encoder=sessions.NO_ENCODER,
+            hidden=sessions.NO_HIDDEN,
+            answers=sessions.kept((*known.answers, stored), self._limits),
+        )
+        if event.end:
+            self._engine.forget(event.session)
+        batch.results[step.index] = Answer(
+            session=event.session,
+            seq=step.seq,
+            time=step.time,
+            model_version=self.bundle.version,
+            answer=msgspec.Raw(answer),
+            session_reset=step.reset,
+        )
+
+    def _read(self, batch: _Batch, session: str) -> SessionView:
+        known = self._known(batch, session)
+        if known is None:
+            raise _unknown(session)
+        if known.status != "live":
+            raise rules.refusal(rules.gone(known))
+        return sessions.view(session, known)
+
+    def _delete(self, batch: _Batch, session: str) -> SessionView:
+        try:
+            known = self._known(batch, session)
+        except RecordError:
+            batch.kinds.append("record_damaged")
+            known = self._blank(batch)
+        if known is None:
+            raise _unknown(session)
+        if known.status != "deleted":
+            known = sessions.tombstone(known, batch.now)
+            batch.changed[session] = known
+            self._engine.forget(session)
+        return sessions.view(session, known)
+
+    def _blank(self, batch: _Batch) -> Record:
+        return sessions.blank(batch.now, self.bundle.fingerprint, self.bundle.version)
+
+    # Durable, or forgotten
+
+    def _commit(self, batch: _Batch) -> None:
+        if not batch.changed:
+            return
+        puts = []
+        for session, changed in batch.changed.items():
+            full = changed
+            if changed.status == "live":
+                full = sessions.with_states(changed, self._engine.export_state(session))
+            puts.append((self._key(session), record.encode(full)))
+        began = perf_counter()
+        self._store.commit(puts)
+        self._metrics.commit_seconds.observe(perf_counter() - began)
+        self.healthy = True
+        for session, changed in batch.changed.items():
+            self._live.pop(session, None)
+            if changed.status == "live":
+                self._live[session] = changed
+        while len(self._live) > self._limits.cached_sessions:
+            coldest = next(iter(self._live))
+            del self._live[coldest]
+            self._engine.forget(coldest)
+        self._metrics.cached_sessions.labels(self.bundle.name).set(len(self._live))
+
+    def _forget(self, batch: _Batch) -> None:
+        """Drop what memory holds of a batch's sessions: the store is asked again."""
+        for operation in batch.operations:
+            self._live.pop(operation.session, None)
+            self._engine.forget(operation.session)
+
+    def _store_failed(self, batch: _Batch, cause: StoreError) -> None:
+        self.healthy = False
+        self._metrics.store_failures.inc()
+        batch.kinds.clear()
+        error = StoreError(
+            "store_failed",
+            f"the store failed: {cause.message}",
+            hint="nothing was applied; send it again, with the same seq, when /readyz is green",
+        )
+        for index in range(len(batch.operations)):
+            batch.fail(index, error)
+
+    def _count(self, batch: _Batch, results: Sequence[Result]) -> None:
+        outcomes: dict[str, int] = {}
+        for operation, result in zip(batch.operations, results, strict=True):
+            if isinstance(result, TidegateError) and result.code in _KINDS:
+                batch.kinds.append(_KINDS[result.code])
+            if isinstance(operation, Event):
+                outcome = _outcome(result)
+                outcomes[outcome] = outcomes.get(outcome, 0) + 1
+        for outcome, n in outcomes.items():
+            self._metrics.count_event(self.bundle.name, outcome, n)
+        for kind in batch.kinds:
+            self._metrics.count_continuity(self.bundle.name, kind)
+
+
+def _rounds(operations: Sequence[Operation]) -> list[list[int]]:
+    """Split operations so that each session occurs at most once a round, in order."""
+    rounds: list[list[int]] = []
+    seen: dict[str, int] = {}
+    for index, operation in enumerate(operations):
+        occurrence = seen.get(operation.session, 0)
+        seen[operation.session] = occurrence + 1
+        if occurrence == len(rounds):
+            rounds.append([])
+        rounds[occurrence].append(index)
+    return rounds
+
+
+def _outcome(result: Result) -> str:
+    if isinstance(result, Answer):
+        return "repeat" if result.duplicate else "answered"
+    code = result.code if isinstance(result, TidegateError) else "internal"
+    return code if code in OUTCOMES else "bad_input"
+
+
+def _repeat(session: str, known: Record, stored: StoredAnswer) -> Answer:
+    return Answer(
+        session=session,
+        seq=stored.seq,
+        time=stored.time,
+        model_version=known.model_version,
+        answer=msgspec.Raw(stored.answer),
+        duplicate=True,
+    )
+
+
+def _unknown(session: str) -> SequenceError:
+    return SequenceError(
+        "session_unknown",
+        f"there is no session {session!r}",
+        field="session",
+        hint="its first event begins it",
+    )
+
+
+def _damaged(error: RecordError) -> RecordError:
+    return RecordError(
+        "record_damaged",
+        f"the stored record of this session is damaged: {error.message}",
+        field="session",
+        hint='restore it from a backup, delete the session, or begin it anew with "start": true',
+    )

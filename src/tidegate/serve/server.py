@@ -1,0 +1,247 @@
+"""A server's life: start, serve, drain, end. One process, which owns the store."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from tidegate import __version__, store
+from tidegate import bundle as bundles
+from tidegate.engine import Engine
+from tidegate.errors import InputError
+from tidegate.metrics import GateMetrics
+from tidegate.serve import listen
+from tidegate.serve.app import App, Served
+from tidegate.serve.batcher import Batcher
+from tidegate.serve.identity import claim
+from tidegate.serve.processor import Processor
+from tidegate.serve.sessions import Limits
+
+__all__ = ["ServeSettings", "serve"]
+
+_PROBE_SECONDS = 1.0
+_THREADS_SECONDS = 1.0
+_RULES: dict[str, tuple[float, float]] = {
+    "port": (0, 65_535),
+    "body_bytes": (1, 2**40),
+    "queue_events": (1, 2**31),
+    "batch_events": (1, 2**20),
+    "kept_answers": (1, 1024),
+    "kept_answer_bytes": (0, 2**31),
+    "tombstone_hours": (0, 10 * 365 * 24),
+    "cached_sessions": (1, 2**31),
+    "grace_seconds": (0, 3600),
+}
+
+
+class ServeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a server listens, and what it bounds.
+
+    Parameters
+    ----------
+    store : str
+        Where sessions live: a folder, or ``memory:`` (lost at the end of the process).
+    host : str
+        Address to listen on; only this machine can reach the default.
+    port : int
+        0 takes any free one.
+    body_bytes : int
+        Bytes that a request's body may have.
+    queue_events : int
+        Events accepted and not yet answered, above which new ones are refused.
+    batch_events : int
+        Events in one micro-batch.
+    kept_answers : int
+        K: how many answers of a session are kept for retries.
+    kept_answer_bytes : int
+        Bound on their bytes a session.
+    tombstone_hours : float
+        How long an ended or deleted session is remembered as such.
+    cached_sessions : int
+        How many sessions are held in memory.
+    on_new_model : {"refuse", "reset"}
+        What to do with sessions of another model: refuse to start, or begin each anew at its next
+        event.
+    grace_seconds : float
+        How long requests in flight may take to end when the server is told to stop.
+
+    Examples
+    --------
+    >>> ServeSettings(store="memory:", port=70000)
+    Traceback (most recent call last):
+        ...
+    tidegate.errors.InputError: port: 70000 is not allowed (bad_setting); use 0 to 65535
+    """
+
+    store: str
+    host: str = "127.0.0.1"
+    port: int = 8080
+    body_bytes: int = 16 * 1024 * 1024
+    queue_events: int = 8192
+    batch_events: int = 512
+    kept_answers: int = 8
+    kept_answer_bytes: int = 16_384
+    tombstone_hours: float = 24.0
+    cached_sessions: int = 100_000
+    on_new_model: Literal["refuse", "reset"] = "refuse"
+    grace_seconds: float = 10.0
+
+    def __post_init__(self) -> None:
+        for name, (least, most) in _RULES.items():
+            value = getattr(self, name)
+            if not least <= value <= most:
+                raise InputError(
+                    "bad_setting",
+                    f"{value} is not allowed",
+                    field=name,
+                    hint=f"use {least} to {most}",
+                )
+        if self.on_new_model not in ("refuse", "reset"):
+            raise InputError(
+                "bad_setting",
+                f"{self.on_new_model!r} is not allowed",
+                field="on_new_model",
+                hint="use 'refuse' or 'reset'",
+            )
+
+
+def serve(
+    bundle: str | Path,
+    settings: ServeSettings,
+    *,
+    announce: Callable[[dict[str, str | int]], None] | None = None,
+) -> None:
+    """Serve a bundle until SIGTERM or SIGINT, then drain and return.
+
+    Parameters
+    ----------
+    bundle : str or Path
+        The bundle's folder.
+    settings : ServeSettings
+        How to listen, and what to bound.
+    announce : callable, optional
+        Called once events are taken, with ``event`` ("ready"), ``url``, ``pid``, ``model`` and
+        ``model_version``. By default a line of JSON on stdout.
+
+    Raises
+    ------
+    InputError
+        ``port_in_use``, ``cannot_bind``; ``bundle_changed``: the store's sessions belong to another
+        model and `on_new_model` is "refuse".
+    BundleError, EngineError
+        The bundle cannot be used.
+    StoreError
+        The store cannot be opened: ``store_locked`` if another process has it.
+    """
+    with ExitStack() as opened:
+        # First of all: a port in use must not cost the other server its store.
+        listener = opened.enter_context(listen.bind(settings.host, settings.port))
+        if not listen.is_loopback(listener):
+            sys.stderr.write(
+                f"WARNING: listening on {settings.host}: everyone who can reach this machine can "
+                "read and change every session. There is no authentication.\n"
+            )
+        loaded = bundles.load(bundle)
+        engine = Engine.open(loaded)
+        records = store.open(settings.store)
+        opened.callback(records.close)
+        limits = Limits(
+            answers=settings.kept_answers,
+            answer_bytes=settings.kept_answer_bytes,
+            tombstone_seconds=settings.tombstone_hours * 3600.0,
+            cached_sessions=settings.cached_sessions,
+        )
+        claim(records, loaded, limits.tenant, reset=settings.on_new_model == "reset")
+        metrics = GateMetrics(__version__, {loaded.name: loaded.version})
+        processor = Processor(loaded, engine, records, metrics, time.time, limits)
+        batcher = Batcher(
+            processor.process,
+            max_batch=settings.batch_events,
+            max_queue=settings.queue_events,
+        )
+        opened.callback(batcher.close)
+        app = App(
+            {loaded.name: Served(loaded, batcher, lambda: processor.healthy)},
+            metrics,
+            time.time,
+            body_limit=settings.body_bytes,
+        )
+        ready: dict[str, str | int] = {
+            "event": "ready",
+            "url": listen.url_of(listener),
+            "pid": os.getpid(),
+            "model": loaded.name,
+            "model_version": loaded.version,
+        }
+        threads = listen.native_threads()
+        opened.callback(listen.await_native_threads, threads, _THREADS_SECONDS)
+        opened.callback(app.close)
+        asyncio.run(
+            _live(
+                app,
+                listener,
+                processor,
+                batcher,
+                settings.grace_seconds,
+                lambda: (announce or _announce)(ready),
+            )
+        )
+
+
+def _announce(members: dict[str, str | int]) -> None:
+    sys.stdout.write(msgspec.json.encode(members).decode() + "\n")
+    sys.stdout.flush()
+
+
+async def _live(
+    app: App,
+    listener: socket.socket,
+    processor: Processor,
+    batcher: Batcher,
+    grace_seconds: float,
+    announce: Callable[[], None],
+) -> None:
+    """Take events until a signal, then finish what was accepted."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    server = listen.HttpServer(app, listener)
+    serving = loop.create_task(server.serve())
+    probing = loop.create_task(_probe(processor, batcher))
+    app.phase = "ready"
+    announce()
+    stopped = loop.create_task(stop.wait())
+    await asyncio.wait([serving, stopped], return_when=asyncio.FIRST_COMPLETED)
+    app.phase = "draining"
+    deadline = loop.time() + grace_seconds
+    probing.cancel()
+    stopped.cancel()
+    await asyncio.wait([loop.create_task(app.idle())], timeout=grace_seconds)
+    server.stop()  # type: ignore[no-untyped-call]
+    # granian waits for requests whose body is still on its way; they would be refused anyway.
+    await asyncio.wait([serving], timeout=max(deadline - loop.time(), 0.1))
+    if not serving.done():
+        loop.set_exception_handler(lambda _loop, _context: None)
+        server.abandon()
+        await asyncio.wait([serving])
+    elif not serving.cancelled() and (error := serving.exception()) is not None:
+        raise error
+
+
+async def _probe(processor: Processor, batcher: Batcher) -> None:
+    """After a commit failed, try one each second, so that readiness comes back by itself."""
+    while True:
+        await asyncio.sleep(_PROBE_SECONDS)
+        if not processor.healthy:
+            await batcher.call(processor.probe)

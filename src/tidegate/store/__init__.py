@@ -1,0 +1,64 @@
+"""Where records live: one small protocol, and stores in memory and in RocksDB."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tidegate.errors import InputError
+from tidegate.store.keys import meta_key, session_key, session_prefix, split_session_key
+from tidegate.store.memory import MemoryStore
+from tidegate.store.protocol import Store
+
+__all__ = [
+    "MemoryStore",
+    "Store",
+    "meta_key",
+    "open",
+    "session_key",
+    "session_prefix",
+    "split_session_key",
+]
+
+
+def open(where: str | os.PathLike[str]) -> Store:  # noqa: A001 - read as store.open
+    """Open a store, or begin a new one.
+
+    Parameters
+    ----------
+    where : str or path
+        ``"memory:"``, or the folder of a RocksDB store. A folder that does not exist is made.
+
+    Returns
+    -------
+    Store
+        Close it when done: until then no other process can open its folder.
+
+    Raises
+    ------
+    InputError
+        ``bad_store``: neither ``memory:`` nor a path.
+    StoreError
+        ``store_locked``, ``store_unwritable``, ``store_foreign``, ``store_version`` or
+        ``store_damaged``, as in `RocksStore`.
+
+    Examples
+    --------
+    >>> store = open("memory:")
+    >>> store.commit([(session_key("default", "flights", "JFK/B6"), b"record")])
+    >>> store.get([session_key("default", "flights", "JFK/B6"), b"nothing"])
+    [b'record', None]
+    """
+    name = os.fspath(where)
+    if name == "memory:":
+        return MemoryStore()
+    if not name or "://" in name or "\0" in name:
+        raise InputError(
+            "bad_store",
+            f"{name!r} is no store",
+            field="store",
+            hint="use memory: or the path of a folder",
+        )
+    from tidegate.store.rocksdb import RocksStore  # its library is not needed in memory
+
+    return RocksStore(Path(name))

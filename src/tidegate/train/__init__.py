@@ -1,0 +1,36 @@
+"""Training: from tables of events to a bundle.
+
+`run` does what a configuration file says. `train_model` and `save_bundle` are its two halves, for
+tables that a program has prepared; `fit` is the loop beneath them.
+"""
+
+from tidegate.train.config import TrainConfig, load_config, parse_config
+from tidegate.train.fit import FitResult, fit
+from tidegate.train.history import Epoch
+from tidegate.train.package import save_bundle
+from tidegate.train.predict import predict
+from tidegate.train.progress import Listener, TensorBoard, Terminal
+from tidegate.train.run import run
+from tidegate.train.sequences import Sequences
+from tidegate.train.settings import ModelSettings, TrainSettings
+from tidegate.train.trained import Trained, train_model
+
+__all__ = [
+    "Epoch",
+    "FitResult",
+    "Listener",
+    "ModelSettings",
+    "Sequences",
+    "TensorBoard",
+    "Terminal",
+    "TrainConfig",
+    "TrainSettings",
+    "Trained",
+    "fit",
+    "load_config",
+    "parse_config",
+    "predict",
+    "run",
+    "save_bundle",
+    "train_model",
+]

@@ -1,0 +1,154 @@
+"""Checkpoints: all that an interrupted training run needs to go on to the same weights.
+
+One file: tensors as safetensors, the rest as JSON in its header. Never pickle. It is replaced
+atomically at the end of each epoch, so that a Ctrl-C, or a kill, costs the interrupted epoch alone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors import torch as safetensors
+
+from tidegate.errors import InputError
+from tidegate.train.history import Epoch
+
+__all__ = ["Checkpoint", "Position", "load", "optimizer_state", "optimizer_tensors", "save"]
+
+Tensors = Mapping[str, torch.Tensor]
+
+
+class Position(msgspec.Struct):
+    """How far a run is.
+
+    Parameters
+    ----------
+    key : str
+        Tells what is trained on what; only a run with the same key may go on.
+    step : int
+        Batches so far.
+    history : list of Epoch
+        Finished epochs.
+    best_epoch : int
+        The one whose weights are kept; 0 before the first.
+    best_value : float
+        Its watched metric.
+    """
+
+    key: str
+    step: int = 0
+    history: list[Epoch] = msgspec.field(default_factory=list)
+    best_epoch: int = 0
+    best_value: float = 0.0
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A run at the end of an epoch.
+
+    Parameters
+    ----------
+    position : Position
+        How far it is.
+    model, best, optimizer : mapping of str to tensor
+        Weights now, those of the best epoch, and the optimiser's memory (`optimizer_tensors`).
+    rng : uint8 tensor
+        State of torch's generator.
+    """
+
+    position: Position
+    model: Tensors
+    best: Tensors
+    optimizer: Tensors
+    rng: torch.Tensor
+
+
+def save(checkpoint: Checkpoint, path: Path) -> None:
+    """Write a checkpoint whole, or leave the file as it was."""
+    tensors = {"rng": checkpoint.rng}
+    for part in ("model", "best", "optimizer"):
+        for name, tensor in getattr(checkpoint, part).items():
+            tensors[f"{part}/{name}"] = tensor.detach().clone(memory_format=torch.contiguous_format)
+    header = {"tidegate": msgspec.json.encode(checkpoint.position).decode()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staging = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        with staging.open("wb") as file:
+            file.write(safetensors.save(tensors, header))
+            file.flush()
+            os.fsync(file.fileno())
+        staging.replace(path)
+    finally:
+        staging.unlink(missing_ok=True)
+
+
+def load(path: Path, key: str) -> Checkpoint | None:
+    """Read a checkpoint.
+
+    Parameters
+    ----------
+    path : Path
+        As given to `save`.
+    key : str
+        Of the run that wants to go on.
+
+    Returns
+    -------
+    Checkpoint or None
+        None: there is no such file.
+
+    Raises
+    ------
+    InputError
+        ``checkpoint_damaged``, or ``checkpoint_mismatch``: it belongs to another run.
+    """
+    if not path.exists():
+        return None
+    parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
+    try:
+        with safe_open(path, framework="pt") as file:
+            position = msgspec.json.decode(file.metadata()["tidegate"], type=Position)
+            rng = file.get_tensor("rng")
+            for name in set(file.keys()) - {"rng"}:
+                part, _, rest = name.partition("/")
+                parts[part][rest] = file.get_tensor(name)
+    except (SafetensorError, msgspec.MsgspecError, KeyError, TypeError) as error:
+        raise InputError(
+            "checkpoint_damaged",
+            f"{str(path)!r} is no checkpoint: {error}",
+            field="resume",
+            hint="delete it, or begin anew without resuming",
+        ) from error
+    if position.key != key:
+        raise InputError(
+            "checkpoint_mismatch",
+            f"{str(path)!r} is of a run with another configuration or other data",
+            field="resume",
+            hint="restore what was changed, delete the file, or begin anew without resuming",
+        )
+    return Checkpoint(position, **parts, rng=rng)
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """Return the optimiser's memory: a tensor for each name and parameter."""
+    return {
+        f"{index}/{name}": tensor
+        for index, memory in optimizer.state_dict()["state"].items()
+        for name, tensor in memory.items()
+    }
+
+
+def optimizer_state(optimizer: torch.optim.Optimizer, tensors: Tensors) -> None:
+    """Give an optimiser its memory back; its settings stay as they are."""
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, tensor in tensors.items():
+        index, _, name = key.partition("/")
+        state.setdefault(int(index), {})[name] = tensor
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})

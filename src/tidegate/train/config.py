@@ -1,0 +1,258 @@
+"""The configuration of a training run: a TOML file, checked to the last key."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from tidegate import tables
+from tidegate.bundle.bundle import NAME_RULE
+from tidegate.errors import InputError
+from tidegate.schema import SchemaConfig
+from tidegate.train import toml
+from tidegate.train.settings import ModelSettings, TrainSettings
+
+__all__ = [
+    "BundleConfig",
+    "DataConfig",
+    "SplitConfig",
+    "TaskConfig",
+    "TrainConfig",
+    "load_config",
+    "parse_config",
+]
+
+
+class DataConfig(msgspec.Struct, frozen=True):
+    """Section ``[data]``: where the events are.
+
+    Parameters
+    ----------
+    events : str
+        A .csv or .parquet file; a relative path is relative to the configuration's folder.
+    session, label : str
+        Columns of the session id and of the label.
+    time : str or None
+        Column of the event time; None: events are in order and have no time.
+    """
+
+    events: str
+    session: str
+    label: str
+    time: str | None = None
+
+
+class SplitConfig(msgspec.Struct, frozen=True):
+    """Section ``[split]``: which sessions train, which validate, which test.
+
+    Parameters
+    ----------
+    by : {"time", "session"}
+        By the time of a session's first event, or at random.
+    valid_from, test_from : date, time, RFC 3339 text or unix seconds
+        ``time``: where the validation and the test part begin (UTC unless it says otherwise).
+        Without `test_from` there is no test part.
+    fractions : tuple of float
+        ``session``: shares of the training, the validation and (if wanted) the test part.
+    seed : int
+        ``session``: of the random choice.
+    """
+
+    by: Literal["time", "session"]
+    valid_from: Any = None
+    test_from: Any = None
+    fractions: tuple[float, ...] = ()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        needed = {"time": "valid_from", "session": "fractions"}[self.by]
+        if not getattr(self, needed):
+            raise InputError(
+                "missing_key", "missing", field=needed, hint=f'by = "{self.by}" needs it'
+            )
+        for name in {"time": ("fractions",), "session": ("valid_from", "test_from")}[self.by]:
+            if getattr(self, name):
+                raise InputError(
+                    "unused_key", "is given", field=name, hint=f'by = "{self.by}" has no use for it'
+                )
+        if self.by == "session":
+            self._check_fractions()
+        starts = self.starts
+        if list(starts) != sorted(set(starts)):
+            raise InputError(
+                "out_of_range",
+                f"{self.test_from!r} is not later than {self.valid_from!r}",
+                field="test_from",
+                hint="the test part begins after the validation part",
+            )
+
+    @property
+    def starts(self) -> tuple[float, ...]:
+        """``time``: where the validation and the test part begin, in unix seconds."""
+        starts = []
+        for name in ("valid_from", "test_from"):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if not isinstance(value, date | str | int | float) or value is True:
+                raise InputError(
+                    "wrong_type",
+                    f"{value!r} is not an instant",
+                    field=name,
+                    hint="write 2013-10-01, 2013-10-01T00:00:00Z or unix seconds",
+                )
+            try:
+                starts.append(tables.seconds(value))
+            except InputError as error:
+                raise InputError(error.code, error.message, field=name, hint=error.hint) from error
+        return tuple(starts)
+
+    def _check_fractions(self) -> None:
+        whole = abs(sum(self.fractions) - 1.0) < 1e-9
+        if len(self.fractions) not in (2, 3) or min(self.fractions) <= 0 or not whole:
+            raise InputError(
+                "out_of_range",
+                f"{list(self.fractions)} does not share sessions out",
+                field="fractions",
+                hint="give two or three shares above 0 (training, validation, test) that sum to 1",
+            )
+
+
+class TaskConfig(msgspec.Struct, frozen=True):
+    """Section ``[task]``: what the model is for.
+
+    Parameters
+    ----------
+    name : {"classify", "regress"}
+        The task.
+    per : {"event", "session"}
+        Whether each event or each session (at its last event) has a label.
+    classes : tuple of str
+        ``classify``: the classes in the order wanted; by default those that occur, sorted.
+    """
+
+    name: Literal["classify", "regress"]
+    per: Literal["event", "session"] = "event"
+    classes: tuple[str, ...] = ()
+
+
+class BundleConfig(msgspec.Struct, frozen=True):
+    """Section ``[bundle]``: what is made of it.
+
+    Parameters
+    ----------
+    name, version : str
+        Of the model; letters, digits, ``.``, ``_`` and ``-``.
+    out : str
+        Folder of the bundle; a relative path is relative to the configuration's folder.
+    overwrite : bool
+        Whether a bundle that is there already may be replaced.
+    """
+
+    name: str
+    version: str
+    out: str
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        for field in ("name", "version"):
+            value = getattr(self, field)
+            if not re.fullmatch(NAME_RULE, value):
+                raise InputError(
+                    "bad_name",
+                    f"{value!r} is not a {field}",
+                    field=field,
+                    hint=f"use letters, digits, '.', '_' and '-' ({NAME_RULE})",
+                )
+
+
+class TrainConfig(msgspec.Struct, frozen=True):
+    """A whole configuration.
+
+    Parameters
+    ----------
+    data : DataConfig
+        Where the events are.
+    schema : SchemaConfig
+        What an event holds: ``[schema.fields.NAME]`` and ``[schema.time]``.
+    split : SplitConfig
+        Which sessions train, validate and test.
+    task : TaskConfig
+        What the model is for.
+    bundle : BundleConfig
+        What is made of it.
+    model : ModelSettings
+        The model's size.
+    train : TrainSettings
+        How to fit it.
+    """
+
+    data: DataConfig
+    schema: SchemaConfig
+    split: SplitConfig
+    task: TaskConfig
+    bundle: BundleConfig
+    model: ModelSettings = ModelSettings()
+    train: TrainSettings = TrainSettings()
+
+
+def load_config(path: str | Path) -> TrainConfig:
+    """Read a configuration.
+
+    Parameters
+    ----------
+    path : str or Path
+        A .toml file.
+
+    Returns
+    -------
+    TrainConfig
+        Its relative paths are relative to the file's folder.
+
+    Raises
+    ------
+    InputError
+        ``missing_file``, ``not_toml``, ``unknown_key``, ``missing_key``, ``wrong_type`` or
+        ``out_of_range``, naming the key as ``section.key``.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise InputError(
+            "missing_file",
+            f"{str(path)!r}: {error.strerror}",
+            field="config",
+            hint="give the path of a .toml file",
+        ) from error
+    return parse_config(text, folder=path.parent)
+
+
+def parse_config(text: str, folder: str | Path = ".") -> TrainConfig:
+    r"""Read a configuration from TOML text; see `load_config`.
+
+    Examples
+    --------
+    >>> parse_config("[train]\nlearning_rat = 0.01")
+    Traceback (most recent call last):
+        ...
+    tidegate.errors.InputError: train.learning_rat: unknown key (unknown_key); did you mean
+    learning_rate?
+    """
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(
+            "not_toml", str(error), field="config", hint="see https://toml.io"
+        ) from error
+    config: TrainConfig = toml.convert(document, TrainConfig)
+    return msgspec.structs.replace(
+        config,
+        data=msgspec.structs.replace(config.data, events=str(Path(folder, config.data.events))),
+        bundle=msgspec.structs.replace(config.bundle, out=str(Path(folder, config.bundle.out))),
+    )

@@ -1,0 +1,104 @@
+"""From a trained model to a bundle: baseline, test vectors, provenance."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+
+from tidegate import __version__, answers, bundle
+from tidegate.bundle import Bundle, baseline
+from tidegate.data.profile import LengthProfile
+from tidegate.engine import Engine, vectors
+from tidegate.nn import to_bundle
+from tidegate.train.trained import Trained
+
+__all__ = ["save_bundle"]
+
+
+def save_bundle(
+    trained: Trained,
+    path: str | Path,
+    *,
+    name: str,
+    version: str,
+    metrics: Mapping[str, Mapping[str, float]] | None = None,
+    provenance: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> Bundle:
+    """Write a trained model as a bundle.
+
+    The test vectors are what the float64 reference makes of drawn events; the engine of this
+    machine must reproduce them before anything is written.
+
+    Parameters
+    ----------
+    trained : Trained
+        The model.
+    path : str or Path
+        Folder of the bundle.
+    name, version : str
+        Of the model.
+    metrics : mapping, optional
+        Metrics of more parts, such as ``{"test": {...}}``; those of the training and the validation
+        part are added.
+    provenance : mapping, optional
+        More of where it comes from, JSON-able; versions, seeds, settings, metrics, the profile of
+        lengths and the history are added. ``columns`` (``session`` and ``time``) tells
+        `tidegate evaluate` how the tables of training call them.
+    overwrite : bool
+        Whether a bundle that is there already may be replaced.
+
+    Returns
+    -------
+    Bundle
+        As `bundle.load` gives it.
+
+    Raises
+    ------
+    InputError
+        ``exists`` or ``bad_name``.
+    EngineError
+        ``vectors_mismatch``: the engine of this machine does not reproduce the reference.
+    """
+    train, seed = trained.train, trained.settings.seed
+    outputs = trained.outputs(train)
+    scores = answers.open(trained.task).scores(outputs)
+    measured = {"train": trained.evaluate(train, outputs), "valid": trained.result.metrics}
+    made = Bundle(
+        name=name,
+        version=version,
+        spec=trained.spec,
+        schema=trained.schema,
+        task=trained.task,
+        weights=to_bundle(trained.network),
+        baseline=baseline.measure(
+            trained.schema.config, train.columns, train.times, train.offsets, scores
+        ),
+        vectors={},
+        provenance={
+            **(provenance or {}),
+            "metrics": {**measured, **(metrics or {})},
+            "lengths": LengthProfile.of(train.lengths).to_dict(),
+            "seeds": {"train": seed, "vectors": seed},
+            "settings": msgspec.to_builtins({"model": trained.model, "train": trained.settings}),
+            "best_epoch": trained.result.best_epoch,
+            "history": msgspec.to_builtins(trained.result.history),
+            "versions": {
+                "tidegate": __version__,
+                "torch": str(torch.__version__),
+                "numpy": np.__version__,
+                "python": platform.python_version(),
+            },
+        },
+    )
+    reference = Engine.open(made, "reference", replay=False)
+    made = replace(made, vectors=vectors.make(reference, made.baseline, seed))
+    Engine.open(made)
+    return bundle.save(made, path, overwrite=overwrite)

@@ -1,0 +1,54 @@
+"""A network's outputs for encoded sessions."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tidegate.data.batches import Batches
+from tidegate.nn import Network
+
+__all__ = ["predict"]
+
+
+def predict(
+    network: Network,
+    rows: NDArray[np.float32],
+    offsets: NDArray[np.int64],
+    *,
+    budget: int = 65_536,
+) -> NDArray[np.float32]:
+    """Run sessions through a network, each from its beginning.
+
+    Parameters
+    ----------
+    network : Network
+        Its mode (training or not) is left as it was; dropout is off meanwhile.
+    rows : float32 array (events, row_size)
+        Encoded rows.
+    offsets : int64 array (sessions + 1,)
+        Session i is events ``offsets[i]:offsets[i + 1]``; at least one event each.
+    budget : int
+        Events and padding of one batch.
+
+    Returns
+    -------
+    float32 array (events, output_size)
+        Outputs of the head after each event, in the order of the rows.
+    """
+    outputs = np.empty((len(rows), network.spec.output_size), dtype=np.float32)
+    batches = Batches(rows, offsets, np.full(len(rows), np.nan), budget)
+    was_training = network.training
+    network.eval()
+    try:
+        with torch.inference_mode():
+            for batch in batches.epoch():
+                found, _ = network(torch.from_numpy(batch.rows))
+                places = np.arange(found.shape[1])
+                real = places < batch.lengths[:, None]
+                events = offsets[batch.session_indices][:, None] + places
+                outputs[events[real]] = found.numpy()[real]
+    finally:
+        network.train(was_training)
+    return outputs

@@ -1,0 +1,156 @@
+"""A whole training run: from a configuration to a bundle."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tidegate import answers, tables
+from tidegate.bundle import Bundle
+from tidegate.data import splits
+from tidegate.data.profile import LengthProfile
+from tidegate.errors import InputError
+from tidegate.spec import TaskSpec
+from tidegate.tables import EventTable
+from tidegate.train.config import SplitConfig, TrainConfig
+from tidegate.train.package import save_bundle
+from tidegate.train.progress import Listener, TensorBoard, Terminal
+from tidegate.train.trained import raw_labels, train_model
+
+__all__ = ["run"]
+
+
+def run(
+    config: TrainConfig,
+    *,
+    resume: bool = True,
+    tensorboard: str | Path | None = None,
+    quiet: bool = False,
+    listeners: Sequence[Listener] = (),
+) -> Bundle:
+    """Train what a configuration says and write its bundle.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        From `load_config`.
+    resume : bool
+        Whether to go on with a run of this configuration that was interrupted. Its checkpoint lies
+        beside the bundle's folder until the bundle is written.
+    tensorboard : str or Path, optional
+        Also write logs for TensorBoard to this folder.
+    quiet : bool
+        Print nothing.
+    listeners : sequence of Listener
+        More that are told of every batch and epoch.
+
+    Returns
+    -------
+    Bundle
+        As `bundle.load` gives it.
+
+    Raises
+    ------
+    InputError
+        From the table, the schema, the labels, the fit or the bundle's name; ``exists``, before
+        anything is done, if the bundle may not be written.
+    KeyboardInterrupt
+        After Ctrl-C; the same call goes on.
+    """
+    out = Path(config.bundle.out)
+    if out.exists() and not config.bundle.overwrite:
+        raise InputError(
+            "exists",
+            f"{str(out)!r} is there already",
+            field="bundle.out",
+            hint="choose another folder, or set bundle.overwrite = true",
+        )
+    told: list[Listener] = [*([] if quiet else [Terminal()]), *listeners]
+    told += [] if tensorboard is None else [TensorBoard(tensorboard)]
+    table = tables.read(
+        Path(config.data.events),
+        session=config.data.session,
+        fields={name: field.kind for name, field in config.schema.fields.items()},
+        time=config.data.time,
+        label=config.data.label,
+    )
+    train, valid, test = _split(table, config.split)
+    for listener in told:
+        for note in table.notes:
+            listener.note(note)
+        listener.note(f"training part: {LengthProfile.of(train.lengths)}")
+    checkpoint = out.with_name(f"{out.name}.checkpoint")
+    trained = train_model(
+        train,
+        valid,
+        schema=config.schema,
+        task=_fit_task(config, train),
+        model=config.model,
+        settings=config.train,
+        listeners=told,
+        checkpoint=checkpoint,
+        resume=resume,
+    )
+    made = save_bundle(
+        trained,
+        out,
+        name=config.bundle.name,
+        version=config.bundle.version,
+        metrics={} if test is None else {"test": trained.evaluate(test)},
+        provenance=_provenance(config),
+        overwrite=config.bundle.overwrite,
+    )
+    checkpoint.unlink(missing_ok=True)
+    return made
+
+
+def _split(
+    table: EventTable, config: SplitConfig
+) -> tuple[EventTable, EventTable, EventTable | None]:
+    """Return the training, the validation and, if there is one, the test part."""
+    if config.by == "session":
+        parts = splits.by_session(table, config.fractions, config.seed)
+    else:
+        parts = splits.by_time(table, until=config.starts)
+    train, valid, *test = parts
+    return train, valid, test[0] if test else None
+
+
+def _fit_task(config: TrainConfig, train: EventTable) -> TaskSpec:
+    label, per, classes = config.data.label, config.task.per, config.task.classes
+    labels = raw_labels(train, label)
+    if per == "session":
+        labels = labels[train.offsets[1:] - 1]
+    return answers.fit_task(config.task.name, label, per, labels, classes=classes)
+
+
+def _provenance(config: TrainConfig) -> dict[str, Any]:
+    events = Path(config.data.events)
+    with events.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return {
+        "columns": {"session": config.data.session, "time": config.data.time},
+        "data": {"file": events.name, "sha256": sha256},
+        "split": _split_to_dict(config.split),
+        "git": _git_revision(),
+    }
+
+
+def _split_to_dict(config: SplitConfig) -> dict[str, Any]:
+    if config.by == "time":
+        return {"by": "time", "starts": config.starts}
+    return {"by": "session", "fractions": config.fractions, "seed": config.seed}
+
+
+def _git_revision() -> str | None:
+    """Return the revision of the working folder, ending in -dirty if it has changes."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    command = [git, "describe", "--always", "--dirty", "--abbrev=40", "--match="]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    return found.stdout.strip() or None

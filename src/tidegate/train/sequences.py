@@ -1,0 +1,37 @@
+"""Encoded sessions with what is to be learned of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Sequences"]
+
+
+@dataclass(frozen=True, eq=False)
+class Sequences:
+    """Encoded events of many sessions, and their labels.
+
+    Parameters
+    ----------
+    rows : float32 array (events, row_size)
+        From `Schema.encode`.
+    offsets : int64 array (sessions + 1,)
+        Session i is events ``offsets[i]:offsets[i + 1]``; at least one event each.
+    labels : float64 array (events,)
+        From `answers.encode_labels`; NaN without label.
+    targets : float32 array (events,)
+        From `tasks.Task.targets`: what the outputs are compared with; NaN without label.
+    """
+
+    rows: NDArray[np.float32]
+    offsets: NDArray[np.int64]
+    labels: NDArray[np.float64]
+    targets: NDArray[np.float32]
+
+    @property
+    def labelled(self) -> int:
+        """Events with a label."""
+        return int((~np.isnan(self.labels)).sum())

@@ -1,0 +1,180 @@
+"""From tables of events to a trained model."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegate import answers, tasks
+from tidegate.errors import InputError
+from tidegate.nn import Network
+from tidegate.schema import Schema, SchemaConfig
+from tidegate.spec import ModelSpec, TaskSpec
+from tidegate.tables import EventTable
+from tidegate.train.fit import FitResult, fit
+from tidegate.train.predict import predict
+from tidegate.train.progress import Listener
+from tidegate.train.repeatable import repeatable
+from tidegate.train.sequences import Sequences
+from tidegate.train.settings import ModelSettings, TrainSettings
+
+__all__ = ["Trained", "raw_labels", "train_model"]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model and what it was trained on.
+
+    Parameters
+    ----------
+    network : Network
+        With the weights of the best epoch.
+    schema : Schema
+        Fitted on the training part.
+    task : TaskSpec
+        What the outputs mean.
+    model : ModelSettings
+        Its size.
+    settings : TrainSettings
+        How it was fitted.
+    result : FitResult
+        History and best epoch.
+    train, valid : EventTable
+        What it was fitted on.
+    """
+
+    network: Network
+    schema: Schema
+    task: TaskSpec
+    model: ModelSettings
+    settings: TrainSettings
+    result: FitResult
+    train: EventTable
+    valid: EventTable
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The layers."""
+        return self.network.spec
+
+    def outputs(self, table: EventTable) -> NDArray[np.float32]:
+        """Return the network's outputs, (events, output_size), in the table's order."""
+        rows = self.schema.encode(table.columns, table.times, table.offsets).rows
+        with repeatable(self.settings.seed, self.settings.threads):
+            return predict(self.network, rows, table.offsets)
+
+    def evaluate(
+        self, table: EventTable, outputs: NDArray[np.float32] | None = None
+    ) -> dict[str, float]:
+        """Return the task's metrics on a labelled table, or of outputs for it."""
+        outputs = self.outputs(table) if outputs is None else outputs
+        return answers.open(self.task).metrics(outputs, _labels(table, self.task))
+
+
+def train_model(
+    train: EventTable,
+    valid: EventTable,
+    *,
+    schema: SchemaConfig | Schema,
+    task: TaskSpec,
+    model: ModelSettings | None = None,
+    settings: TrainSettings | None = None,
+    listeners: Sequence[Listener] = (),
+    checkpoint: Path | None = None,
+    resume: bool = True,
+) -> Trained:
+    """Train a model on tables that are already split.
+
+    Parameters
+    ----------
+    train, valid : EventTable
+        What is learned from, and what decides which epoch is best. Both with labels.
+    schema : SchemaConfig or Schema
+        What an event holds: a configuration is fitted on `train`.
+    task : TaskSpec
+        From `answers.fit_task`, of the training part's labels.
+    model : ModelSettings, optional
+        The model's size.
+    settings : TrainSettings, optional
+        How to fit it.
+    listeners : sequence of Listener
+        Are told of every batch and epoch, `progress.Terminal` for one.
+    checkpoint : Path, optional
+        Where to keep what an interrupted run needs to go on; see `fit`.
+    resume : bool
+        Whether to go on from `checkpoint` if it is there.
+
+    Returns
+    -------
+    Trained
+        With the weights of the best epoch.
+
+    Raises
+    ------
+    InputError
+        From the schema, the labels or the fit.
+    """
+    model, settings = model or ModelSettings(), settings or TrainSettings()
+    if isinstance(schema, SchemaConfig):
+        schema = Schema.fit(schema, train.columns, train.times, train.offsets)
+    spec = model.spec(schema.width, schema.categories, task.output_size)
+    learned, watched = (_sequences(table, schema, task) for table in (train, valid))
+    with repeatable(settings.seed, settings.threads):
+        network = Network(spec, model.dropout)
+    result = fit(
+        network,
+        task,
+        learned,
+        watched,
+        settings,
+        listeners=listeners,
+        checkpoint=checkpoint,
+        resume=resume,
+        key=_key([spec, task, model, settings], [learned, watched]) if checkpoint else "",
+    )
+    return Trained(network, schema, task, model, settings, result, train, valid)
+
+
+def _sequences(table: EventTable, schema: Schema, task: TaskSpec) -> Sequences:
+    rows = schema.encode(table.columns, table.times, table.offsets).rows
+    labels = _labels(table, task)
+    return Sequences(rows, table.offsets, labels, tasks.open(task).targets(labels))
+
+
+def raw_labels(table: EventTable, label: str) -> NDArray[Any]:
+    """Return a table's label column.
+
+    Raises
+    ------
+    InputError
+        ``no_labels``: it was read without one.
+    """
+    if table.labels is None:
+        raise InputError(
+            "no_labels",
+            "the table has no labels",
+            field=label,
+            hint="name the label column when the table is read",
+        )
+    return table.labels
+
+
+def _labels(table: EventTable, task: TaskSpec) -> NDArray[np.float64]:
+    labels = answers.encode_labels(task, raw_labels(table, task.label))
+    return answers.session_labels(labels, table.offsets) if task.per == "session" else labels
+
+
+def _key(settings: Sequence[msgspec.Struct], parts: Sequence[Sequences]) -> str:
+    """Return a text that differs when what is trained on what differs."""
+    digest = hashlib.sha256(msgspec.json.encode(settings))
+    for part in parts:
+        for array in (part.rows, part.offsets, part.labels):
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import hashlib
+import struct
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tidegate.errors import InputError
+from tidegate.schema import Field, Schema, SchemaConfig
+
+
+@pytest.fixture(scope="module")
+def schema() -> Schema:
+    config = SchemaConfig(
+        {
+            "speed": Field("numeric"),
+            "lane": Field("category", missing="carry"),
+            "night": Field("boolean", missing="zero"),
+            "home": Field("category", constant=True),
+        }
+    )
+    columns: dict[str, Any] = {
+        "speed": np.array([1.0, 2.0]),
+        "lane": np.array(["a", "b"], object),
+        "night": np.array([0.0, 1.0]),
+        "home": np.array(["x", None], object),
+    }
+    return Schema.fit(config, columns, np.zeros(2), np.array([0, 2]))
+
+
+def test_values_are_canonical_and_in_schema_order(schema: Schema) -> None:
+    typed = schema.type_event({"night": True, "home": 7, "lane": "a", "speed": 3})
+    assert typed == (3.0, "a", True, "7")
+    assert [type(value) for value in typed] == [float, str, bool, str]
+
+
+def test_null_absent_and_missing_are_one(schema: Schema) -> None:
+    expected = (1.5, None, None, None)
+    assert schema.type_event({"speed": 1.5}) == expected
+    assert schema.type_event({"speed": 1.5, "lane": None, "night": None, "home": None}) == expected
+
+
+def test_numpy_scalars_that_are_python_numbers_or_text_pass(schema: Schema) -> None:
+    typed = schema.type_event({"speed": np.float64(2.5), "lane": np.str_("a")})
+    assert [type(value) for value in typed[:2]] == [float, str]
+
+
+@pytest.mark.parametrize(
+    ("event", "code", "field"),
+    [
+        ({}, "missing_field", "speed"),
+        ({"speed": None}, "missing_field", "speed"),
+        ({"speed": True}, "wrong_type", "speed"),
+        ({"speed": "12"}, "wrong_type", "speed"),
+        ({"speed": Decimal(1)}, "wrong_type", "speed"),
+        ({"speed": [1.0]}, "wrong_type", "speed"),
+        ({"speed": {"value": 1.0}}, "wrong_type", "speed"),
+        ({"speed": float("nan")}, "not_finite", "speed"),
+        ({"speed": float("-inf")}, "not_finite", "speed"),
+        ({"speed": 10**400}, "not_finite", "speed"),
+        ({"speed": 10**5000}, "not_finite", "speed"),
+        ({"speed": 1, "lane": 1.0}, "wrong_type", "lane"),
+        ({"speed": 1, "lane": False}, "wrong_type", "lane"),
+        ({"speed": 1, "lane": 10**5000}, "wrong_type", "lane"),
+        ({"speed": 1, "lane": "\ud800"}, "wrong_type", "lane"),
+        ({"speed": 1, "night": 1}, "wrong_type", "night"),
+        ({"speed": 1, "night": "true"}, "wrong_type", "night"),
+        ({"speed": 1, "spede": 2}, "unknown_field", "spede"),
+        ({"speed": 1, 7: 2}, "unknown_field", "7"),
+        (["speed"], "wrong_type", "event"),
+        (None, "wrong_type", "event"),
+    ],
+)
+def test_bad_values_are_named(schema: Schema, event: Any, code: str, field: str) -> None:
+    with pytest.raises(InputError) as caught:
+        schema.type_event(event)
+    assert (caught.value.code, caught.value.field) == (code, field)
+    assert caught.value.hint
+    assert len(str(caught.value)) < 400
+
+
+def test_unknown_field_lists_close_and_known_ones(schema: Schema) -> None:
+    with pytest.raises(InputError) as caught:
+        schema.type_event({"sped": 1.0})
+    assert "did you mean 'speed'?" in caught.value.hint
+    assert "speed, lane, night, home" in caught.value.hint
+
+
+def test_messages_stay_short(schema: Schema) -> None:
+    with pytest.raises(InputError) as caught:
+        schema.type_event({"x" * 10_000: 1, "speed": 1})
+    assert len(str(caught.value)) < 400
+
+
+def test_stack_makes_columns(schema: Schema) -> None:
+    columns = schema.stack([(1.0, "a", True, None), (2.0, None, None, "x")])
+    assert list(columns) == ["speed", "lane", "night", "home"]
+    np.testing.assert_array_equal(columns["speed"], np.array([1.0, 2.0]), strict=True)
+    np.testing.assert_array_equal(columns["night"], np.array([1.0, np.nan]), strict=True)
+    assert columns["lane"].tolist() == ["a", None]
+    schema.check_columns(columns)
+
+
+def test_stack_of_nothing_is_empty_columns(schema: Schema) -> None:
+    columns = schema.stack([])
+    schema.check_columns(columns)
+    encoded = schema.encode_rows(columns, np.zeros(0), schema.initial_state(0))
+    assert encoded.rows.shape == (0, schema.width)
+
+
+def test_payload_hash_is_pinned(schema: Schema) -> None:
+    # Stored in every session's record: a change would turn each retry into a conflict.
+    typed = schema.type_event({"speed": 5, "lane": "a", "night": True, "home": "ö"})
+    assert schema.payload_hash(typed, 1_700_000_000.5) == 5_715_152_737_603_381_750
+    assert schema.payload_hash(typed, None) == 17_491_655_589_419_654_059
+    by_hand = b"\x95\xcb" + struct.pack(">d", 5.0) + b"\xa1a\xc3\xa2\xc3\xb6\xc0"
+    digest = hashlib.blake2b(by_hand, digest_size=8).digest()
+    assert schema.payload_hash(typed, None) == int.from_bytes(digest, "little")
+
+
+def test_payload_hash_is_equal_for_equal_values(schema: Schema) -> None:
+    def hash_of(event: dict[str, object], time: float | None = None) -> int:
+        return schema.payload_hash(schema.type_event(event), time)
+
+    assert hash_of({"speed": 5}) == hash_of({"speed": 5.0}) == hash_of({"lane": None, "speed": 5})
+    assert hash_of({"speed": 0.0}) == hash_of({"speed": -0.0}) == hash_of({"speed": -0})
+    assert hash_of({"speed": 5, "lane": 7}) == hash_of({"lane": "7", "speed": 5})
+    assert hash_of({"speed": 5}, 3) == hash_of({"speed": 5}, 3.0)
+    assert hash_of({"speed": 5}, -0.0) == hash_of({"speed": 5}, 0.0)
+
+
+def test_payload_hash_differs_where_anything_differs(schema: Schema) -> None:
+    events: list[dict[str, object]] = [
+        {"speed": 5.0},
+        {"speed": np.nextafter(5.0, 6.0).item()},
+        {"speed": 5.0, "lane": ""},
+        {"speed": 5.0, "lane": "a"},
+        {"speed": 5.0, "home": "a"},
+        {"speed": 5.0, "lane": "ab"},
+        {"speed": 5.0, "lane": "a", "home": "b"},
+        {"speed": 5.0, "night": False},
+        {"speed": 5.0, "night": True},
+        {"speed": 0.0},
+        {"speed": 1.0},
+    ]
+    hashes = {
+        schema.payload_hash(schema.type_event(event), time)
+        for event in events
+        for time in (None, 0.0, 1.0)
+    }
+    assert len(hashes) == 3 * len(events)
+    assert all(0 <= value < 2**64 for value in hashes)

@@ -1,0 +1,404 @@
+from __future__ import annotations
+
+import dataclasses
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tidegate.serve.operations import Delete, Read, SessionView
+
+
+def code(result):
+    return result.code if isinstance(result, Exception) else None
+
+
+def codes(results):
+    return [code(result) for result in results]
+
+
+def test_a_session_begins_and_continues(rig):
+    first = rig.one(rig.event("s", 50.0))
+    second = rig.one(rig.event("s", 60.0, seq=2))
+    assert (first.seq, second.seq, first.duplicate, first.session_reset) == (1, 2, False, False)
+    assert first.model_version == "1"
+    assert set(msgspec.json.decode(first.answer)) == {"label", "probabilities"}
+    assert first.answer != second.answer
+    assert rig.outcomes() == {"answered": 2}
+    assert rig.kinds() == {}
+
+
+def test_the_client_s_time_is_kept_and_echoed(rig):
+    assert rig.one(rig.event("s")).time == rig.now
+    assert rig.one(rig.event("s", time=rig.now + 5.25)).time == rig.now + 5.25
+    earlier = rig.one(rig.event("s", time=rig.now - 9.0))
+    assert (earlier.seq, earlier.time) == (3, rig.now - 9.0)
+    assert rig.kinds() == {"time_backwards": 1}
+
+
+def test_a_repeat_gets_the_same_bytes_and_changes_nothing(rig):
+    first = rig.one(rig.event("s", time=1.0))
+    state = rig.engine.export_state("s").hidden.tobytes()
+    commits = rig.store.commits
+    again = rig.one(rig.event("s", seq=1, time=1.0))
+    assert (again.duplicate, again.seq, again.time) == (True, 1, 1.0)
+    assert bytes(again.answer) == bytes(first.answer)
+    assert rig.engine.export_state("s").hidden.tobytes() == state
+    assert rig.store.commits == commits
+    rig.start(rig.bundle)
+    assert bytes(rig.one(rig.event("s", seq=1, time=1.0)).answer) == bytes(first.answer)
+    assert rig.outcomes() == {"answered": 1, "repeat": 2}
+
+
+@pytest.mark.parametrize(
+    ("refused", "expected", "kind"),
+    [
+        ({"seq": 5}, "seq_gap", "gap"),
+        ({"seq": 1}, "seq_stale", "stale"),
+        ({"seq": 3, "speed": 51.0}, "payload_conflict", "conflict"),
+    ],
+)
+def test_each_refusal_by_number_is_counted_and_changes_nothing(make_rig, refused, expected, kind):
+    rig = make_rig(answers=2)
+    rig.do(*(rig.event("s") for _ in range(3)))
+    before = rig.store.get([rig.key("s")])
+    error = rig.one(rig.event("s", **refused))
+    assert (error.code, error.expected, error.field) == (expected, 4, "seq")
+    assert rig.store.get([rig.key("s")]) == before
+    assert rig.kinds() == {kind: 1}
+    assert rig.outcomes() == {"answered": 3, expected: 1}
+    assert rig.one(rig.event("s", seq=4)).seq == 4
+
+
+def test_start_begins_anew_a_live_session(rig):
+    first = rig.one(rig.event("s", 50.0))
+    rig.one(rig.event("s", 90.0))
+    anew = rig.one(rig.event("s", 50.0, start=True))
+    assert (anew.seq, anew.duplicate, bytes(anew.answer)) == (1, False, bytes(first.answer))
+    assert rig.kinds() == {"start_on_live": 1}
+    assert rig.one(rig.event("s", 90.0, seq=2)).seq == 2
+    # The answers of the old session are forgotten: number 2 is the new session's.
+    assert code(rig.one(rig.event("s", 91.0, seq=2))) == "payload_conflict"
+
+
+def test_a_start_that_is_refused_leaves_the_session_as_it_was(rig):
+    rig.one(rig.event("s", 50.0))
+    state = rig.engine.export_state("s")
+    broken = rig.event("s", start=True)
+    del broken.event["driver"]  # a constant, which a first event must bring
+    assert code(rig.one(broken)) == "missing_field"
+    assert rig.kinds() == {}
+    assert rig.engine.export_state("s").hidden.tobytes() == state.hidden.tobytes()
+    assert rig.one(rig.event("s", seq=2)).seq == 2
+
+
+def test_end_answers_and_leaves_a_tombstone(rig):
+    rig.one(rig.event("s"))
+    last = rig.one(rig.event("s", seq=2, end=True))
+    assert last.seq == 2
+    assert "s" not in rig.engine
+    assert codes(rig.do(rig.event("s"), rig.event("s", seq=3), Read("s"))) == ["session_ended"] * 3
+    retried = rig.one(rig.event("s", seq=2))
+    assert (retried.duplicate, bytes(retried.answer)) == (True, bytes(last.answer))
+    assert rig.kinds() == {"ended": 3}
+    assert rig.one(rig.event("s", start=True)).seq == 1
+    assert rig.kinds() == {"ended": 3, "start_on_tombstone": 1}
+
+
+def test_delete_leaves_a_tombstone_and_may_be_repeated(rig):
+    assert code(rig.one(Delete("s"))) == "session_unknown"
+    rig.one(rig.event("s"))
+    rig.now += 60.0
+    view = rig.one(Delete("s"))
+    assert view == SessionView("s", "deleted", 1, rig.now - 60, rig.now - 60, rig.now, "1")
+    assert "s" not in rig.engine
+    assert b"probabilities" not in rig.store.get([rig.key("s")])[0]
+    commits = rig.store.commits
+    assert rig.one(Delete("s")) == view
+    assert rig.store.commits == commits
+    assert codes(rig.do(rig.event("s", seq=1), Read("s"))) == ["session_deleted"] * 2
+    assert rig.kinds() == {"deleted": 2}
+
+
+@pytest.mark.parametrize("leave", [Delete("s"), None])
+def test_a_tombstone_is_forgotten_after_its_time(make_rig, leave):
+    rig = make_rig(tombstone_seconds=100.0)
+    rig.one(rig.event("s"))
+    rig.one(leave or rig.event("s", end=True))
+    rig.now += 99.0
+    assert code(rig.one(rig.event("s"))) in ("session_deleted", "session_ended")
+    rig.now += 1.0
+    assert codes(rig.do(Read("s"), Delete("s"))) == ["session_unknown"] * 2
+    assert code(rig.one(rig.event("s", seq=2))) == "seq_gap"
+    assert rig.one(rig.event("s")).seq == 1
+
+
+def test_a_live_session_can_be_read(rig):
+    assert code(rig.one(Read("s"))) == "session_unknown"
+    rig.one(rig.event("s", time=5.0))
+    rig.start(rig.bundle)
+    assert rig.one(Read("s")) == SessionView("s", "live", 1, 5.0, rig.now, rig.now, "1")
+    assert "s" not in rig.engine  # looking does not load
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("speed", "fast", "wrong_type"),
+        ("speed", 10**400, "not_finite"),
+        ("wheels", 4, "unknown_field"),
+        ("driver", "bob", "constant_changed"),
+        ("road", ["A1"], "wrong_type"),
+    ],
+)
+def test_bad_input_changes_nothing(rig, field, value, expected):
+    rig.one(rig.event("s"))
+    before, state = rig.store.get([rig.key("s")]), rig.engine.export_state("s")
+    bad = rig.event("s", seq=2)
+    bad.event[field] = value
+    error = rig.one(bad)
+    assert (error.code, error.field) == (expected, field)
+    assert rig.store.get([rig.key("s")]) == before
+    assert rig.engine.export_state("s").hidden.tobytes() == state.hidden.tobytes()
+    assert rig.outcomes() == {"answered": 1, "bad_input": 1}
+    assert rig.one(rig.event("s", seq=2)).seq == 2
+
+
+def test_after_a_failed_event_the_rest_of_its_session_in_the_request_fails(rig):
+    request, other = set(), set()
+    bad = rig.event("s", "fast", seq=2, failed=request)
+    results = rig.do(
+        rig.event("s", seq=1, failed=request),
+        bad,
+        rig.event("s", seq=3, failed=request),
+        rig.event("s", failed=request),
+        rig.event("s", seq=2, failed=request),
+        rig.event("t", failed=request),
+        rig.event("s", seq=2, failed=other),
+    )
+    assert codes(results) == [
+        None,
+        "wrong_type",
+        "seq_gap",
+        "previous_failed",
+        "seq_gap",
+        None,
+        None,
+    ]
+    assert [results[2].expected, results[3].expected] == [2, 2]
+    # Also in a later micro-batch of the same request.
+    assert code(rig.one(rig.event("s", seq=3, failed=request))) == "seq_gap"
+
+
+def test_an_answer_that_is_not_finite_is_refused_alone(make_rig, make_bundle):
+    bundle = make_bundle()
+    speeds = [float(speed) for speed in range(-400, 400, 20)]
+    # A head so large that about half of the first events overflow it.
+    usual = make_rig(bundle)
+    usual.do(*(usual.event(f"s{speed}", speed) for speed in speeds))
+    sums = [abs(usual.engine.export_state(f"s{speed}").hidden.sum()) for speed in speeds]
+    weights = dict(bundle.weights)
+    size = np.finfo(np.float32).max / np.median(sums)
+    weights["head.weight"] = np.full_like(weights["head.weight"], size)
+    rig = make_rig(dataclasses.replace(bundle, weights=weights))
+    results = rig.do(*(rig.event(f"s{speed}", speed) for speed in speeds))
+    refused = [speed for speed, result in zip(speeds, results, strict=True) if code(result)]
+    assert set(codes(results)) == {None, "not_finite_output"}
+    assert rig.outcomes()["not_finite_output"] == len(refused)
+    for speed in refused:
+        assert f"s{speed}" not in rig.engine
+        assert code(rig.one(Read(f"s{speed}"))) == "session_unknown"
+    # A live session is as it was before.
+    good = next(speed for speed in speeds if speed not in refused)
+    state = rig.engine.export_state(f"s{good}").hidden.tobytes()
+    following = [rig.one(rig.event(f"s{good}", speed, seq=2)) for speed in refused]
+    at = codes(following).index("not_finite_output")
+    if at == 0:
+        assert rig.engine.export_state(f"s{good}").hidden.tobytes() == state
+
+
+def test_a_damaged_record_fails_its_session_alone(rig):
+    rig.do(*(rig.event(session) for session in "abc"))
+    for session in "ac":
+        data = bytearray(rig.store.get([rig.key(session)])[0])
+        data[len(data) // 2] ^= 1
+        rig.store.commit([(rig.key(session), bytes(data))])
+    rig.start(rig.bundle)
+    results = rig.do(rig.event("a", seq=2), rig.event("b", seq=2), Read("a"))
+    assert codes(results) == ["record_damaged", None, "record_damaged"]
+    assert rig.kinds() == {"record_damaged": 2}
+    assert rig.outcomes() == {"answered": 4, "record_damaged": 1}
+    # Two ways out.
+    assert rig.one(rig.event("a", start=True)).seq == 1
+    assert rig.one(Delete("c")).status == "deleted"
+    assert code(rig.one(rig.event("c"))) == "session_deleted"
+
+
+def test_sessions_of_another_model_begin_anew_at_their_next_event(rig, make_bundle):
+    rig.do(rig.event("a", 10.0), rig.event("a", 20.0), rig.event("b"))
+    new = make_bundle(seed=5, version="2")
+    new = dataclasses.replace(new, fingerprint=b"n" * 32)
+    rig.start(new)
+    # A retry of what the old model answered still finds that answer.
+    retried = rig.one(rig.event("a", 20.0, seq=2))
+    assert (retried.duplicate, retried.model_version) == (True, "1")
+    third = rig.one(rig.event("a", 30.0, seq=3))
+    assert (third.seq, third.session_reset, third.model_version) == (3, True, "2")
+    fresh = rig.one(rig.event("fresh", 30.0))
+    assert bytes(third.answer) == bytes(fresh.answer)
+    fourth = rig.one(rig.event("a", 40.0))
+    assert (fourth.seq, fourth.session_reset) == (4, False)
+    assert code(rig.one(rig.event("a", 20.0, seq=2))) == "seq_stale"
+    assert rig.kinds() == {"reset": 1, "stale": 1}
+
+
+def test_a_failed_commit_gives_nothing_out_and_changes_nothing(rig):
+    first = rig.one(rig.event("s", 10.0))
+    before = rig.store.get([rig.key("s")])
+    rig.store.broken = True
+    failed = set()
+    results = rig.do(rig.event("s", 20.0, seq=2, failed=failed), rig.event("t"), Read("s"))
+    assert codes(results) == ["store_failed"] * 3
+    assert failed == {"s"}
+    assert not rig.processor.healthy
+    assert not rig.processor.probe()
+    assert "s" not in rig.engine
+    rig.store.broken = False
+    assert rig.processor.probe()
+    assert rig.store.get([rig.key("s")]) == before
+    assert rig.one(rig.event("s", 10.0, seq=1)).duplicate
+    assert code(rig.one(Read("t"))) == "session_unknown"
+    second = rig.one(rig.event("s", 20.0, seq=2))
+    twin = rig.do(rig.event("twin", 10.0), rig.event("twin", 20.0))
+    assert [bytes(answer.answer) for answer in twin] == [bytes(first.answer), bytes(second.answer)]
+    assert rig.outcomes() == {"answered": 4, "repeat": 1, "store_failed": 2}
+    assert rig.kinds() == {}
+
+
+def test_a_commit_that_succeeds_makes_it_healthy_again(rig):
+    rig.store.broken = True
+    rig.one(rig.event("s"))
+    rig.store.broken = False
+    assert not rig.processor.healthy
+    assert rig.one(rig.event("s")).seq == 1
+    assert rig.processor.healthy
+
+
+def test_a_batch_is_one_commit(rig):
+    rig.do(*(rig.event(f"s{i % 7}") for i in range(40)))
+    assert rig.store.commits == 1
+
+
+def test_what_goes_wrong_inside_is_told_as_internal_and_forgotten(rig, caplog, monkeypatch):
+    rig.one(rig.event("s"))
+    with monkeypatch.context() as planted:
+        planted.setattr(rig.engine, "step_events", lambda *_: 1 / 0)
+        results = rig.do(rig.event("s"), rig.event("t"))
+    assert codes(results) == ["internal", "internal"]
+    assert "a batch of 2 operations failed" in caplog.text
+    assert "Traceback" not in str(results[0])
+    assert rig.one(Read("s")).seq == 1
+    assert rig.one(rig.event("s", seq=2)).seq == 2
+
+
+def test_answers_are_kept_within_both_bounds(make_rig):
+    rig = make_rig(answers=4, answer_bytes=200)
+    answers = rig.do(*(rig.event("s", float(i), time=0.0) for i in range(6)))
+    size = len(answers[-1].answer)
+    kept = [
+        seq
+        for seq in range(1, 7)
+        if code(rig.one(rig.event("s", float(seq - 1), seq=seq, time=0.0))) is None
+    ]
+    assert kept == list(range(7 - 200 // size, 7))
+
+
+def test_the_offline_replay_gives_the_same_answers(rig):
+    times = [rig.now + 30.0 * i for i in range(8)]
+    answers = rig.do(*(rig.event("s", float(i * i), time=t) for i, t in enumerate(times)))
+    typed = [rig.bundle.schema.type_event(rig.event("s", float(i * i)).event) for i in range(8)]
+    columns = rig.bundle.schema.stack(typed)
+    encoded = rig.bundle.schema.encode(columns, np.array(times), np.array([0, 8]))
+    outputs = rig.engine.run("offline", encoded.rows)
+    for output, answer in zip(outputs, answers, strict=True):
+        late = 1.0 / (1.0 + np.exp(-np.float64(output[0])))
+        told = msgspec.json.decode(answer.answer)["probabilities"]["yes"]
+        assert told == pytest.approx(late, abs=1e-12)
+
+
+arrivals = st.lists(
+    st.tuples(
+        st.sampled_from("abc"),
+        st.sampled_from(["next", "next", "next", "none", "repeat", "other", "gap", "bad", "start"])
+        | st.sampled_from(["end", "delete", "read", "bare"]),
+        st.integers(0, 3),
+    ),
+    max_size=30,
+)
+
+
+def operations(rig, history):
+    """Operations whose numbers follow what a client would know."""
+    last = {}
+    for i, (session, what, speed) in enumerate(history):
+        seq = last.get(session, 0)
+        event = rig.event(session, float(speed), time=rig.now + i)
+        if what == "delete":
+            yield Delete(session)
+        elif what == "read":
+            yield Read(session)
+        elif what in ("repeat", "other"):
+            event.seq, event.time = max(seq, 1), float(what == "repeat")
+            yield event
+        elif what == "gap":
+            event.seq = seq + 2
+            yield event
+        elif what == "bad":
+            event.event["speed"] = "fast"
+            yield event
+        else:
+            event.time = 1.0
+            event.seq = seq + 1 if what == "next" else None
+            event.start, event.end = what == "start", what == "end"
+            last[session] = 1 if what == "start" else seq + 1
+            if what == "bare":
+                del event.event["driver"]
+            yield event
+
+
+def told(results):
+    return [
+        (result.code, result.expected) if isinstance(result, Exception) else result
+        for result in results
+    ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(history=arrivals, sizes=st.lists(st.integers(1, 9), min_size=1, max_size=5))
+def test_batches_evictions_and_restarts_do_not_show(make_rig, history, sizes):
+    """One by one, in batches of any size, with memory for one session, restarted at every batch."""
+    alone, batched, small, restarted = (
+        make_rig(),
+        make_rig(),
+        make_rig(cached_sessions=1),
+        make_rig(),
+    )
+    expected = told([alone.one(operation) for operation in operations(alone, history)])
+    for rig in (batched, small, restarted):
+        pending = list(operations(rig, history))
+        found = []
+        for i in range(len(pending)):
+            part, pending = pending[: sizes[i % len(sizes)]], pending[sizes[i % len(sizes)] :]
+            if not part:
+                break
+            if rig is restarted:
+                rig.start(rig.bundle)
+            found += told(rig.do(*part))
+        assert found == expected
+        assert rig.kinds() == alone.kinds()
+        assert rig.outcomes() == alone.outcomes()
+        assert len(small.engine) <= 1
+        for session in "abc":
+            assert rig.store.get([rig.key(session)]) == alone.store.get([alone.key(session)])

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import contextlib
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tidegate.errors import InputError
+from tidegate.serve import wire
+from tidegate.serve.operations import Answer, Event
+
+NOW = 1_700_000_000.0
+
+
+def one(body: bytes) -> Event:
+    events, is_list = wire.parse_events(body, "s", NOW)
+    assert not is_list
+    return events[0]
+
+
+def test_an_event_may_be_bare() -> None:
+    event = one(b' {"event": {"a": 1, "b": null}}')
+    assert (event.session, event.event, event.received) == ("s", {"a": 1, "b": None}, NOW)
+    assert (event.seq, event.time, event.start, event.end, event.error) == (None,) * 2 + (
+        False,
+        False,
+        None,
+    )
+
+
+def test_an_event_may_say_everything() -> None:
+    event = one(
+        b'{"session":"s","seq":3,"time":"2023-11-14T23:13:20.5+01:00","start":true,"end":true,"event":{}}'
+    )
+    assert (event.seq, event.time, event.start, event.end) == (3, NOW + 0.5, True, True)
+
+
+@pytest.mark.parametrize(
+    ("time", "seconds"),
+    [
+        (b"1700000000", NOW),
+        (b"1700000000.25", NOW + 0.25),
+        (b'"2023-11-14T22:13:20Z"', NOW),
+        (b'"2023-11-14T17:13:20-05:00"', NOW),
+        (b"-1.5", -1.5),
+        (b"null", None),
+    ],
+)
+def test_times(time: bytes, seconds: float | None) -> None:
+    assert one(b'{"event":{},"time":' + time + b"}").time == seconds
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "field"),
+    [
+        (b"", "bad_json", None),
+        (b"{", "bad_json", None),
+        (b'{"event":{}} x', "bad_json", None),
+        (b'{"event":{"a":NaN}}', "bad_json", None),
+        (b'{"event":{"a":Infinity}}', "bad_json", None),
+        (b'{"event":{"a":"\xff"}}', "bad_json", None),
+        (b'{"event":{"a":"\\ud800"}}', "bad_json", None),
+        (b'{"event":{"a":' + b"[" * 100_000, "bad_json", None),
+        (b'"event"', "not_an_object", None),
+        (b"12", "not_an_object", None),
+        (b"null", "not_an_object", None),
+        (b"{}", "missing_member", "event"),
+        (b'{"event":{},"sequence":1}', "unknown_member", "sequence"),
+        (b'{"event":[]}', "wrong_type", "event"),
+        (b'{"event":{"a":1e999}}', "wrong_type", "event"),
+        (b'{"event":{},"seq":"1"}', "wrong_type", "seq"),
+        (b'{"event":{},"seq":0}', "wrong_type", "seq"),
+        (b'{"event":{},"seq":1.5}', "wrong_type", "seq"),
+        (b'{"event":{},"seq":true}', "wrong_type", "seq"),
+        (b'{"event":{},"seq":99999999999999999999}', "wrong_type", "seq"),
+        (b'{"event":{},"time":"yesterday"}', "wrong_type", "time"),
+        (b'{"event":{},"time":"2023-11-14T22:13:20"}', "wrong_type", "time"),
+        (b'{"event":{},"time":1700000000000}', "wrong_type", "time"),
+        (b'{"event":{},"time":true}', "wrong_type", "time"),
+        (b'{"event":{},"start":1}', "wrong_type", "start"),
+        (b'{"event":{},"end":"yes"}', "wrong_type", "end"),
+        (b'{"event":{},"session":7}', "wrong_type", "session"),
+        (b'{"event":{},"session":"other"}', "wrong_session", "session"),
+    ],
+)
+def test_a_bad_event_is_refused_by_name(body: bytes, code: str, field: str | None) -> None:
+    with pytest.raises(InputError) as refused:
+        one(body)
+    assert (refused.value.code, refused.value.field) == (code, field)
+    assert refused.value.hint
+    # The same event in a list spoils only its own place, and in a line only its own line.
+    if body and code != "bad_json":
+        events, is_list = wire.parse_events(b'[{"event":{}},' + body + b"]", "s", NOW)
+        assert is_list
+        assert [event.error.code if event.error else None for event in events] == [None, code]
+    if code != "wrong_session":
+        line = wire.parse_line(body, NOW, set())
+        assert line.error is not None
+        assert line.error.code == code
+
+
+def test_a_list_shares_its_failures() -> None:
+    events, is_list = wire.parse_events(b'\n[{"event":{}},{"event":{},"seq":2}]', "s", NOW)
+    assert is_list
+    assert events[0].failed is events[1].failed
+    assert wire.parse_events(b"[]", "s", NOW) == ([], True)
+
+
+@pytest.mark.parametrize("session", ["a/b", "a%2Fb", "\U0001f30a", "x" * 512, "\u00e9" * 256, " "])
+def test_ids_that_are_taken(session: str) -> None:
+    assert wire.check_session(session) is None
+
+
+@pytest.mark.parametrize("session", ["", "x" * 513, "\u00e9" * 257, "x" * 10_240])
+def test_ids_that_are_refused(session: str) -> None:
+    error = wire.check_session(session)
+    assert error is not None
+    assert (error.code, error.field) == ("bad_session_id", "session")
+    assert len(str(error)) < 200
+
+
+def test_lines_keep_their_numbers() -> None:
+    lines = wire.split_lines(b'{"a":1}\r\n\n  \n{"b":2}')
+    assert lines == [(1, b'{"a":1}\r'), (4, b'{"b":2}')]
+
+
+def test_a_refused_line_still_names_its_session() -> None:
+    failed: set[str] = set()
+    named = wire.parse_line(b'{"session":"s","event":{},"seq":-1}', NOW, failed)
+    unnamed = wire.parse_line(b'{"event":{}}', NOW, failed)
+    assert (named.session, named.error and named.error.field) == ("s", "seq")
+    assert (unnamed.session, unnamed.error and unnamed.error.field) == ("", "session")
+    assert named.failed is failed
+
+
+def answer(**members: bool) -> Answer:
+    return Answer("s", 2, NOW, "v1", msgspec.Raw(b'{"value":0.5}'), **members)
+
+
+def test_answers_say_no_more_than_they_must() -> None:
+    assert wire.encode_result(answer()) == (
+        b'{"session":"s","seq":2,"time":1700000000.0,"model_version":"v1","answer":{"value":0.5}}'
+    )
+    assert b'"duplicate":true' in wire.encode_result(answer(duplicate=True))
+    assert b'"session_reset":true' in wire.encode_result(answer(session_reset=True))
+
+
+def test_errors_stand_where_answers_would() -> None:
+    error = InputError("missing_field", "it is missing", field="speed", hint="send it")
+    told = {
+        "code": "missing_field",
+        "message": "it is missing",
+        "field": "speed",
+        "hint": "send it",
+    }
+    assert msgspec.json.decode(wire.encode_items([answer(), error]))[1] == {"error": told}
+    second = wire.encode_lines([answer(), error], [1, 5]).splitlines()[1]
+    assert msgspec.json.decode(second) == {"error": told, "line": 5}
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
+def test_no_bytes_surprise_the_parsers(body: bytes) -> None:
+    for _, line in wire.split_lines(body):
+        assert isinstance(wire.parse_line(line, NOW, set()), Event)
+    with contextlib.suppress(InputError):
+        wire.parse_events(body, "s", NOW)

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tidegate.errors import InputError
+from tidegate.train import checkpoint as checkpoints
+from tidegate.train.checkpoint import Checkpoint, Position
+from tidegate.train.history import Epoch
+
+EPOCH = Epoch(1, 0.7, 0.6, {"n": 9.0, "auc": 0.5}, 1.0, 2.0, 0.1, 100, 50.0, 2.0)
+
+
+def example(step: int = 7) -> Checkpoint:
+    weights = {"head/odd.name": torch.rand(3, 2).T}  # a view that is not contiguous
+    return Checkpoint(
+        Position("key", step, [EPOCH], 1, 0.6),
+        weights,
+        {name: tensor + 1 for name, tensor in weights.items()},
+        {"0/step": torch.tensor(7.0), "0/exp_avg": torch.rand(2)},
+        torch.get_rng_state(),
+    )
+
+
+def test_a_checkpoint_comes_back_to_the_bit(tmp_path: Path) -> None:
+    saved = example()
+    checkpoints.save(saved, tmp_path / "deep" / "c")
+    found = checkpoints.load(tmp_path / "deep" / "c", "key")
+    assert found is not None
+    assert found.position == saved.position
+    assert torch.equal(found.rng, saved.rng)
+    for part in ("model", "best", "optimizer"):
+        tensors = getattr(saved, part)
+        assert getattr(found, part).keys() == tensors.keys()
+        for name, tensor in tensors.items():
+            assert torch.equal(getattr(found, part)[name], tensor)
+
+
+def test_no_checkpoint_is_none(tmp_path: Path) -> None:
+    assert checkpoints.load(tmp_path / "c", "key") is None
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
+    checkpoints.save(example(), tmp_path / "c")
+    with pytest.raises(InputError, match="another configuration") as caught:
+        checkpoints.load(tmp_path / "c", "other")
+    assert caught.value.code == "checkpoint_mismatch"
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "foreign"])
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "c"
+    checkpoints.save(example(), path)
+    content = path.read_bytes()
+    path.write_bytes({"cut": content[:-8], "empty": b"", "foreign": b"x" * 100}[damage])
+    with pytest.raises(InputError) as caught:
+        checkpoints.load(path, "key")
+    assert caught.value.code == "checkpoint_damaged"
+
+
+def test_a_failed_save_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "c"
+    checkpoints.save(example(), path)
+    before = path.read_bytes()
+    bad = Checkpoint(Position("key"), {"w": object()}, {}, {}, torch.get_rng_state())  # type: ignore[dict-item]
+    with pytest.raises(AttributeError):
+        checkpoints.save(bad, path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError):
+        checkpoints.save(example(), tmp_path / "folder")
+    assert path.read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["c", "folder"]
+
+
+def test_an_optimizer_gets_its_memory_back() -> None:
+    def optimizer() -> tuple[torch.nn.Linear, torch.optim.Optimizer]:
+        torch.manual_seed(0)
+        layer = torch.nn.Linear(3, 2)
+        return layer, torch.optim.AdamW(layer.parameters(), lr=0.1)
+
+    def step(layer: torch.nn.Linear, optimizer: torch.optim.Optimizer) -> None:
+        optimizer.zero_grad()
+        layer(torch.ones(1, 3)).square().sum().backward()
+        optimizer.step()
+
+    layer, first = optimizer()
+    step(layer, first)
+    other, second = optimizer()
+    other.load_state_dict(layer.state_dict())
+    memory = checkpoints.optimizer_tensors(first)
+    checkpoints.optimizer_state(second, {name: tensor.clone() for name, tensor in memory.items()})
+    step(layer, first)
+    step(other, second)
+    assert torch.equal(layer.weight, other.weight)

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tidegate.errors import InputError
+from tidegate.schema import Field, Time
+from tidegate.train.config import load_config, parse_config
+from tidegate.train.settings import TrainSettings
+
+CONFIG = """
+[data]
+events = "events.csv"
+session = "car"
+time = "at"
+label = "jam"
+
+[schema.fields.speed]
+kind = "numeric"
+missing = "carry"
+
+[schema.fields.lane]
+kind = "category"
+max_size = 3
+
+[schema.time]
+features = ["delta", "hour"]
+
+[split]
+by = "time"
+valid_from = 2013-10-01
+test_from = "2013-10-01T12:00:00+02:00"
+
+[task]
+name = "classify"
+
+[model]
+hidden_size = 16
+
+[train]
+learning_rate = 0.01
+
+[bundle]
+name = "jams"
+version = "1"
+out = "out/jams"
+"""
+
+
+def changed(old: str, new: str) -> str:
+    assert old in CONFIG
+    return CONFIG.replace(old, new)
+
+
+def test_a_configuration_is_read_from_its_folder(tmp_path: Path) -> None:
+    path = tmp_path / "train.toml"
+    path.write_text(CONFIG)
+    config = load_config(path)
+    assert Path(config.data.events) == tmp_path / "events.csv"
+    assert Path(config.bundle.out) == tmp_path / "out" / "jams"
+    assert config.schema.fields == {
+        "speed": Field("numeric", missing="carry"),
+        "lane": Field("category", max_size=3),
+    }
+    assert config.schema.time == Time(("delta", "hour"))
+    assert config.model.hidden_size == 16
+    assert config.train == TrainSettings(learning_rate=0.01)
+
+
+def test_absolute_paths_stay(tmp_path: Path) -> None:
+    config = parse_config(changed('"events.csv"', f'"{tmp_path}/e.csv"'), folder="elsewhere")
+    assert config.data.events == f"{tmp_path}/e.csv"
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "2013-10-01",
+        "2013-10-01T00:00:00Z",
+        "2013-10-01T02:00:00+02:00",
+        "2013-10-01 00:00:00",
+        '"2013-10-01"',
+        '"2013-10-01T00:00:00Z"',
+        "1380585600",
+        "1380585600.0",
+    ],
+)
+def test_a_split_time_is_utc_unless_it_says_otherwise(moment: str) -> None:
+    config = parse_config(changed("2013-10-01\n", f"{moment}\n"))
+    assert config.split.starts == (1380585600.0, 1380585600.0 + 10 * 3600)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "field", "hint"),
+    [
+        ("learning_rate", "learning_rat", "unknown_key", "train.learning_rat", "learning_rate"),
+        ("[model]", "[modle]", "unknown_key", "modle", "did you mean model"),
+        ("max_size", "maxsize", "unknown_key", "schema.fields.lane.maxsize", "max_size"),
+        ("hidden_size", "xyz", "unknown_key", "model.xyz", "known are cell"),
+        ('session = "car"', "", "missing_key", "data.session", ""),
+        ("valid_from = 2013-10-01", "", "missing_key", "split.valid_from", "time"),
+        ('"numeric"', '"numerical"', "wrong_type", "schema.fields.speed.kind", "numeric, category"),
+        ("0.01", '"fast"', "wrong_type", "train.learning_rate", "float"),
+        ("16", "16.5", "wrong_type", "model.hidden_size", "int"),
+        ('["delta", "hour"]', '["day"]', "wrong_type", "schema.time.features", "day"),
+        (
+            '[schema.time]\nfeatures = ["delta", "hour"]',
+            "[schema]\ntime = 5",
+            "wrong_type",
+            "schema.time",
+            "write [schema.time]",
+        ),
+        ("2013-10-01\n", "true\n", "wrong_type", "split.valid_from", "2013-10-01"),
+        ("2013-10-01\n", '"soon"\n', "bad_time", "split.valid_from", "RFC 3339"),
+        ("2013-10-01\n", "2014-10-01\n", "out_of_range", "split.test_from", "after"),
+        ("16", "0", "out_of_range", "model.hidden_size", "1 or more"),
+        ("0.01", "nan", "out_of_range", "train.learning_rate", "above 0"),
+        ("0.01", "0.01\nepochs = 0", "out_of_range", "train.epochs", "1 or more"),
+        ('kind = "numeric"', 'kind = "boolean"\nmax_size = 2', "bad_config", None, ""),
+        ('"jams"\nv', '"ja ms"\nv', "bad_name", "bundle.name", "letters"),
+        ('"time"\n', '"time"\nfractions = [0.5, 0.5]\n', "unused_key", "split.fractions", "time"),
+        ("[task]", "[task", "not_toml", "config", "toml"),
+    ],
+)
+def test_a_wrong_key_is_named(old: str, new: str, code: str, field: str | None, hint: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_config(changed(old, new))
+    assert caught.value.code == code
+    assert caught.value.field == (field or "schema.fields.speed")
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("fractions", "code"),
+    [
+        ("", "missing_key"),
+        ("fractions = [0.5]", "out_of_range"),
+        ("fractions = [0.5, 0.6]", "out_of_range"),
+        ("fractions = [1.5, -0.5]", "out_of_range"),
+        ("fractions = [0.5, 0.5]\nvalid_from = 5", "unused_key"),
+    ],
+)
+def test_shares_of_sessions_are_checked(fractions: str, code: str) -> None:
+    start, end = CONFIG.index('by = "time"'), CONFIG.index("[task]")
+    text = CONFIG[:start] + f'by = "session"\n{fractions}\n' + CONFIG[end:]
+    with pytest.raises(InputError) as caught:
+        parse_config(text)
+    assert caught.value.code == code
+    good = CONFIG[:start] + 'by = "session"\nfractions = [0.8, 0.1, 0.1]\n' + CONFIG[end:]
+    assert parse_config(good).split.fractions == (0.8, 0.1, 0.1)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.toml") as caught:
+        load_config(tmp_path / "none.toml")
+    assert caught.value.code == "missing_file"

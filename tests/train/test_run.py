@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tidegate import bundle as bundles
+from tidegate.engine import Engine
+from tidegate.errors import InputError
+from tidegate.train import Listener, load_config, run
+from tidegate.train.history import Epoch
+
+CONFIG = """
+[data]
+events = "events.csv"
+session = "car"
+time = "at"
+label = "jam"
+
+[schema.fields]
+speed = {kind = "numeric"}
+lane = {kind = "category"}
+
+[split]
+by = "time"
+valid_from = 1_000_000
+test_from = 2_000_000
+
+[task]
+name = "classify"
+classes = ["slower", "faster"]
+
+[model]
+hidden_size = 8
+
+[train]
+epochs = 3
+batch_tokens = 256
+learning_rate = 0.02
+warmup_steps = 5
+
+[bundle]
+name = "jams"
+version = "1"
+out = "bundle"
+"""
+
+
+@pytest.fixture
+def folder(drives: pl.DataFrame, tmp_path: Path) -> Path:
+    drives.write_csv(tmp_path / "events.csv")
+    (tmp_path / "train.toml").write_text(CONFIG)
+    return tmp_path
+
+
+class CtrlC(Listener):
+    """Sends a real SIGINT to this process in the second epoch."""
+
+    def __init__(self) -> None:
+        self.epochs = 0
+
+    def batch(self, events: int, loss: float, gradient_norm: float) -> None:
+        if self.epochs == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def epoch(self, epoch: Epoch, watch: str, best: bool) -> None:
+        self.epochs += 1
+
+
+class Notes(Listener):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def test_a_configuration_becomes_a_bundle(folder: Path, drives: pl.DataFrame) -> None:
+    notes = Notes()
+    made = run(load_config(folder / "train.toml"), quiet=True, listeners=[notes])
+    assert made.path == folder / "bundle"
+    assert made.task.classes == ("slower", "faster")
+    assert made.fingerprint == bundles.load(folder / "bundle").fingerprint
+    Engine.open(made)
+    content = (folder / "events.csv").read_bytes()
+    provenance = made.provenance
+    assert provenance["data"] == {
+        "file": "events.csv",
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    assert provenance["columns"] == {"session": "car", "time": "at"}
+    assert provenance["split"] == {"by": "time", "starts": [1e6, 2e6]}
+    labelled = [
+        drives.filter(pl.col("at").is_between(begin, begin + 9e5) & pl.col("jam").is_not_null())
+        for begin in (0.0, 1e6, 2e6)
+    ]
+    sizes = {part: metrics["n"] for part, metrics in provenance["metrics"].items()}
+    assert sizes == dict(zip(("train", "valid", "test"), map(len, labelled), strict=True))
+    assert any("training part: 100 sessions" in note for note in notes.notes)
+    assert sorted(p.name for p in folder.iterdir()) == ["bundle", "events.csv", "train.toml"]
+
+
+def test_after_ctrl_c_the_same_command_ends_with_the_same_weights(folder: Path) -> None:
+    other = CONFIG.replace('out = "bundle"', 'out = "interrupted"')
+    (folder / "interrupted.toml").write_text(other)
+    whole = run(load_config(folder / "train.toml"), quiet=True)
+    with pytest.raises(KeyboardInterrupt):
+        run(load_config(folder / "interrupted.toml"), quiet=True, listeners=[CtrlC()])
+    assert not (folder / "interrupted").exists()
+    assert (folder / "interrupted.checkpoint").exists()
+    rest = CtrlC()
+    rest.epochs = 2  # never again
+    resumed = run(load_config(folder / "interrupted.toml"), quiet=True, listeners=[rest])
+    assert rest.epochs == 4  # the second and the third
+    assert resumed.fingerprint == whole.fingerprint
+    for name, array in whole.weights.items():
+        np.testing.assert_array_equal(resumed.weights[name], array)
+    assert not (folder / "interrupted.checkpoint").exists()
+
+
+def test_sessions_can_be_split_at_random(folder: Path) -> None:
+    start, end = CONFIG.index('by = "time"'), CONFIG.index("[task]")
+    split = 'by = "session"\nfractions = [0.8, 0.2]\nseed = 5\n\n'
+    (folder / "train.toml").write_text(CONFIG[:start] + split + CONFIG[end:])
+    made = run(load_config(folder / "train.toml"), quiet=True)
+    assert set(made.provenance["metrics"]) == {"train", "valid"}
+    assert made.provenance["lengths"]["sessions"] == 136
+    assert made.provenance["split"] == {"by": "session", "fractions": [0.8, 0.2], "seed": 5}
+
+
+def test_a_bundle_that_is_there_is_refused_before_training(folder: Path) -> None:
+    (folder / "bundle").mkdir()
+    notes = Notes()
+    with pytest.raises(InputError, match="is there already") as caught:
+        run(load_config(folder / "train.toml"), quiet=True, listeners=[notes])
+    assert (caught.value.code, caught.value.field) == ("exists", "bundle.out")
+    assert notes.notes == []
+
+
+def test_it_prints_unless_quiet(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(load_config(folder / "train.toml"))
+    assert "epoch 3/3" in capsys.readouterr().err
+    config = folder / "train.toml"
+    config.write_text(CONFIG.replace('"bundle"', '"other"'))
+    run(load_config(config), quiet=True)
+    assert capsys.readouterr().err == ""
