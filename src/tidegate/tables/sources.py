@@ -11,7 +11,7 @@ import polars as pl
 
 from tidegate.errors import InputError
 from tidegate.schema.faults import shown
-from tidegate.tables.csv_layout import check_layout, header_end, line_of
+from tidegate.tables.csv_layout import check_layout, check_utf8, header_end, line_of
 
 __all__ = ["Source", "Want", "open_source"]
 
@@ -40,7 +40,7 @@ class Source(ABC):
 def open_source(source: Any, needed: set[str]) -> Source:
     """Open a file by its suffix, or a frame; only the needed columns are read."""
     if not isinstance(source, str | Path):
-        return FrameSource(source, needed)
+        return FrameSource(source)
     path = Path(source)
     opened = {".csv": _open_csv, ".parquet": _open_parquet}.get(path.suffix.lower())
     if opened is None:
@@ -65,7 +65,7 @@ def open_source(source: Any, needed: set[str]) -> Source:
 class FrameSource(Source):
     """A pandas, polars or Arrow frame."""
 
-    def __init__(self, frame: Any, needed: set[str]) -> None:
+    def __init__(self, frame: Any) -> None:
         try:
             whole = nw.from_native(frame, eager_only=True)
         except TypeError:
@@ -76,8 +76,11 @@ class FrameSource(Source):
                 hint="give a .csv or .parquet file, or a pandas, polars or Arrow frame; "
                 "collect a lazy frame first",
             ) from None
+        except nw.exceptions.NarwhalsError as error:  # only pandas lets two columns share a name
+            raise InputError(
+                "duplicate_column", str(error), field="source", hint="rename one of them"
+            ) from None
         self.names = list(whole.columns)
-        _check_unique(self.names, needed, "source")
         self.rows = len(whole)
         self._frame = whole
 
@@ -95,7 +98,7 @@ def _open_parquet(path: Path, needed: set[str]) -> Source:
             file.seek(0)
             # Without one column that is wanted, it still tells what there is.
             wanted = [name for name in names if name in needed] or names
-            source = FrameSource(pl.read_parquet(file, columns=wanted), needed)
+            source = FrameSource(pl.read_parquet(file, columns=wanted))
         except pl.exceptions.PolarsError as error:
             raise InputError(
                 "bad_parquet",
@@ -122,6 +125,7 @@ class CsvSource(Source):
             raise InputError(
                 "empty_file", "the file is empty", field=self._name, hint="it needs a header"
             )
+        check_utf8(self._data, self._name)
         self.rows = check_layout(self._data, self._name) - 1
         header = self._data[: header_end(self._data, self._name)]
         self.names = [name or "" for name in self._parse(header, has_header=False).row(0)]
