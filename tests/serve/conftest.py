@@ -104,7 +104,7 @@ class Rig:
 
 @pytest.fixture(scope="session")
 def make_rig(make_bundle: Callable[..., Bundle]) -> Callable[..., Rig]:
-    usual = make_bundle()
+    usual = make_bundle(fingerprint=b"u" * 32)
 
     def make(bundle: Bundle | None = None, **limits: Any) -> Rig:
         return Rig(bundle or usual, Limits(**limits))

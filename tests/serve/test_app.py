@@ -76,6 +76,17 @@ def test_readiness(make_app, phase, healthy, status, said):
     assert ask(app, None, "GET", "/readyz")[:2] == (status, {"status": said})
 
 
+def test_a_drain_refuses_events_and_counts_them(make_app, payload):
+    seen = []
+    app = make_app(seen.append)
+    app.phase = "draining"
+    assert ask(app, [payload(), payload()])[:2] == ask(app, payload())[:2]
+    assert ask(app, None, "GET", "/v1/models/small/sessions/s")[0] == 503
+    assert seen == []
+    counted = app._metrics.registry.get_sample_value
+    assert counted("tidegate_events_total", {"model": "small", "outcome": "draining"}) == 3
+
+
 def test_overload_is_told_and_applies_nothing(make_app, payload):
     seen = []
     app = make_app(seen.append, max_queue=1)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tidegate import record
 from tidegate.serve.operations import Delete, Read, SessionView
 
 
@@ -122,6 +123,17 @@ def test_delete_leaves_a_tombstone_and_may_be_repeated(rig):
     assert rig.kinds() == {"deleted": 2}
 
 
+def test_an_expired_session_says_so(rig):
+    rig.one(rig.event("s"))
+    known = record.decode(rig.store.get([rig.key("s")])[0])
+    expired = msgspec.structs.replace(known, status="expired")
+    rig.store.commit([(rig.key("s"), record.encode(expired))])
+    rig.start(rig.bundle)
+    assert codes(rig.do(rig.event("s", seq=2), Read("s"))) == ["session_expired"] * 2
+    assert rig.kinds() == {"expired": 2}
+    assert rig.outcomes() == {"answered": 1, "session_expired": 1}
+
+
 @pytest.mark.parametrize("leave", [Delete("s"), None])
 def test_a_tombstone_is_forgotten_after_its_time(make_rig, leave):
     rig = make_rig(tombstone_seconds=100.0)
@@ -193,7 +205,7 @@ def test_after_a_failed_event_the_rest_of_its_session_in_the_request_fails(rig):
 
 
 def test_an_answer_that_is_not_finite_is_refused_alone(make_rig, make_bundle):
-    bundle = make_bundle()
+    bundle = make_bundle(fingerprint=b"o" * 32)
     speeds = [float(speed) for speed in range(-400, 400, 20)]
     # A head so large that about half of the first events overflow it.
     usual = make_rig(bundle)
@@ -238,9 +250,7 @@ def test_a_damaged_record_fails_its_session_alone(rig):
 
 def test_sessions_of_another_model_begin_anew_at_their_next_event(rig, make_bundle):
     rig.do(rig.event("a", 10.0), rig.event("a", 20.0), rig.event("b"))
-    new = make_bundle(seed=5, version="2")
-    new = dataclasses.replace(new, fingerprint=b"n" * 32)
-    rig.start(new)
+    rig.start(make_bundle(seed=5, version="2", fingerprint=b"n" * 32))
     # A retry of what the old model answered still finds that answer.
     retried = rig.one(rig.event("a", 20.0, seq=2))
     assert (retried.duplicate, retried.model_version) == (True, "1")

@@ -29,12 +29,11 @@ def code_of(call: Callable[[], object]) -> str:
 
 
 @contextlib.contextmanager
-def child(source: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+def child(source: str, *arguments: object, **environment: str) -> Iterator[subprocess.Popen[str]]:
     """Run a program beside this one; it is killed in the end if it still runs."""
     command = [sys.executable, "-c", textwrap.dedent(source), *map(str, arguments)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
+    pipe, environ = subprocess.PIPE, {**os.environ, **environment}
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environ) as process:
         try:
             yield process
         finally:
@@ -264,6 +263,62 @@ def test_a_disk_that_fails_and_recovers(tmp_path: Path) -> None:
     assert json.loads(output) == (
         ["done", ["old"], *failed * 3, ["old"], "done", ["new"], ["new"], "done"]
     )
+
+
+BAD_SYNC = """
+#include <errno.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static int bad;
+void set_bad(int value) { bad = value; }
+int fdatasync(int file) {
+    if (bad) { errno = EIO; return -1; }
+    return (int)syscall(SYS_fdatasync, file);
+}
+"""
+
+
+def test_a_commit_whose_sync_fails_is_taken_back(tmp_path: Path) -> None:
+    """The batch is in the log by then: a mere reopening would bring it to life."""
+    library = tmp_path / "bad_sync.so"
+    compiler = os.environ.get("CC", "cc")
+    (tmp_path / "bad_sync.c").write_text(BAD_SYNC)
+    subprocess.run(
+        [compiler, "-shared", "-fPIC", "-o", library, "bad_sync.c"], cwd=tmp_path, check=True
+    )
+    source = """
+        import ctypes, json, sys
+        from tidegate import store
+        from tidegate.errors import StoreError
+
+        bad_sync = ctypes.CDLL(sys.argv[2])
+        records = store.open(sys.argv[1])
+        records.commit([(b"a", b"old"), (b"b", b"old"), (b"c", b"old")])
+
+        def commit():
+            try:
+                records.commit([(b"a", b"bad"), (b"new", b"bad")], [b"b"])
+            except StoreError as error:
+                return error.code
+
+        def values():
+            return [value and value.decode() for value in records.get([b"a", b"b", b"c", b"new"])]
+
+        bad_sync.set_bad(1)
+        seen = [commit(), values(), commit(), commit()]
+        bad_sync.set_bad(0)
+        seen += [values()]
+        records.commit([(b"c", b"end")])
+        records.close()
+        records = store.open(sys.argv[1])
+        print(json.dumps([*seen, values()]))
+    """
+    with child(source, tmp_path / "store", library, LD_PRELOAD=str(library)) as process:
+        output, _ = process.communicate()
+    before, after = ["old", "old", "old", None], ["old", "old", "end", None]
+    failed = "store_failed"
+    assert json.loads(output) == [failed, before, failed, failed, before, after]
 
 
 def test_a_scan_goes_on_across_reopening(tmp_path: Path) -> None:

@@ -47,3 +47,13 @@ def test_a_missing_tensorboard_is_named(monkeypatch: pytest.MonkeyPatch, tmp_pat
     with pytest.raises(InputError, match=r"tidegate\[tensorboard\]") as caught:
         TensorBoard(tmp_path)
     assert caught.value.code == "missing_extra"
+
+
+def test_tensorboard_gets_each_epochs_numbers(tmp_path: Path) -> None:
+    listener = TensorBoard(tmp_path)
+    listener.epoch(EPOCH, "auc", best=True)
+    listener.close()
+    (log,) = tmp_path.iterdir()
+    content = log.read_bytes()
+    for name in (b"loss/train", b"gradient_norm/max", b"learning_rate", b"valid/auc"):
+        assert name in content

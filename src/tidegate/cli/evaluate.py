@@ -37,7 +37,7 @@ def command(
     engine = Engine.open(loaded)
     table = read(loaded, events, session, time, label or loaded.task.label)
     outputs = offline.outputs(engine, table.columns, table.times, table.offsets)
-    assert table.labels is not None  # the column was asked for
+    assert table.labels is not None  # a label column was named
     labels = answers.encode_labels(loaded.task, table.labels)
     if loaded.task.per == "session":
         labels = answers.session_labels(labels, table.offsets)

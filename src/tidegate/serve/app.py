@@ -15,9 +15,9 @@ from granian import rsgi
 
 from tidegate.errors import InputError, OverloadError, TidegateError
 from tidegate.metrics import GateMetrics
-from tidegate.serve import wire
+from tidegate.serve import refusals, wire
 from tidegate.serve.batcher import Batcher
-from tidegate.serve.operations import Delete, Operation, Read, Result, internal_error
+from tidegate.serve.operations import Delete, Event, Operation, Read, Result
 
 if TYPE_CHECKING:
     from granian._granian import RSGIHTTPProtocol as HTTPProtocol
@@ -128,7 +128,7 @@ class App:
             _log.debug("a client left before its answer, or was abandoned in a drain")
         except Exception:
             _log.exception("%s %s failed", scope.method, scope.path[:200])
-            _respond_error(proto, internal_error())
+            _respond_error(proto, refusals.internal())
 
     async def idle(self) -> None:
         """Wait until no request is being answered."""
@@ -246,14 +246,11 @@ class App:
         """Queue operations of a request, or refuse the request before any of it is applied."""
         try:
             if self.phase == "draining" and not admitted:
-                raise OverloadError(
-                    "draining",
-                    "the server is shutting down",
-                    hint="nothing was applied; send it again, with the same seq, after the restart",
-                )
+                raise refusals.draining()
             return model.batcher.submit(operations, admitted=admitted)
         except OverloadError as error:
-            self._metrics.count_event(model.bundle.name, error.code, len(operations))
+            events = sum(isinstance(operation, Event) for operation in operations)
+            self._metrics.count_event(model.bundle.name, error.code, events)
             raise
 
     @contextmanager

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tidegate import record
 from tidegate.errors import InputError, RecordError
-from tidegate.store import session_key
+from tidegate.store import meta_key, session_prefix
 
 if TYPE_CHECKING:
     from tidegate.bundle import Bundle
@@ -40,7 +40,7 @@ def claim(store: Store, bundle: Bundle, tenant: str, *, reset: bool) -> None:
     StoreError
         The store cannot be read or written.
     """
-    key = b"\x00fingerprint\x00" + bundle.name.encode()
+    key = meta_key("fingerprint", bundle.name)
     if store.get([key])[0] == bundle.fingerprint:
         return
     others = _sessions_of_others(store, bundle, tenant)
@@ -58,7 +58,7 @@ def claim(store: Store, bundle: Bundle, tenant: str, *, reset: bool) -> None:
 def _sessions_of_others(store: Store, bundle: Bundle, tenant: str) -> int:
     """Count the live sessions of a model that another bundle left."""
     count = 0
-    for _, data in store.scan(session_key(tenant, bundle.name, "")):
+    for _, data in store.scan(session_prefix(tenant, bundle.name)):
         try:
             known = record.decode(data)
         except RecordError:

@@ -16,7 +16,6 @@ __all__ = [
     "Read",
     "Result",
     "SessionView",
-    "internal_error",
 ]
 
 
@@ -113,12 +112,3 @@ class SessionView(msgspec.Struct, frozen=True):
 
 
 Result = Answer | SessionView | TidegateError
-
-
-def internal_error() -> TidegateError:
-    """Return the error that stands for whatever went wrong inside."""
-    return TidegateError(
-        "internal",
-        "something went wrong inside the server",
-        hint="the event may be sent again with the same seq; the server's log says more",
-    )

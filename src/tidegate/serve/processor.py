@@ -17,21 +17,13 @@ import numpy as np
 
 from tidegate import answers, record
 from tidegate.engine import Engine, SessionState
-from tidegate.errors import RecordError, SequenceError, StoreError, TidegateError
-from tidegate.metrics import OUTCOMES, GateMetrics
+from tidegate.errors import RecordError, StoreError, TidegateError
+from tidegate.metrics import GateMetrics
 from tidegate.record import Record, StoredAnswer
-from tidegate.serve import rules, sessions
-from tidegate.serve.operations import (
-    Answer,
-    Delete,
-    Event,
-    Operation,
-    Result,
-    SessionView,
-    internal_error,
-)
+from tidegate.serve import refusals, rules, sessions, tally
+from tidegate.serve.operations import Answer, Delete, Event, Operation, Result, SessionView
 from tidegate.serve.sessions import Limits
-from tidegate.store import Store, session_key
+from tidegate.store import Store, meta_key, session_key
 
 if TYPE_CHECKING:
     from tidegate.bundle import Bundle
@@ -40,17 +32,7 @@ __all__ = ["Processor"]
 
 _log = logging.getLogger(__name__)
 
-_PROBE = b"\x00probe"
-_KINDS = {
-    "seq_gap": "gap",
-    "seq_stale": "stale",
-    "payload_conflict": "conflict",
-    "session_ended": "ended",
-    "session_deleted": "deleted",
-    "session_expired": "expired",
-    "record_damaged": "record_damaged",
-}
-"""Which errors count as a break of continuity, and as which."""
+_PROBE = meta_key("probe")
 
 
 class _Step(msgspec.Struct):
@@ -89,6 +71,12 @@ class _Batch:
         self.results[index] = error
         if isinstance(operation, Event):
             operation.failed.add(operation.session)
+
+    def fail_all(self, error: TidegateError) -> None:
+        """Refuse everything: nothing of the batch is given out."""
+        self.kinds.clear()
+        for index in range(len(self.operations)):
+            self.fail(index, error)
 
 
 class Processor:
@@ -131,6 +119,7 @@ class Processor:
         self._clock = clock
         self._limits = limits or Limits()
         self._answers = answers.open(bundle.task)
+        self._cached = metrics.cached_sessions.labels(bundle.name)
         # Sessions whose memory the engine holds, the least recently changed first. Their records
         # are kept here without that memory, which would be there twice.
         self._live: dict[str, Record] = {}
@@ -164,11 +153,9 @@ class Processor:
         except Exception:
             _log.exception("a batch of %d operations failed", len(operations))
             self._forget(batch)
-            batch.kinds.clear()
-            for index in range(len(operations)):
-                batch.fail(index, internal_error())
+            batch.fail_all(refusals.internal())
         results = cast("list[Result]", batch.results)
-        self._count(batch, results)
+        tally.count(self._metrics, self.bundle.name, operations, results, batch.kinds)
         return results
 
     def probe(self) -> bool:
@@ -200,7 +187,7 @@ class Processor:
             try:
                 batch.loaded[session] = record.decode(data)
             except RecordError as error:
-                batch.damaged[session] = _damaged(error)
+                batch.damaged[session] = refusals.record_damaged(error)
 
     def _known(self, batch: _Batch, session: str) -> Record | None:
         known = batch.changed.get(session) or self._live.get(session) or batch.loaded.get(session)
@@ -243,46 +230,41 @@ class Processor:
         """Decide what an event is to its session; raise what refuses it."""
         if event.error is not None:
             raise event.error
-        session, kinds = event.session, []
+        kinds: list[str] = []
         try:
-            known = self._known(batch, session)
+            known = self._known(batch, event.session)
         except RecordError:
             if not event.start:
                 raise
             known = None
             kinds.append("record_damaged")
-        if session in event.failed:
+        if event.session in event.failed:
             raise rules.refusal(rules.judge_after_failure(known, event.seq))
         schema = self.bundle.schema
         typed = schema.type_event(event.event)
         payload_hash = schema.payload_hash(typed, event.time)
         verdict = rules.judge(known, seq=event.seq, payload_hash=payload_hash, start=event.start)
-        if verdict.outcome == "repeat":
-            assert known is not None
-            assert verdict.answer is not None
-            return _repeat(session, known, known.answers[verdict.answer])
+        if verdict.outcome == "repeat" and known is not None:
+            return sessions.repeat(event.session, known, known.answers[verdict.answer or 0])
         if verdict.outcome not in rules.STEPS:
             raise rules.refusal(verdict)
-        if verdict.outcome == "begin_anew":
-            alive = known is not None and known.status == "live"
-            kinds.append("start_on_live" if alive else "start_on_tombstone")
+        if verdict.outcome == "begin_anew" and known is not None:
+            kinds.append("start_on_live" if known.status == "live" else "start_on_tombstone")
         continues = known if verdict.outcome == "step" else None
         reset = continues is not None and continues.fingerprint != self.bundle.fingerprint
         if reset:
             kinds.append("reset")
-        time = event.received if event.time is None else event.time
-        before = self._make_ready(session, None if reset else continues)
         return _Step(
-            index,
-            event,
-            verdict.seq,
-            payload_hash,
-            typed,
-            time,
-            continues,
-            reset,
-            kinds,
-            before,
+            index=index,
+            event=event,
+            seq=verdict.seq,
+            payload_hash=payload_hash,
+            typed=typed,
+            time=event.received if event.time is None else event.time,
+            known=continues,
+            reset=reset,
+            kinds=kinds,
+            before=self._make_ready(event.session, None if reset else continues),
         )
 
     def _make_ready(self, session: str, known: Record | None) -> SessionState | None:
@@ -326,20 +308,13 @@ class Processor:
         elif step.time < known.time:
             batch.kinds.append("time_backwards")
         if step.reset:
-            # The record names one model version, so answers of the old one go.
+            # A record names one model version, so the answers of the old one go.
             known = msgspec.structs.replace(self._blank(batch), created=known.created)
         stored = StoredAnswer(
             seq=step.seq, payload_hash=step.payload_hash, time=step.time, answer=answer
         )
-        batch.changed[event.session] = msgspec.structs.replace(
-            known,
-            status="ended" if event.end else "live",
-            seq=step.seq,
-            time=step.time,
-            updated=batch.now,
-            encoder=sessions.NO_ENCODER,
-            hidden=sessions.NO_HIDDEN,
-            answers=sessions.kept((*known.answers, stored), self._limits),
+        batch.changed[event.session] = sessions.stepped(
+            known, stored, batch.now, self._limits, ends=event.end
         )
         if event.end:
             self._engine.forget(event.session)
@@ -355,7 +330,7 @@ class Processor:
     def _read(self, batch: _Batch, session: str) -> SessionView:
         known = self._known(batch, session)
         if known is None:
-            raise _unknown(session)
+            raise refusals.session_unknown(session)
         if known.status != "live":
             raise rules.refusal(rules.gone(known))
         return sessions.view(session, known)
@@ -367,7 +342,7 @@ class Processor:
             batch.kinds.append("record_damaged")
             known = self._blank(batch)
         if known is None:
-            raise _unknown(session)
+            raise refusals.session_unknown(session)
         if known.status != "deleted":
             known = sessions.tombstone(known, batch.now)
             batch.changed[session] = known
@@ -400,7 +375,7 @@ class Processor:
             coldest = next(iter(self._live))
             del self._live[coldest]
             self._engine.forget(coldest)
-        self._metrics.cached_sessions.labels(self.bundle.name).set(len(self._live))
+        self._cached.set(len(self._live))
 
     def _forget(self, batch: _Batch) -> None:
         """Drop what memory holds of a batch's sessions: the store is asked again."""
@@ -409,29 +384,10 @@ class Processor:
             self._engine.forget(operation.session)
 
     def _store_failed(self, batch: _Batch, cause: StoreError) -> None:
+        _log.error("the store failed: %s", cause)
         self.healthy = False
         self._metrics.store_failures.inc()
-        batch.kinds.clear()
-        error = StoreError(
-            "store_failed",
-            f"the store failed: {cause.message}",
-            hint="nothing was applied; send it again, with the same seq, when /readyz is green",
-        )
-        for index in range(len(batch.operations)):
-            batch.fail(index, error)
-
-    def _count(self, batch: _Batch, results: Sequence[Result]) -> None:
-        outcomes: dict[str, int] = {}
-        for operation, result in zip(batch.operations, results, strict=True):
-            if isinstance(result, TidegateError) and result.code in _KINDS:
-                batch.kinds.append(_KINDS[result.code])
-            if isinstance(operation, Event):
-                outcome = _outcome(result)
-                outcomes[outcome] = outcomes.get(outcome, 0) + 1
-        for outcome, n in outcomes.items():
-            self._metrics.count_event(self.bundle.name, outcome, n)
-        for kind in batch.kinds:
-            self._metrics.count_continuity(self.bundle.name, kind)
+        batch.fail_all(refusals.store_failed())
 
 
 def _rounds(operations: Sequence[Operation]) -> list[list[int]]:
@@ -445,39 +401,3 @@ def _rounds(operations: Sequence[Operation]) -> list[list[int]]:
             rounds.append([])
         rounds[occurrence].append(index)
     return rounds
-
-
-def _outcome(result: Result) -> str:
-    if isinstance(result, Answer):
-        return "repeat" if result.duplicate else "answered"
-    code = result.code if isinstance(result, TidegateError) else "internal"
-    return code if code in OUTCOMES else "bad_input"
-
-
-def _repeat(session: str, known: Record, stored: StoredAnswer) -> Answer:
-    return Answer(
-        session=session,
-        seq=stored.seq,
-        time=stored.time,
-        model_version=known.model_version,
-        answer=msgspec.Raw(stored.answer),
-        duplicate=True,
-    )
-
-
-def _unknown(session: str) -> SequenceError:
-    return SequenceError(
-        "session_unknown",
-        f"there is no session {session!r}",
-        field="session",
-        hint="its first event begins it",
-    )
-
-
-def _damaged(error: RecordError) -> RecordError:
-    return RecordError(
-        "record_damaged",
-        f"the stored record of this session is damaged: {error.message}",
-        field="session",
-        hint='restore it from a backup, delete the session, or begin it anew with "start": true',
-    )

@@ -133,6 +133,10 @@ def serve(
         Called once events are taken, with ``event`` ("ready"), ``url``, ``pid``, ``model`` and
         ``model_version``. By default a line of JSON on stdout.
 
+    Notes
+    -----
+    To be called in the main thread: it handles the process's signals.
+
     Raises
     ------
     InputError

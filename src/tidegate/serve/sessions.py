@@ -7,9 +7,19 @@ import numpy as np
 
 from tidegate.engine import SessionState
 from tidegate.record import Record, StoredAnswer
-from tidegate.serve.operations import SessionView
+from tidegate.serve.operations import Answer, SessionView
 
-__all__ = ["Limits", "blank", "kept", "tombstone", "view", "with_states", "without_states"]
+__all__ = [
+    "Limits",
+    "blank",
+    "kept",
+    "repeat",
+    "stepped",
+    "tombstone",
+    "view",
+    "with_states",
+    "without_states",
+]
 
 NO_ENCODER = np.empty(0, dtype=np.float64)
 NO_HIDDEN = np.empty(0, dtype=np.float32)
@@ -73,6 +83,34 @@ def blank(now: float, fingerprint: bytes, model_version: str) -> Record:
         answers=(),
         events=(),
         unknown=(),
+    )
+
+
+def stepped(
+    known: Record, stored: StoredAnswer, now: float, limits: Limits, *, ends: bool
+) -> Record:
+    """Return a session's record after an event that was answered; the engine has its memory."""
+    return msgspec.structs.replace(
+        known,
+        status="ended" if ends else "live",
+        seq=stored.seq,
+        time=stored.time,
+        updated=now,
+        encoder=NO_ENCODER,
+        hidden=NO_HIDDEN,
+        answers=kept((*known.answers, stored), limits),
+    )
+
+
+def repeat(session: str, known: Record, stored: StoredAnswer) -> Answer:
+    """Return the answer to an event that was answered before."""
+    return Answer(
+        session=session,
+        seq=stored.seq,
+        time=stored.time,
+        model_version=known.model_version,
+        answer=msgspec.Raw(stored.answer),
+        duplicate=True,
     )
 
 

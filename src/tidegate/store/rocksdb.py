@@ -10,8 +10,9 @@ A write fails (a full disk, a file too large)
     the disk has no room for that yet, the commit fails like the one before, and reads go on. Should
     RocksDB not come up again all the same, then reads fail too, and each later call tries anew.
 A write succeeds and the sync of it fails
-    Nobody can know what the disk has. The commit is reported as failed and reads give the old
-    values, but the batch may turn up, whole, after reopening. Retries are then duplicates.
+    The commit fails and reads give the old values, but the disk may have the batch, whole. So the
+    old values are put back when RocksDB is reopened. Only if the process dies before that may the
+    batch be found applied, though nobody was told that it was.
 The process or the machine dies
     The log's last batch may be incomplete. It was not acknowledged, and is dropped on opening.
 A file is damaged
@@ -80,6 +81,7 @@ class RocksStore:
         self._path = path
         self._closed = False
         self._failed = False
+        self._undo: list[tuple[bytes, bytes | None]] = []
         self._db: Rdict | None = None
         self._sync = WriteOptions()
         self._sync.sync = True
@@ -113,17 +115,16 @@ class RocksStore:
     def commit(self, puts: Sequence[tuple[bytes, bytes]], deletes: Sequence[bytes] = ()) -> None:
         """Put values, then delete keys: all or nothing, and durable on return."""
         db = self._usable()
-        batch = WriteBatch(raw_mode=True)
-        for key, value in puts:
-            batch.put(key, value)
-        for key in deletes:
-            batch.delete(key)
         if self._failed:
             db = self._reopen()
+        batch = _batch(puts, deletes)
         try:
             db.write(batch, self._sync)
         except Exception as error:
             self._failed = True
+            keys = [*(key for key, _ in puts), *deletes]
+            with contextlib.suppress(StoreError):  # what cannot be read cannot be put back
+                self._undo = list(zip(keys, self.get(keys), strict=True))
             raise self._error(error, "store_failed") from error
 
     def scan(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
@@ -179,8 +180,21 @@ class RocksStore:
             db = Rdict(os.fspath(self._path), _options())
         except Exception as error:
             raise self._error(error, code) from error
+        if self._undo:
+            self._put_back(db)
         self._failed = False
         return db
+
+    def _put_back(self, db: Rdict) -> None:
+        """Undo the commit that failed, in case the disk has it all the same."""
+        puts = [(key, value) for key, value in self._undo if value is not None]
+        deletes = [key for key, value in self._undo if value is None]
+        try:
+            db.write(_batch(puts, deletes), self._sync)
+        except Exception as error:
+            _close(db)
+            raise self._error(error, "store_failed") from error
+        self._undo = []
 
     def _reopen(self) -> Rdict:
         """Open RocksDB anew after a failed write."""
@@ -204,9 +218,7 @@ class RocksStore:
     def _let_go(self) -> None:
         db, self._db = self._db, None
         if db is not None:
-            # It cannot write its last table if the disk is full. The log has all of it.
-            with contextlib.suppress(Exception):
-                db.close()
+            _close(db)
 
     def _check_format(self, had_tables: bool) -> None:
         (marker,) = self.get([FORMAT_KEY])
@@ -255,6 +267,21 @@ def _options() -> Options:
     options.set_max_log_file_size(1024 * 1024)
     options.set_stats_dump_period_sec(0)
     return options
+
+
+def _batch(puts: Sequence[tuple[bytes, bytes]], deletes: Sequence[bytes]) -> WriteBatch:
+    batch = WriteBatch(raw_mode=True)
+    for key, value in puts:
+        batch.put(key, value)
+    for key in deletes:
+        batch.delete(key)
+    return batch
+
+
+def _close(db: Rdict) -> None:
+    # It cannot write its last table if the disk is full. The log has all of it.
+    with contextlib.suppress(Exception):
+        db.close()
 
 
 def _make_folder(path: Path) -> None:

@@ -158,6 +158,11 @@ class _Run:
         self.task = tasks.open(self.spec)
         self.answers = answers.open(self.spec)
         self.watch = self.settings.watch or self.task.watch
+        # Which metrics there are depends on the labels alone: no need to train an epoch to know.
+        nothing = np.zeros((len(self.valid.rows), self.spec.output_size), dtype=np.float32)
+        measured = self.answers.metrics(nothing, self.valid.labels).keys() - {"n"}
+        if self.watch not in measured:
+            raise _unknown_metric(self.watch, sorted(measured))
         self.position = Position(self.key)
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), weight_decay=self.settings.weight_decay
@@ -190,9 +195,12 @@ class _Run:
         return done >= self.settings.epochs or stale >= self.settings.patience
 
     def _say_how_to_go_on(self) -> None:
-        kept = f"the same command goes on from {self.path}" if self.path else "nothing was kept"
+        done = len(self.position.history)
+        kept = (
+            f"the same command goes on from {self.path}" if self.path and done else "nothing kept"
+        )
         for listener in self.listeners:
-            listener.note(f"interrupted after {len(self.position.history)} epochs: {kept}")
+            listener.note(f"interrupted after {done} finished epochs: {kept}")
 
     def _epoch(self, epoch: int) -> None:
         began = time.perf_counter()
@@ -239,7 +247,7 @@ class _Run:
         loss.backward()  # type: ignore[no-untyped-call]
         parameters = self.network.parameters()
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.settings.clip_norm).item()
-        if math.isfinite(norm):
+        if math.isfinite(loss.item()) and math.isfinite(norm):
             self.optimizer.step()
         return loss.item(), norm
 
@@ -247,13 +255,6 @@ class _Run:
         outputs = predict(self.network, self.valid.rows, self.valid.offsets)
         loss = self.task.loss(torch.from_numpy(outputs), torch.from_numpy(self.valid.targets))
         metrics = self.answers.metrics(outputs, self.valid.labels)
-        if self.watch not in metrics:
-            raise InputError(
-                "unknown_metric",
-                f"{self.watch!r} is not measured on the validation part",
-                field="watch",
-                hint=f"use one of {', '.join(name for name in metrics if name != 'n')}",
-            )
         if not math.isfinite(metrics[self.watch]):
             raise _not_finite(loss.item(), 0.0, f"the validation after epoch {epoch}")
         return loss.item(), metrics
@@ -297,6 +298,15 @@ def _no_labels(part: str, label: str) -> InputError:
         f"no event of the {part} part has a label",
         field=label,
         hint="see where the split is; per session, the last event's label counts",
+    )
+
+
+def _unknown_metric(watch: str, measured: list[str]) -> InputError:
+    return InputError(
+        "unknown_metric",
+        f"{watch!r} is not measured on the validation part",
+        field="watch",
+        hint=f"use one of {', '.join(measured)}",
     )
 
 

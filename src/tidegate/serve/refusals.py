@@ -1,0 +1,60 @@
+"""The errors of the gate that no rule, schema or store words."""
+
+from __future__ import annotations
+
+from tidegate.errors import (
+    OverloadError,
+    RecordError,
+    SequenceError,
+    StoreError,
+    TidegateError,
+)
+
+__all__ = ["draining", "internal", "record_damaged", "session_unknown", "store_failed"]
+
+
+def internal() -> TidegateError:
+    """Return the error that stands for whatever went wrong inside."""
+    return TidegateError(
+        "internal",
+        "something went wrong inside the server",
+        hint="the event may be sent again with the same seq; the server's log says more",
+    )
+
+
+def store_failed() -> StoreError:
+    """Return the error of everything in a batch that the store did not take."""
+    return StoreError(
+        "store_failed",
+        "the store could not be read or written",
+        hint="nothing was applied; send it again, with the same seq, when /readyz is green",
+    )
+
+
+def record_damaged(cause: RecordError) -> RecordError:
+    """Return the error of everything that needs a session whose record is damaged."""
+    return RecordError(
+        "record_damaged",
+        f"the stored record of this session is damaged: {cause.message}",
+        field="session",
+        hint='restore it from a backup, delete the session, or begin it anew with "start": true',
+    )
+
+
+def session_unknown(session: str) -> SequenceError:
+    """Return the error of a question about a session that there is not."""
+    return SequenceError(
+        "session_unknown",
+        f"there is no session {session!r}",
+        field="session",
+        hint="its first event begins it",
+    )
+
+
+def draining() -> OverloadError:
+    """Return the error of what arrives while the server shuts down."""
+    return OverloadError(
+        "draining",
+        "the server is shutting down",
+        hint="nothing was applied; send it again, with the same seq, after the restart",
+    )
