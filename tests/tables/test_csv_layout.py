@@ -47,6 +47,16 @@ def test_whatever_is_written_well_is_accepted(
     assert [csv_layout.line_of(data, "x", i) for i in range(len(rows))] == lines
 
 
+@pytest.mark.parametrize("before", range(7))
+def test_bytes_that_are_not_utf8_are_found_across_blocks(before: int) -> None:
+    good = ("x" * before + "é😀\n").encode()
+    csv_layout.check_utf8(good * 3, "x")
+    for bad in ("😀".encode() + b"\xff\n\n\n", "😀".encode()[:3] + b"\n\n\n", "é".encode()[:1]):
+        with pytest.raises(InputError) as caught:
+            csv_layout.check_utf8(good + b"x" * before + bad, "x")
+        assert "line 2 " in caught.value.message
+
+
 @settings(max_examples=200, deadline=None)
 @given(rows_of, st.data())
 def test_a_row_of_another_length_is_found(rows: list[list[str]], data: st.DataObject) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,15 @@ def test_every_source_gives_the_same_table(source: str, tmp_path: Path) -> None:
     ]
 
 
+TYPES = {
+    "car": pl.String,
+    "at": pl.Int64,
+    "speed": pl.Float64,
+    "stops": pl.Int64,
+    "road": pl.String,
+    "wet": pl.Boolean,
+    "late": pl.Float64,
+}
 values = st.fixed_dictionaries(
     {
         "car": st.text(min_size=1, max_size=3).filter(lambda t: "\0" not in t),
@@ -115,8 +125,7 @@ values = st.fixed_dictionaries(
 @settings(max_examples=60, deadline=None)
 @given(st.lists(values, min_size=1, max_size=12))
 def test_files_bring_back_any_events(events: list[dict[str, Any]]) -> None:
-    kinds = [pl.String, pl.Int64, pl.Float64, pl.Int64, pl.String, pl.Boolean, pl.Float64]
-    frame = pl.DataFrame(events, schema=dict(zip(values_names(), kinds, strict=True)))
+    frame = pl.DataFrame(events, schema=TYPES)
     table = tables.read(frame, **NAMES)
 
     by_hand: dict[str, list[int]] = {}
@@ -129,39 +138,19 @@ def test_files_bring_back_any_events(events: list[dict[str, Any]]) -> None:
     assert table.columns["road"].tolist() == [event["road"] for event in in_order]
 
     columns = {name: frame[name].to_numpy() for name in frame.columns}
-    with Folder() as folder:
+    with tempfile.TemporaryDirectory() as folder:  # tmp_path outlives an example
         for name in ("events.csv", "events.parquet"):
-            tables.write(folder / name, columns)
-            same(tables.read(folder / name, **NAMES), table)
-
-
-def values_names() -> list[str]:
-    return ["car", "at", "speed", "stops", "road", "wet", "late"]
-
-
-class Folder:
-    """A temporary folder that lives as long as one example, unlike tmp_path."""
-
-    def __enter__(self) -> Path:
-        import tempfile
-
-        self._folder = tempfile.TemporaryDirectory()
-        return Path(self._folder.__enter__())
-
-    def __exit__(self, *error: object) -> None:
-        self._folder.__exit__(*error)
+            path = Path(folder, name)
+            tables.write(path, columns)
+            same(tables.read(path, **NAMES), table)
 
 
 def one(column: Any, kind: str) -> list[Any]:
-    """Read a field of a frame of one session."""
-    frame = (
-        column if isinstance(column, (pl.DataFrame, pd.DataFrame)) else pl.DataFrame({"x": column})
-    )
-    frame = (
-        frame.with_columns(car=pl.lit("a"))
-        if isinstance(frame, pl.DataFrame)
-        else frame.assign(car="a")
-    )
+    """Read a field of one session, from a pandas frame or from what polars makes a column of."""
+    if isinstance(column, pd.DataFrame):
+        frame: Any = column.assign(car="a")
+    else:
+        frame = pl.DataFrame({"x": column}).with_columns(car=pl.lit("a"))
     return tables.read(frame, session="car", fields={"x": kind}).columns["x"].tolist()
 
 
@@ -252,7 +241,9 @@ def test_labels_of_csv(cells: str, expected: list[Any], tmp_path: Path) -> None:
     path.write_text("car,y\n" + "".join(f"a,{cell}\n" for cell in cells.split(",")))
     labels = tables.read(path, session="car", fields={}, label="y").labels
     assert labels is not None
-    np.testing.assert_array_equal(labels, np.array(expected, dtype=labels.dtype))
+    wanted = np.array(expected)
+    assert labels.dtype == wanted.dtype
+    np.testing.assert_array_equal(labels, wanted)
 
 
 def test_boolean_labels_are_text_as_in_csv() -> None:
@@ -265,7 +256,7 @@ def test_boolean_labels_are_text_as_in_csv() -> None:
 def test_csv_cells_mean_what_they_say(tmp_path: Path) -> None:
     path = tmp_path / "events.csv"
     path.write_bytes(
-        b'\xef\xbb\xbfcar,road,wet,speed,"a,b"\r\n"x ""1""",007,TRUE,,1\r\nx,"",0,"",2\r\n\r\n\n'
+        b'\xef\xbb\xbf"car",road,wet,speed,"a,b"\r\n"x ""1""",007,TRUE,,1\r\nx,"",0,"",2\r\n\r\n\n'
     )
     table = tables.read(
         path,

@@ -41,6 +41,16 @@ def test_columns_come_back(name: str, tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~current_umask()
 
 
+@pytest.mark.parametrize("name", ["out.csv", "out.parquet"])
+def test_a_reader_of_the_old_file_never_sees_the_new(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    tables.write(path, COLUMNS)
+    old = path.read_bytes()
+    with path.open("rb") as reader:
+        tables.write(path, {"x": np.arange(9)})
+        assert reader.read() == old
+
+
 def current_umask() -> int:
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("Umask")).split()[1], 8)
