@@ -85,7 +85,7 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     store: str
     host: str = "127.0.0.1"
-    port: int = 8080
+    port: int = 8700
     body_bytes: int = 16 * 1024 * 1024
     queue_events: int = 8192
     batch_events: int = 512
