@@ -178,6 +178,18 @@ def test_bad_input_changes_nothing(rig, field, value, expected):
     assert rig.one(rig.event("s", seq=2)).seq == 2
 
 
+def test_memory_is_bounded_also_by_events_that_fail(make_rig):
+    rig = make_rig(cached_sessions=1)
+    rig.do(*(rig.event(session) for session in "abc"))
+    for session in "abc":
+        changed = rig.event(session)
+        changed.event["driver"] = "bob"
+        assert code(rig.one(changed)) == "constant_changed"
+        assert list(rig.engine._slots) == [session]
+    rig.one(rig.event("d", end=True))
+    assert len(rig.engine) <= 1
+
+
 def test_after_a_failed_event_the_rest_of_its_session_in_the_request_fails(rig):
     request, other = set(), set()
     bad = rig.event("s", "fast", seq=2, failed=request)

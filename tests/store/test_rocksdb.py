@@ -228,7 +228,7 @@ def test_damaged_files_are_found_on_opening(tmp_path: Path, name: str, fault: st
 
 def test_a_disk_that_fails_and_recovers(tmp_path: Path) -> None:
     source = """
-        import json, sys
+        import json, os, sys
         from resource import RLIM_INFINITY, RLIMIT_FSIZE, setrlimit
         from tidegate import store
         from tidegate.errors import StoreError
@@ -241,13 +241,14 @@ def test_a_disk_that_fails_and_recovers(tmp_path: Path) -> None:
 
         def commit(text):
             try:
-                records.commit([(key, text + bytes(1300)) for key in keys])
+                records.commit([(key, text + os.urandom(1300)) for key in keys])
             except StoreError as error:
                 return error.code
             return "done"
 
         seen = [commit(b"old"), values()]
-        setrlimit(RLIMIT_FSIZE, (100_000, RLIM_INFINITY))
+        # Less than the log already has, so that RocksDB cannot be reopened either.
+        setrlimit(RLIMIT_FSIZE, (40_000, RLIM_INFINITY))
         for attempt in range(3):
             seen += [commit(b"bad"), values(), len(list(records.scan()))]
         setrlimit(RLIMIT_FSIZE, (RLIM_INFINITY, RLIM_INFINITY))

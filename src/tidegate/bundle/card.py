@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tidegate.bundle.bundle import Bundle
@@ -69,16 +69,24 @@ def write(bundle: Bundle) -> str:
         "are accepted; watch how often they come.\n"
         "- The hidden state of one bundle means nothing to another.",
         "## Where it comes from",
-        _table(
-            ("what", "value"),
-            [
-                (key, str(value))
-                for key, value in provenance.items()
-                if not isinstance(value, dict | list)
-            ],
-        ),
+        _table(("what", "value"), _origin(provenance)),
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _origin(provenance: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return the plain facts of a provenance; histories and metrics have their own places."""
+    facts: list[tuple[str, ...]] = []
+    for key, value in provenance.items():
+        if key in {"metrics", "lengths", "settings"}:
+            continue
+        members = value.items() if isinstance(value, dict) else [("", value)]
+        facts += [
+            (f"{key}.{member}".rstrip("."), str(fact))
+            for member, fact in members
+            if isinstance(fact, str | int | float)
+        ]
+    return facts
 
 
 def _answers(bundle: Bundle) -> str:

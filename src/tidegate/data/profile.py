@@ -28,7 +28,7 @@ class LengthProfile:
     --------
     >>> profile = LengthProfile.of([2, 3, 3, 120])
     >>> print(profile)
-    4 sessions, 128 events; events a session: min 2, mean 32.0, median 3, p95 120, max 120
+    4 sessions, 128 events; events a session: min 2, mean 32.0, median 3.0, p95 120, max 120
     """
 
     sessions: int
@@ -68,6 +68,6 @@ class LengthProfile:
     def __str__(self) -> str:
         return (
             f"{self.sessions:,} sessions, {self.events:,} events; events a session: "
-            f"min {self.min:,}, mean {self.mean:,.1f}, median {self.median:,g}, "
+            f"min {self.min:,}, mean {self.mean:,.1f}, median {self.median:,.1f}, "
             f"p95 {self.p95:,}, max {self.max:,}"
         )

@@ -374,6 +374,7 @@ def refuse_unsupported(spec: ModelSpec) -> None:
 
     Examples
     --------
+    >>> from tidegate.spec import LayerSpec
     >>> refuse_unsupported(ModelSpec(2, (LayerSpec("gru", 4, layer_norm=True),), 1))
     Traceback (most recent call last):
         ...

@@ -154,6 +154,7 @@ class Processor:
             _log.exception("a batch of %d operations failed", len(operations))
             self._forget(batch)
             batch.fail_all(refusals.internal())
+        self._evict()
         results = cast("list[Result]", batch.results)
         tally.count(self._metrics, self.bundle.name, operations, results, batch.kinds)
         return results
@@ -371,6 +372,9 @@ class Processor:
             self._live.pop(session, None)
             if changed.status == "live":
                 self._live[session] = changed
+
+    def _evict(self) -> None:
+        """Drop the sessions that changed longest ago, down to the limit; the store has them."""
         while len(self._live) > self._limits.cached_sessions:
             coldest = next(iter(self._live))
             del self._live[coldest]

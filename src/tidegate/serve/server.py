@@ -18,7 +18,7 @@ import msgspec
 from tidegate import __version__, store
 from tidegate import bundle as bundles
 from tidegate.engine import Engine
-from tidegate.errors import InputError
+from tidegate.errors import InputError, TidegateError
 from tidegate.metrics import GateMetrics
 from tidegate.serve import listen
 from tidegate.serve.app import App, Served
@@ -85,7 +85,7 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     store: str
     host: str = "127.0.0.1"
-    port: int = 8080
+    port: int = 8700
     body_bytes: int = 16 * 1024 * 1024
     queue_events: int = 8192
     batch_events: int = 512
@@ -133,10 +133,6 @@ def serve(
         Called once events are taken, with ``event`` ("ready"), ``url``, ``pid``, ``model`` and
         ``model_version``. By default a line of JSON on stdout.
 
-    Notes
-    -----
-    To be called in the main thread: it handles the process's signals.
-
     Raises
     ------
     InputError
@@ -146,6 +142,10 @@ def serve(
         The bundle cannot be used.
     StoreError
         The store cannot be opened: ``store_locked`` if another process has it.
+
+    Notes
+    -----
+    To be called in the main thread: it handles the process's signals.
     """
     with ExitStack() as opened:
         # First of all: a port in use must not cost the other server its store.
@@ -239,8 +239,10 @@ async def _live(
         loop.set_exception_handler(lambda _loop, _context: None)
         server.abandon()
         await asyncio.wait([serving])
-    elif not serving.cancelled() and (error := serving.exception()) is not None:
-        raise error
+    if not stop.is_set():
+        raise TidegateError(
+            "http_failed", "the HTTP server ended by itself", hint="its log says why"
+        ) from serving.exception()
 
 
 async def _probe(processor: Processor, batcher: Batcher) -> None:

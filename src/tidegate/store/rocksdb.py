@@ -11,8 +11,8 @@ A write fails (a full disk, a file too large)
     RocksDB not come up again all the same, then reads fail too, and each later call tries anew.
 A write succeeds and the sync of it fails
     The commit fails and reads give the old values, but the disk may have the batch, whole. So the
-    old values are put back when RocksDB is reopened. Only if the process dies before that may the
-    batch be found applied, though nobody was told that it was.
+    old values are put back when RocksDB is reopened. Only if the store is closed or the process
+    dies before that may the batch be found applied, though nobody was told that it was.
 The process or the machine dies
     The log's last batch may be incomplete. It was not acknowledged, and is dropped on opening.
 A file is damaged

@@ -7,6 +7,7 @@ Vectorised over blocks, so that it costs a fraction of the parsing.
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,10 +15,25 @@ from numpy.typing import NDArray
 
 from tidegate.errors import InputError
 
-__all__ = ["check_layout", "header_end", "line_of"]
+__all__ = ["check_layout", "check_utf8", "header_end", "line_of"]
 
 COMMA, LINE_FEED, RETURN, QUOTE = b',\n\r"'
 BLOCK = 1 << 22
+
+
+def check_utf8(data: bytes, name: str) -> None:
+    """Raise ``bad_csv`` for bytes that are not UTF-8, naming the line."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for start in range(0, len(data), BLOCK):
+        pending = len(decoder.getstate()[0])
+        block = data[start : start + BLOCK]
+        try:
+            decoder.decode(block, final=start + BLOCK >= len(data))
+        except UnicodeDecodeError as error:
+            line = _line_at(data, start - pending + error.start)
+            raise InputError(
+                "bad_csv", f"line {line} is not UTF-8", field=name, hint="write it again in UTF-8"
+            ) from None
 
 
 def check_layout(data: bytes, name: str) -> int:

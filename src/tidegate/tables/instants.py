@@ -1,7 +1,8 @@
 """Instants: from dates and text to unix seconds.
 
 Everything goes through whole microseconds and one division, so that a time read from text, from a
-frame of any resolution, or by the server is the same float64 to the bit.
+frame of any resolution, or by the server is the same float64 to the bit. (From 1685 to 2255, where
+float64 counts every microsecond.)
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +12,7 @@ import polars as pl
 
 from tidegate.errors import InputError
 from tidegate.schema.faults import shown
-from tidegate.tables.csv_layout import check_layout, header_end, line_of
+from tidegate.tables.csv_layout import check_layout, check_utf8, header_end, line_of
 
 __all__ = ["Source", "Want", "open_source"]
 
@@ -40,10 +41,13 @@ class Source(ABC):
 def open_source(source: Any, needed: set[str]) -> Source:
     """Open a file by its suffix, or a frame; only the needed columns are read."""
     if not isinstance(source, str | Path):
-        return FrameSource(source, needed)
+        return FrameSource(source)
     path = Path(source)
-    opened = {".csv": _open_csv, ".parquet": _open_parquet}.get(path.suffix.lower())
-    if opened is None:
+    openers: dict[str, Callable[[Path, set[str]], Source]] = {
+        ".csv": CsvSource,
+        ".parquet": _open_parquet,
+    }
+    if path.suffix.lower() not in openers:
         raise InputError(
             "unsupported_source",
             f"{path.suffix or 'no suffix'!r} is not a kind of file that can be read",
@@ -51,7 +55,7 @@ def open_source(source: Any, needed: set[str]) -> Source:
             hint="give a .csv or .parquet file, or a pandas, polars or Arrow frame",
         )
     try:
-        return opened(path, needed)
+        return openers[path.suffix.lower()](path, needed)
     except FileNotFoundError:
         raise InputError(
             "file_not_found", "there is no such file", field=str(path), hint="check the path"
@@ -65,7 +69,7 @@ def open_source(source: Any, needed: set[str]) -> Source:
 class FrameSource(Source):
     """A pandas, polars or Arrow frame."""
 
-    def __init__(self, frame: Any, needed: set[str]) -> None:
+    def __init__(self, frame: Any) -> None:
         try:
             whole = nw.from_native(frame, eager_only=True)
         except TypeError:
@@ -76,8 +80,11 @@ class FrameSource(Source):
                 hint="give a .csv or .parquet file, or a pandas, polars or Arrow frame; "
                 "collect a lazy frame first",
             ) from None
+        except nw.exceptions.NarwhalsError as error:  # only pandas lets two columns share a name
+            raise InputError(
+                "duplicate_column", str(error), field="source", hint="rename one of them"
+            ) from None
         self.names = list(whole.columns)
-        _check_unique(self.names, needed, "source")
         self.rows = len(whole)
         self._frame = whole
 
@@ -91,11 +98,10 @@ def _open_parquet(path: Path, needed: set[str]) -> Source:
     with path.open("rb") as file:
         try:
             names = list(pl.read_parquet_schema(file))
-            _check_unique(names, needed, str(path))
             file.seek(0)
             # Without one column that is wanted, it still tells what there is.
             wanted = [name for name in names if name in needed] or names
-            source = FrameSource(pl.read_parquet(file, columns=wanted), needed)
+            source = FrameSource(pl.read_parquet(file, columns=wanted))
         except pl.exceptions.PolarsError as error:
             raise InputError(
                 "bad_parquet",
@@ -105,10 +111,6 @@ def _open_parquet(path: Path, needed: set[str]) -> Source:
             ) from error
     source.names = names
     return source
-
-
-def _open_csv(path: Path, needed: set[str]) -> Source:
-    return CsvSource(path, needed)
 
 
 class CsvSource(Source):
@@ -122,10 +124,18 @@ class CsvSource(Source):
             raise InputError(
                 "empty_file", "the file is empty", field=self._name, hint="it needs a header"
             )
+        check_utf8(self._data, self._name)
         self.rows = check_layout(self._data, self._name) - 1
         header = self._data[: header_end(self._data, self._name)]
         self.names = [name or "" for name in self._parse(header, has_header=False).row(0)]
-        _check_unique(self.names, needed, self._name)
+        for name in needed:
+            if self.names.count(name) > 1:
+                raise InputError(
+                    "duplicate_column",
+                    f"two columns of {self._name} have this name",
+                    field=name,
+                    hint="rename one of them",
+                )
         places = [i for i, name in enumerate(self.names) if name in needed]
         self._cells = self._parse(self._data, columns=places) if places else pl.DataFrame()
         self._cells.columns = [self.names[i] for i in places]
@@ -172,14 +182,3 @@ class CsvSource(Source):
                 hint="write a number such as 12.5; leave the cell empty where it is missing",
             )
         return parsed
-
-
-def _check_unique(names: list[str], needed: set[str], source: str) -> None:
-    for name in names:
-        if name in needed and names.count(name) > 1:
-            raise InputError(
-                "duplicate_column",
-                f"two columns of {source} have this name",
-                field=name,
-                hint="rename one of them",
-            )

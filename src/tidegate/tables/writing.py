@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 from collections.abc import Mapping
@@ -26,8 +27,8 @@ def write(path: str | Path, columns: Mapping[str, NDArray[Any]]) -> None:
     path : str or Path
         Where to; folders that are missing are made.
     columns : mapping of str to array (rows,)
-        Numbers, booleans, text, datetimes, or objects of str. NaN and None become null, which in
-        CSV is an empty cell.
+        Numbers, booleans, text, datetimes, or objects of one of these. NaN and None become null,
+        which in CSV is an empty cell.
 
     Raises
     ------
@@ -44,16 +45,18 @@ def write(path: str | Path, columns: Mapping[str, NDArray[Any]]) -> None:
             field=str(path),
             hint="name a .csv or .parquet file",
         )
+    content = io.BytesIO()  # so that what fails below is the file system
     frame = _frame(columns)
+    if path.suffix.lower() == ".csv":
+        frame.write_csv(content)
+    else:
+        frame.write_parquet(content)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as staging:
             staged = Path(staging) / path.name
             with staged.open("wb") as file:
-                if path.suffix.lower() == ".csv":
-                    frame.write_csv(file)
-                else:
-                    frame.write_parquet(file)
+                file.write(content.getbuffer())
                 file.flush()
                 os.fsync(file.fileno())
             staged.replace(path)
@@ -82,16 +85,14 @@ def _frame(columns: Mapping[str, NDArray[Any]]) -> Any:
             )
     series = {}
     for name, column in columns.items():
-        text = column.dtype.kind in "OU"
+        values = column.tolist() if column.dtype.kind == "O" else column
         try:
-            series[name] = pl.Series(
-                name,
-                column.tolist() if text else column,
-                dtype=pl.String if text else None,
-                nan_to_null=True,
-            )
+            series[name] = pl.Series(name, values, nan_to_null=True)
         except TypeError as error:
             raise InputError(
-                "wrong_type", str(error), field=name, hint="a column of objects holds text or None"
+                "wrong_type",
+                f"the column mixes types: {str(error).splitlines()[0]}",
+                field=name,
+                hint="give every value of a column one type, or None",
             ) from error
     return pl.DataFrame(series)

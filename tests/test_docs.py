@@ -1,0 +1,76 @@
+"""The README and the docs are true: their blocks run, in order, as a newcomer would run them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r"# (\S+\.\w+)")
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    return BLOCK.findall(page.read_text())
+
+
+def run(folder: Path, *command: str) -> str:
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def walk(page: Path, folder: Path) -> str:
+    """Run a page's Python and shell blocks, and write its files, in order; return what was said."""
+    said = []
+    for kind, text in blocks(page):
+        if kind == "python":
+            said.append(run(folder, sys.executable, "-W", "error", "-c", text))
+        elif kind == "sh":
+            said.append(run(folder, "bash", "-euo", "pipefail", "-c", text))
+        elif kind in {"toml", "json"} and (name := FILE.match(text)):
+            (folder / name[1]).write_text(text)
+    return "\n".join(said)
+
+
+def test_the_readme(tmp_path: Path) -> None:
+    readme = ROOT / "README.md"
+    kinds = [kind for kind, _ in blocks(readme)]
+    assert kinds == ["console", "python", "sh"]
+    console, python, shell = (text.strip().splitlines() for _, text in blocks(readme))
+    assert len(python) <= 15
+    assert len(shell) <= 5
+    makefile = (ROOT / "Makefile").read_text()
+    for line in console:  # `$ make demo   # ...`: targets that exist
+        target = re.fullmatch(r"\$ make (\w+) .*", line)
+        assert target, line
+        assert re.search(rf"^{target[1]}:", makefile, re.MULTILINE)
+    said = walk(readme, tmp_path)
+    assert "'label': 'true'" in said
+    assert '"seq":2' in said
+    assert '"duplicate":true' in said
+
+
+def test_the_pages_of_the_docs(tmp_path: Path) -> None:
+    for name in ("train.md", "serve.md"):  # the second goes on from the first
+        said = walk(ROOT / "docs" / name, tmp_path)
+    assert '"seq":4' in said
+    assert 'tidegate_events_total{model="pumps",outcome="answered"} 5.0' in said
+
+
+def test_links_lead_somewhere() -> None:
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
