@@ -1,8 +1,8 @@
 """What the recurrent models are measured against.
 
 Two baselines see the flight asked about and the weather, but nothing that happened before: logistic
-regression and gradient boosting. Two know the session's past: the last outcome, and gradient boosting
-with lags, which gets the same facts as the recurrent models, worked into features by hand.
+regression and gradient boosting. Two know the session's past: the last outcome, and gradient
+boosting with lags, which gets the same facts as the recurrent models, worked into features by hand.
 
 All are fitted on January to September; October decides when boosting stops. Their settings were
 chosen on October too.
@@ -45,10 +45,10 @@ Probabilities = NDArray[np.float64]
 def questions(events: pl.DataFrame) -> pl.DataFrame:
     """Return the labelled events with `weekday`, `late` and what the session knew by then.
 
-    The features of the past are `LAGS`. For departures and for landings each: the last delays, their
-    mean and the share of late ones over the day and over the last hours, the largest, a mean that
-    favours recent ones, how many there were and how long ago the last was. Then how many flights
-    should have left by now and have not.
+    The features of the past are `LAGS`. For departures and for landings each: the last delays,
+    their mean and the share of late ones over the day and over the last hours, the largest, a mean
+    that favours recent ones, how many there were and how long ago the last was. Then how many
+    flights should have left by now and have not.
     """
     events = events.sort("session", "seq")
     for what in ("dep", "arr"):

@@ -69,7 +69,7 @@ def replay(bundle: Bundle, table: EventTable) -> Replayed:
     """
     engine = Engine.open(bundle)
     outputs = np.empty((table.n_events, bundle.spec.output_size), dtype=np.float32)
-    begins, lengths = table.offsets[:-1], np.diff(table.offsets)
+    begins, lengths = table.offsets[:-1], table.lengths
     for step in range(lengths.max()):
         alive = np.flatnonzero(lengths > step)
         rows = begins[alive] + step
@@ -106,25 +106,18 @@ def audit(
     A record that cannot be read, is missing or does not hold the state after the session's last
     event is a finding; so is a session that nobody sent.
     """
-    opened = store.open(str(folder))
+    opened = store.open(folder)
     try:
-        keys = {
-            store.session_key(tenant, bundle.name, session): session for session in table.sessions
-        }
-        found = dict(zip(keys.values(), opened.get(list(keys)), strict=True))
-        known = dict(opened.scan(store.session_key(tenant, bundle.name, "")))
+        prefix = store.session_prefix(tenant, bundle.name)
+        found = {store.split_session_key(key)[2]: data for key, data in opened.scan(prefix)}
     finally:
         opened.close()
-    lengths = dict(zip(table.sessions, np.diff(table.offsets).tolist(), strict=True))
     findings = [
         Finding(session, what)
-        for session, data in found.items()
-        for what in _wrong_with(data, bundle, session, lengths[session], replayed)
+        for session, last_seq in zip(table.sessions, table.lengths.tolist(), strict=True)
+        for what in _wrong_with(found.pop(session, None), bundle, session, last_seq, replayed)
     ]
-    return findings + [
-        Finding(repr(key), "a record of a session that was never sent")
-        for key in set(known) - set(keys)
-    ]
+    return findings + [Finding(session, "a record, though nobody sent it") for session in found]
 
 
 def _wrong_with(

@@ -1,8 +1,8 @@
 """Clients of the event route: one event a request, by explicit `seq`, over kept-alive connections.
 
 A client has a connection and sessions of its own, whose events it sends in the order of time, each
-after the answer to the one before. When the connection breaks, it waits until the server is back and
-sends the unanswered event again under the same `seq`: the server knows whether it has that one
+after the answer to the one before. When the connection breaks, it waits until the server is back
+and sends the unanswered event again under the same `seq`: the server knows whether it has that one
 already. It speaks just enough HTTP/1.1 for that, so that both fit on two cores.
 """
 

@@ -1,9 +1,9 @@
 """From the flights of 2013 to a stream of events.
 
 The question is asked 60 minutes before a flight's scheduled departure: will it arrive more than 15
-minutes late? One session is what one carrier does at one airport on one day, so the session remembers
-how the morning went. Every fact enters the stream as an event of its own, at the minute at which it
-becomes known:
+minutes late? One session is what one carrier does at one airport on one day, so the session
+remembers how the morning went. Every fact enters the stream as an event of its own, at the minute
+at which it becomes known:
 
 ============= ============================ ==========================================
 kind          time                         carries
@@ -13,9 +13,9 @@ kind          time                         carries
 ``landed``    actual arrival               the same flight's facts and ``arr_delay``
 ============= ============================ ==========================================
 
-A cancelled flight is ``scheduled`` and never departs; a diverted one departs and never lands. Neither
-has an arrival delay, so neither has a label. A session's day is the local date of the scheduled
-departure, also when the flight leaves or lands after midnight.
+A cancelled flight is ``scheduled`` and never departs; a diverted one departs and never lands.
+Neither has an arrival delay, so neither has a label. A session's day is the local date of the
+scheduled departure, also when the flight leaves or lands after midnight.
 """
 
 from __future__ import annotations
@@ -79,15 +79,16 @@ def event_table(
 ) -> pl.DataFrame:
     """Return the events of all flights, one a row, by session and then in the order of time.
 
-    Within a session, events of one minute stand in a fixed order with ``scheduled`` first: a question
-    asked at 10:05 does not know of a landing at 10:05.
+    Within a session, events of one minute stand in a fixed order with ``scheduled`` first: a
+    question asked at 10:05 does not know of a landing at 10:05.
 
     Returns
     -------
     polars.DataFrame
         ``session``, ``seq`` (from 1 in each session), ``time`` (UTC), ``kind``; the flight:
-        ``origin``, ``carrier``, ``dest``, ``distance`` (miles), ``hour`` (of its scheduled departure,
-        local) and ``duration`` (scheduled, minutes); the outcome, when this event makes it known:
+        ``origin``, ``carrier``, ``dest``, ``distance`` (miles), ``hour`` (of its scheduled
+        departure, local) and ``duration`` (scheduled, minutes); the outcome, when this event makes
+        it known:
         ``dep_delay`` and ``arr_delay`` (minutes); the weather of the last full hour at the origin;
         the label ``outcome`` ("late", "on_time"; null where nothing is asked, and on flights that
         never arrived); ``day`` (of the session) and ``flight`` (its number).
@@ -196,10 +197,10 @@ def _with_weather(events: pl.DataFrame, weather: pl.DataFrame) -> pl.DataFrame:
     A row of hour H sums up H to H+1 (its rain certainly does), so it is known from H+1 on. Where an
     hour is missing, the one before it stands in, up to six hours back.
     """
+    began = pl.col("time_hour").str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_zone="UTC")
     hours = weather.select(
         "origin",
-        known=pl.col("time_hour").str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_zone="UTC")
-        + pl.duration(hours=1),
+        (began + pl.duration(hours=1)).alias("known"),
         *(pl.col(column).cast(pl.Float64).alias(name) for column, name in WEATHER.items()),
     )
     return (

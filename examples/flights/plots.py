@@ -96,7 +96,7 @@ def auc_bars(auc: Mapping[str, float]) -> alt.LayerChart:
         "sees:N",
         title="sees",
         scale=alt.Scale(domain=["the session's past", "this flight only"], range=[BLUE, ORANGE]),
-        legend=alt.Legend(orient="bottom", direction="horizontal"),
+        legend=alt.Legend(orient="bottom", direction="horizontal", symbolOpacity=1),
     )
     return (
         base.mark_rule(strokeWidth=2, opacity=0.5).encode(x2=alt.datum(0.5), color=colour)
@@ -134,9 +134,7 @@ def roc(scored: pl.DataFrame, auc: Mapping[str, float]) -> alt.LayerChart:
     )
 
 
-def calibration(
-    late: Sequence[bool], probability: Sequence[float], bins: int = 12
-) -> alt.LayerChart:
+def calibration(late: pl.Series, probability: pl.Series, bins: int = 12) -> alt.LayerChart:
     """Show whether flights called late with 40 % are late in 40 % of cases; bins of equal size."""
     rows = (
         pl.DataFrame({"late": late, "said": probability})
@@ -267,7 +265,12 @@ def throughput(traffic: Traffic, bin_s: float = 0.25) -> alt.LayerChart:
         .mark_area(color=BLUE, opacity=0.85, interpolate="step")
         .encode(
             x=alt.X("s:Q", title="seconds since the stream began", scale=alt.Scale(nice=False)),
-            y=alt.Y("rate:Q", title="answers a second", axis=alt.Axis(format="~s")),
+            y=alt.Y(
+                "rate:Q",
+                title="answers a second",
+                axis=alt.Axis(format="~s"),
+                scale=alt.Scale(domain=[0, rows["rate"].max() * 1.15], nice=False),
+            ),
         )
     )
     words = (

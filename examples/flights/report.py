@@ -10,6 +10,7 @@ from typing import TypeAlias
 import altair as alt
 import plots
 import vl_convert
+from baselines import LAGS
 from rich.console import Console, Group
 from rich.table import Table
 from summary import NO_HISTORY, Summary
@@ -19,16 +20,16 @@ __all__ = ["print_summary", "write_page", "write_picture"]
 Plots: TypeAlias = Mapping[str, alt.TopLevelMixin]
 
 _TEXTS = {
-    "auc": "How well each model ranks the flights of November and December: 0.5 is guessing. "
+    "auc": "How well each model ranks November's and December's flights: 0.5 is guessing. "
     "“Memory reset” is the same trained GRU, with its state zeroed before every question; "
-    "“trained without memory” is the same net, trained that way. Boosting with hand-made lags gets "
-    "the same facts as the GRU, worked into 33 features.",
+    "“trained without memory” is the same net, trained that way. Boosting with hand-made lags "
+    f"gets the same facts as the GRU, worked into {len(LAGS)} features.",
     "roc": "Each point is a threshold: which share of the late flights is found, at the price of "
     "which share of the others.",
     "one_day": "Of all days with 200 flights or more at one airport, the one whose share of late "
     "flights is nearest to one half. Each mark is a flight; its height is what the server answered "
     "an hour before the scheduled departure.",
-    "calibration": "Twelve bins of equal size. A point on the diagonal means: of the flights called "
+    "calibration": "Twelve bins of equal size. A point on the diagonal means: of flights called "
     "late with that probability, that share was late.",
     "throughput": "The server is killed with SIGKILL under load and started again on the same "
     "store. The clients send what was unanswered once more, with the same sequence number.",
@@ -70,9 +71,9 @@ def print_summary(summary: Summary, failures: list[str], console: Console) -> No
     """Print the numbers, and what is wrong with them."""
     models = Table("model", "sees", title="AUC, November and December", title_justify="left")
     models.add_column("AUC", justify="right")
-    for name, value in sorted(summary.auc.items(), key=lambda item: -item[1]):
+    for name, auc in sorted(summary.auc.items(), key=lambda item: -item[1]):
         style = "bold" if name == "gru" else None
-        models.add_row(plots.LABELS[name], _sees(name), f"{value:.4f}", style=style)
+        models.add_row(plots.LABELS[name], _sees(name), f"{auc:.4f}", style=style)
     stream = Table("stream", title="A stream through two kills", title_justify="left")
     stream.add_column("", justify="right")
     for name, value in _stream_rows(summary).items():
