@@ -11,13 +11,22 @@ axis of every weight. ``z``, the update gate, is the share of the old state that
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Literal
 
 import msgspec
 
-from tidegate.errors import InputError
+from tidegate.errors import EngineError, InputError
 
-__all__ = ["GATES", "CategoryInput", "Cell", "LayerSpec", "ModelSpec", "TaskSpec"]
+__all__ = [
+    "GATES",
+    "CategoryInput",
+    "Cell",
+    "LayerSpec",
+    "ModelSpec",
+    "TaskSpec",
+    "refuse_unsupported",
+]
 
 Cell = Literal["gru", "lstm", "rnn"]
 
@@ -187,6 +196,45 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         shapes["head.weight"] = (self.output_size, self.layers[-1].hidden_size)
         shapes["head.bias"] = (self.output_size,)
         return shapes
+
+
+def refuse_unsupported(spec: ModelSpec, who: str, implemented: Collection[str]) -> None:
+    """Refuse a model with an option that somebody does not implement, by name.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        The model.
+    who : str
+        Who would have to run it, in the plural: ``"engines"``.
+    implemented : collection of str
+        Fields of a layer of which every value is implemented; of the others, only the default is.
+
+    Raises
+    ------
+    EngineError
+        ``unsupported_spec``, naming layer and option.
+
+    Examples
+    --------
+    >>> spec = ModelSpec(2, (LayerSpec("gru", 4, layer_norm=True),), 1)
+    >>> refuse_unsupported(spec, "engines", {"cell", "hidden_size"})
+    Traceback (most recent call last):
+        ...
+    tidegate.errors.EngineError: layers.0.layer_norm: engines do not implement layer_norm=True yet
+    (unsupported_spec); use layer_norm=False
+    """
+    for index, layer in enumerate(spec.layers):
+        default = LayerSpec(layer.cell, layer.hidden_size)
+        for option in layer.__struct_fields__:
+            value, usual = getattr(layer, option), getattr(default, option)
+            if option not in implemented and value != usual:
+                raise EngineError(
+                    "unsupported_spec",
+                    f"{who} do not implement {option}={value!r} yet",
+                    field=f"layers.{index}.{option}",
+                    hint=f"use {option}={usual!r}",
+                )
 
 
 class TaskSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

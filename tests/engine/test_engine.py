@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -188,6 +190,40 @@ def test_bad_rows_are_refused_and_nothing_changes(engine, random_events, spoil, 
     assert (caught.value.code, caught.value.field) == ("bad_rows", "rows")
     assert same(engine.export_state("a"), before)
     assert "new" not in engine
+
+
+@pytest.fixture
+def exploding(make_bundle, random_events):
+    """An engine whose state grows until it overflows, and 40 events that make it do so."""
+    bundle = make_bundle((LayerSpec("rnn", 4, activation="relu"),))
+    weights = {**bundle.weights}
+    weights["layers.0.forward.recurrent"] = np.full((4, 4), 50.0, np.float32)
+    weights["layers.0.forward.b_input"] = np.full(4, 9.0, np.float32)
+    engine = Engine.open(dataclasses.replace(bundle, weights=weights), replay=False)
+    return engine, some_rows(engine, random_events, 40)
+
+
+def test_rows_that_overflow_the_state_are_refused_and_undone(exploding):
+    engine, rows = exploding
+    engine.run("sick", rows[:5])
+    before = engine.export_state("sick")
+    assert np.isfinite(before.hidden).all()
+    with pytest.raises(InputError, match="'sick' is not finite") as caught:
+        engine.step(["well", "new", *["sick"] * 35], rows[np.r_[0, 0, 5:40]])
+    assert caught.value.code == "not_finite_output"
+    assert same(engine.export_state("sick"), before)
+    assert "well" not in engine
+    assert "new" not in engine
+
+
+def test_offline_refuses_what_live_refuses(exploding, random_events):
+    engine, _ = exploding
+    columns = random_events(40, np.random.default_rng(0))
+    times = np.arange(40) * 10.0
+    live = engine.step_events(["s"] * 40, columns, times)
+    assert {error.code for error in live.errors.values()} == {"not_finite_output"}
+    with pytest.raises(InputError, match="not finite"):
+        offline.outputs(engine, columns, times, np.array([0, 40]))
 
 
 def test_states_of_another_model_are_refused(engine):

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from tidegate import core
 from tidegate.engine import vectors
 from tidegate.engine.reference import ReferenceModel
-from tidegate.errors import EngineError, InputError
-from tidegate.spec import ModelSpec
+from tidegate.errors import InputError
+from tidegate.spec import ModelSpec, refuse_unsupported
 
 if TYPE_CHECKING:
     from tidegate.bundle import Bundle
@@ -25,16 +25,8 @@ __all__ = ["Backend", "Engine", "SessionState", "Stepped"]
 Backend = Literal["native", "reference"]
 
 _FIRST_CAPACITY = 64
-_IMPLEMENTED: dict[str, object] = {
-    "reset_after": True,
-    "bias": "double",
-    "layer_norm": False,
-    "residual": False,
-    "bidirectional": False,
-    "peephole": False,
-    "learned_initial_state": False,
-}
-"""Options of a layer of which engines implement one value so far."""
+_IMPLEMENTED = frozenset({"cell", "hidden_size", "activation"})
+"""Fields of a layer of which engines run every value; of the others, the default."""
 
 
 class Model(Protocol):
@@ -137,7 +129,7 @@ class Engine:
             ``unsupported_spec``: the model has an option that no engine implements;
             ``vectors_mismatch``: the outputs differ from the bundle's.
         """
-        refuse_unsupported(bundle.spec)
+        refuse_unsupported(bundle.spec, "engines", _IMPLEMENTED)
         model: Model
         if backend == "native":
             model = core.pack(bundle.spec, bundle.weights)
@@ -183,11 +175,22 @@ class Engine:
         ------
         InputError
             ``bad_rows``: a wrong shape, a value that is not finite or a category index outside its
-            vocabulary. No session changes.
+            vocabulary. ``not_finite_output``: an output or a state would not be finite. No session
+            changes.
         """
         rows = self._checked(sessions, rows)
         with self._lock:
-            return self._step(self._slots_of(sessions), rows)
+            begun = {session for session in sessions if session not in self._slots}
+            slots = self._slots_of(sessions)
+            hidden = self._hidden[slots]  # a copy, to go back to
+            outputs = self._step(slots, rows)
+            finite = self._finite(slots, outputs)
+            if not finite.all():
+                self._hidden[slots] = hidden
+                for session in begun:
+                    self._release(session)
+                raise _not_finite_output(sessions[int(finite.argmin())])
+            return outputs
 
     def step_events(
         self, sessions: Sequence[str], columns: Columns, times: NDArray[np.float64]
@@ -291,8 +294,7 @@ class Engine:
         outputs = np.full((len(sessions), self.spec.output_size), np.nan, dtype=np.float32)
         outputs[good] = self._step(slots[good], encoded.rows[good])
         self._encoder[slots] = encoded.states
-        finite = np.isfinite(outputs).all(axis=1) & np.isfinite(self._hidden[slots]).all(axis=1)
-        for k in np.flatnonzero(~finite).tolist():
+        for k in np.flatnonzero(~self._finite(slots, outputs)).tolist():
             errors.setdefault(k, _not_finite_output(sessions[k]))
         if errors:
             bad = list(errors)
@@ -301,6 +303,11 @@ class Engine:
             for session in {sessions[k] for k in bad}.intersection(begun):
                 self._release(session)
         return Stepped(outputs, errors)
+
+    def _finite(self, slots: NDArray[np.int64], outputs: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Say of each event whether its output and its session's state are finite."""
+        states = self._hidden[slots]
+        return np.asarray(np.isfinite(outputs).all(axis=1) & np.isfinite(states).all(axis=1))
 
     def _step(self, slots: NDArray[np.int64], rows: NDArray[np.float32]) -> NDArray[np.float32]:
         outputs = np.empty((len(rows), self.spec.output_size), dtype=np.float32)
@@ -362,34 +369,6 @@ class Engine:
             self._hidden[slot] = 0.0
             self._encoder[slot] = self.schema.initial_state(1)[0]
             self._free.append(slot)
-
-
-def refuse_unsupported(spec: ModelSpec) -> None:
-    """Refuse a model with an option that no engine implements, by name.
-
-    Raises
-    ------
-    EngineError
-        ``unsupported_spec``.
-
-    Examples
-    --------
-    >>> from tidegate.spec import LayerSpec
-    >>> refuse_unsupported(ModelSpec(2, (LayerSpec("gru", 4, layer_norm=True),), 1))
-    Traceback (most recent call last):
-        ...
-    tidegate.errors.EngineError: layers.0.layer_norm: engines do not implement ...
-    """
-    for index, layer in enumerate(spec.layers):
-        for option, implemented in _IMPLEMENTED.items():
-            value = getattr(layer, option)
-            if value != implemented:
-                raise EngineError(
-                    "unsupported_spec",
-                    f"engines do not implement {option}={value!r} yet",
-                    field=f"layers.{index}.{option}",
-                    hint=f"train with {option}={implemented!r}",
-                )
 
 
 def _rounds(sessions: Sequence[str]) -> list[NDArray[np.int64]]:

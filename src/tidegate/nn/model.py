@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import msgspec
 import torch
 from torch import nn
 
-from tidegate.errors import EngineError
-from tidegate.spec import GATES, LayerSpec, ModelSpec
+from tidegate.spec import GATES, LayerSpec, ModelSpec, refuse_unsupported
 
 __all__ = ["Network", "State"]
 
 State = tuple[torch.Tensor, ...]
 """Hidden state, (B, hidden_size) each: layers in order; an LSTM's h, then its c."""
 
-_IMPLEMENTED = ("cell", "hidden_size", "activation")
-"""Fields of a layer of which every value is implemented; of the others, the default is."""
+_IMPLEMENTED = frozenset({"cell", "hidden_size", "activation"})
+"""Fields of a layer of which networks implement every value; of the others, the default."""
 
 
 class Network(nn.Module):
@@ -51,7 +49,7 @@ class Network(nn.Module):
 
     def __init__(self, spec: ModelSpec, dropout: float = 0.0) -> None:
         super().__init__()
-        _refuse_unsupported(spec)
+        refuse_unsupported(spec, "networks", _IMPLEMENTED)
         self.spec = spec
         self.embeddings = nn.ModuleList(
             nn.Embedding(category.size, category.embedding_size) for category in spec.categories
@@ -134,16 +132,3 @@ def _initialise(network: Network) -> None:
             nn.init.ones_(biases[gates.index("f")])
     nn.init.xavier_uniform_(network.head.weight)
     nn.init.zeros_(network.head.bias)
-
-
-def _refuse_unsupported(spec: ModelSpec) -> None:
-    for index, layer in enumerate(spec.layers):
-        for field in msgspec.structs.fields(layer):
-            value = getattr(layer, field.name)
-            if field.name not in _IMPLEMENTED and value != field.default:
-                raise EngineError(
-                    "unsupported_spec",
-                    f"training does not implement {field.name}={value!r} yet",
-                    field=f"layers.{index}.{field.name}",
-                    hint=f"train with {field.name}={field.default!r}",
-                )

