@@ -260,6 +260,37 @@ def test_a_damaged_record_fails_its_session_alone(rig):
     assert code(rig.one(rig.event("c"))) == "session_deleted"
 
 
+def test_a_damaged_block_of_the_store_fails_its_sessions_alone(make_rig, tmp_path, caplog):
+    names = [f"s{number}" for number in range(400)]
+    rig = make_rig(where=tmp_path)
+    rig.do(*(rig.event(name) for name in names))
+    rig.store.close()  # which writes a table
+    table = max(tmp_path.glob("*.sst"), key=lambda path: path.stat().st_size)
+    data = bytearray(table.read_bytes())
+    data[len(data) // 2] ^= 1
+    table.write_bytes(data)
+    rig = make_rig(where=tmp_path)
+    results = rig.do(*(rig.event(name, seq=2) for name in names))
+    damaged = [name for name, result in zip(names, results, strict=True) if code(result)]
+    assert set(codes(results)) == {None, "record_damaged"}
+    assert 2 <= len(damaged) < 40
+    assert rig.processor.healthy
+    error = next(result for result in results if code(result))
+    assert error.field == "session"
+    assert str(tmp_path) not in str(error)
+    assert str(tmp_path) in caplog.text
+    # Alone too, and there are the same two ways out.
+    assert code(rig.one(Read(damaged[0]))) == "record_damaged"
+    begun = rig.do(*(rig.event(name, start=True) for name in damaged[1:]))
+    assert [answer.seq for answer in begun] == [1] * len(begun)
+    assert rig.one(Delete(damaged[0])).status == "deleted"
+    rig.start(rig.bundle)
+    assert code(rig.one(rig.event(damaged[0]))) == "session_deleted"
+    assert rig.one(rig.event(damaged[1], seq=2)).seq == 2
+    assert rig.processor.healthy
+    rig.store.close()
+
+
 def test_sessions_of_another_model_begin_anew_at_their_next_event(rig, make_bundle):
     rig.do(rig.event("a", 10.0), rig.event("a", 20.0), rig.event("b"))
     rig.start(make_bundle(seed=5, version="2", fingerprint=b"n" * 32))

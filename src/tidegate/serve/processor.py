@@ -8,7 +8,7 @@ ahead of what a restart would find.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
@@ -181,14 +181,35 @@ class Processor:
         missing = sorted(wanted - self._live.keys())
         if not missing:
             return
-        found = self._store.get([self._key(session) for session in missing])
-        for session, data in zip(missing, found, strict=True):
+        for session, data in self._fetch(batch, missing):
             if data is None:
                 continue
             try:
                 batch.loaded[session] = record.decode(data)
             except RecordError as error:
                 batch.damaged[session] = refusals.record_damaged(error)
+
+    def _fetch(self, batch: _Batch, missing: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
+        """Yield sessions with their stored bytes, without those that lie in a damaged block."""
+        try:
+            found = self._store.get([self._key(session) for session in missing])
+        except StoreError as error:
+            if error.code != "store_damaged":
+                raise
+            _log.error("a part of the store is damaged: %s", error)
+        else:
+            yield from zip(missing, found, strict=True)
+            return
+        # One damaged block fails the read of all: ask for each, to find whose it is.
+        for session in missing:
+            try:
+                [data] = self._store.get([self._key(session)])
+            except StoreError as error:
+                if error.code != "store_damaged":
+                    raise
+                batch.damaged[session] = refusals.block_damaged()
+            else:
+                yield session, data
 
     def _known(self, batch: _Batch, session: str) -> Record | None:
         known = batch.changed.get(session) or self._live.get(session) or batch.loaded.get(session)
