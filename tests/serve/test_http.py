@@ -85,6 +85,22 @@ def test_a_list_answers_each_in_order(server, payload):
     assert server.post("list", []) == (200, [])
 
 
+def test_a_nan_in_a_list_fails_its_event_alone(server, payload):
+    good, bad = payload(50.0), payload(float("nan"))
+    status, answers = server.post("nan", [good, {**bad, "seq": 2}, payload(seq=2)])
+    assert (status, answers[0]["seq"]) == (200, 1)
+    assert answers[1]["error"]["message"] == "NaN is not a finite number"
+    assert (error_of(answers[1]), answers[1]["error"]["field"]) == ("not_finite", "speed")
+    assert error_of(answers[2]) == "seq_gap"
+    # In lines other sessions go on.
+    lines = [{**bad, "session": "nan", "seq": 2}, payload(session="nan"), payload(session="fine")]
+    status, answers = server.lines(lines)
+    assert (status, [answer["line"] for answer in answers[:2]]) == (200, [1, 2])
+    assert [error_of(answer) for answer in answers[:2]] == ["not_finite", "previous_failed"]
+    assert answers[2]["seq"] == 1
+    assert server.get(server.path("nan"))[1]["seq"] == 1
+
+
 def test_a_list_longer_than_a_batch(server, payload):
     status, answers = server.post("long", [payload(float(i)) for i in range(1200)])
     assert (status, [answer["seq"] for answer in answers]) == (200, list(range(1, 1201)))
@@ -174,7 +190,8 @@ def test_an_id_that_a_path_cannot_carry_goes_into_the_body(server, payload):
     ("body", "code", "field"),
     [
         (b"", "bad_json", None),
-        (b'{"event": {"speed": NaN}}', "bad_json", None),
+        (b'{"event": {"speed": NaN}}', "not_finite", "speed"),
+        (b'{"event": {"driver": "ann", "speed": 1e999}}', "not_finite", "speed"),
         (b"12", "not_an_object", None),
         (b'{"event": {}, "sequence": 1}', "unknown_member", "sequence"),
         (b'{"event": {"speed": 1}, "seq": "1"}', "wrong_type", "seq"),
