@@ -261,7 +261,7 @@ class Processor:
             known = None
             kinds.append("record_damaged")
         if event.session in event.failed:
-            raise rules.refusal(rules.judge_after_failure(known, event.seq))
+            raise rules.refusal(rules.judge_after_failure(known, event.seq), after_failure=True)
         schema = self.bundle.schema
         typed = schema.type_event(event.event)
         payload_hash = schema.payload_hash(typed, event.time)
