@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidegate import record
+from tidegate import answers, record
+from tidegate.engine import offline
 from tidegate.serve.operations import Delete, Read, SessionView
 
 
@@ -372,15 +373,12 @@ def test_answers_are_kept_within_both_bounds(make_rig):
 
 def test_the_offline_replay_gives_the_same_answers(rig):
     times = [rig.now + 30.0 * i for i in range(8)]
-    answers = rig.do(*(rig.event("s", float(i * i), time=t) for i, t in enumerate(times)))
+    told = rig.do(*(rig.event("s", float(i * i), time=t) for i, t in enumerate(times)))
     typed = [rig.bundle.schema.type_event(rig.event("s", float(i * i)).event) for i in range(8)]
     columns = rig.bundle.schema.stack(typed)
-    encoded = rig.bundle.schema.encode(columns, np.array(times), np.array([0, 8]))
-    outputs = rig.engine.run("offline", encoded.rows)
-    for output, answer in zip(outputs, answers, strict=True):
-        late = 1.0 / (1.0 + np.exp(-np.float64(output[0])))
-        told = msgspec.json.decode(answer.answer)["probabilities"]["yes"]
-        assert told == pytest.approx(late, abs=1e-12)
+    outputs = offline.outputs(rig.engine, columns, np.array(times), np.array([0, 8]))
+    words = answers.open(rig.bundle.task).answer(outputs)
+    assert [bytes(answer.answer) for answer in told] == [msgspec.json.encode(w) for w in words]
 
 
 arrivals = st.lists(
