@@ -25,7 +25,9 @@ def test_a_session_over_http(server, payload):
     status, body, _ = server.request("DELETE", server.path("life"))
     assert (status, json.loads(body)["status"]) == (200, "deleted")
     assert server.request("DELETE", server.path("life"))[0] == 200
+    broken = server.counter("tidegate_continuity_errors_total")
     assert server.get(server.path("life"))[0] == 410
+    assert server.counter("tidegate_continuity_errors_total") == broken
 
 
 def test_each_verdict_has_its_status_and_its_counter(server, payload):
@@ -228,8 +230,10 @@ def test_bad_bodies_are_refused_by_name(server, body, code, field):
     ],
 )
 def test_what_is_not_there(server, method, path, status, code):
+    before = server.counter("tidegate_requests_refused_total", code=code)
     found, body, headers = server.request(method, path, b"{}" if method == "POST" else None)
     assert (found, error_of(json.loads(body))) == (status, code)
+    assert server.counter("tidegate_requests_refused_total", code=code) == before + 1
     assert headers["content-type"] == "application/json"
 
 
@@ -286,6 +290,18 @@ def test_a_body_at_the_limit_is_taken(server, payload):
     assert status == 200
     status, answer = server.post("limit", body + b" " * (1_000_001 - len(body)))
     assert (status, error_of(answer)) == (413, "body_too_large")
+    assert server.counter("tidegate_requests_refused_total", code="body_too_large") >= 1
+
+
+def test_a_request_is_refused_whole_or_its_events_are(server, payload):
+    before = server.counter("tidegate_requests_refused_total")
+    assert server.post("whole", b"[{}")[0] == 400
+    assert server.counter("tidegate_requests_refused_total") == before + 1
+    assert server.counter("tidegate_requests_refused_total", code="bad_json") >= 1
+    assert server.post("whole", payload(seq=2))[0] == 409
+    assert server.post("whole", payload("fast"))[0] == 400
+    assert server.lines(b"{")[0] == 200
+    assert server.counter("tidegate_requests_refused_total") == before + 1
 
 
 def test_two_lengths_are_not_believed(server):

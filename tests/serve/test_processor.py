@@ -104,9 +104,9 @@ def test_end_answers_and_leaves_a_tombstone(rig):
     assert codes(rig.do(rig.event("s"), rig.event("s", seq=3), Read("s"))) == ["session_ended"] * 3
     retried = rig.one(rig.event("s", seq=2))
     assert (retried.duplicate, bytes(retried.answer)) == (True, bytes(last.answer))
-    assert rig.kinds() == {"ended": 3}
+    assert rig.kinds() == {"ended": 2}  # to look is no break
     assert rig.one(rig.event("s", start=True)).seq == 1
-    assert rig.kinds() == {"ended": 3, "start_on_tombstone": 1}
+    assert rig.kinds() == {"ended": 2, "start_on_tombstone": 1}
 
 
 def test_delete_leaves_a_tombstone_and_may_be_repeated(rig):
@@ -121,7 +121,7 @@ def test_delete_leaves_a_tombstone_and_may_be_repeated(rig):
     assert rig.one(Delete("s")) == view
     assert rig.store.commits == commits
     assert codes(rig.do(rig.event("s", seq=1), Read("s"))) == ["session_deleted"] * 2
-    assert rig.kinds() == {"deleted": 2}
+    assert rig.kinds() == {"deleted": 1}
 
 
 def test_an_expired_session_says_so(rig):
@@ -131,7 +131,7 @@ def test_an_expired_session_says_so(rig):
     rig.store.commit([(rig.key("s"), record.encode(expired))])
     rig.start(rig.bundle)
     assert codes(rig.do(rig.event("s", seq=2), Read("s"))) == ["session_expired"] * 2
-    assert rig.kinds() == {"expired": 2}
+    assert rig.kinds() == {"expired": 1}
     assert rig.outcomes() == {"answered": 1, "session_expired": 1}
 
 
@@ -255,7 +255,7 @@ def test_a_damaged_record_fails_its_session_alone(rig):
     rig.start(rig.bundle)
     results = rig.do(rig.event("a", seq=2), rig.event("b", seq=2), Read("a"))
     assert codes(results) == ["record_damaged", None, "record_damaged"]
-    assert rig.kinds() == {"record_damaged": 2}
+    assert rig.kinds() == {"record_damaged": 1}
     assert rig.outcomes() == {"answered": 4, "record_damaged": 1}
     # Two ways out.
     assert rig.one(rig.event("a", start=True)).seq == 1

@@ -14,7 +14,7 @@ import msgspec
 from granian import rsgi
 
 from tidegate.errors import InputError, OverloadError, TidegateError
-from tidegate.metrics import GateMetrics
+from tidegate.metrics import REFUSALS, GateMetrics
 from tidegate.serve import refusals, wire
 from tidegate.serve.batcher import Batcher
 from tidegate.serve.operations import Delete, Event, Operation, Read, Result
@@ -123,12 +123,18 @@ class App:
         try:
             await self._route(scope, proto)
         except TidegateError as error:
-            _respond_error(proto, error)
+            self._refuse(proto, error)
         except (_Closed, asyncio.CancelledError):
             _log.debug("a client left before its answer, or was abandoned in a drain")
         except Exception:
             _log.exception("%s %s failed", scope.method, scope.path[:200])
-            _respond_error(proto, refusals.internal())
+            self._refuse(proto, refusals.internal())
+
+    def _refuse(self, proto: HTTPProtocol, error: TidegateError) -> None:
+        # What else refuses a lone event is counted as its outcome.
+        if error.code in REFUSALS:
+            self._metrics.count_refused(error.code)
+        _respond_error(proto, error)
 
     async def idle(self) -> None:
         """Wait until no request is being answered."""

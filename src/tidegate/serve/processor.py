@@ -361,7 +361,6 @@ class Processor:
         try:
             known = self._known(batch, session)
         except RecordError:
-            batch.kinds.append("record_damaged")
             known = self._blank(batch)
         if known is None:
             raise refusals.session_unknown(session)
