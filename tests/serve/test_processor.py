@@ -148,6 +148,26 @@ def test_a_tombstone_is_forgotten_after_its_time(make_rig, leave):
     assert rig.one(rig.event("s")).seq == 1
 
 
+def test_a_forgotten_tombstone_is_swept_when_it_is_met(make_rig):
+    rig = make_rig(tombstone_seconds=100.0)
+    for session in "abcd":
+        rig.do(rig.event(session), Delete(session))
+    rig.now += 99.0
+    rig.one(Read("a"))
+    assert rig.store.get([rig.key("a")]) != [None]
+    rig.now += 1.0
+    commits = rig.store.commits
+    # By a look, by an event that is refused, and by one that begins the session, which stays.
+    found = rig.do(Read("a"), rig.event("b", seq=2), rig.event("c"))
+    assert codes(found) == ["session_unknown", "seq_gap", None]
+    assert rig.store.commits == commits + 1
+    assert [key for key, _ in rig.store.scan()] == [rig.key("c"), rig.key("d")]
+    rig.do(Read("a"), rig.event("b", seq=2))
+    assert rig.store.commits == commits + 1
+    rig.start(rig.bundle)
+    assert rig.one(rig.event("c", seq=2)).seq == 2
+
+
 def test_a_live_session_can_be_read(rig):
     assert code(rig.one(Read("s"))) == "session_unknown"
     rig.one(rig.event("s", time=5.0))

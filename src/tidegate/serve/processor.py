@@ -63,6 +63,7 @@ class _Batch:
         self.loaded: dict[str, Record] = {}
         self.damaged: dict[str, RecordError] = {}
         self.changed: dict[str, Record] = {}
+        self.forgotten: list[str] = []
         self.kinds: list[str] = []
 
     def fail(self, index: int, error: TidegateError) -> None:
@@ -185,9 +186,14 @@ class Processor:
             if data is None:
                 continue
             try:
-                batch.loaded[session] = record.decode(data)
+                known = record.decode(data)
             except RecordError as error:
                 batch.damaged[session] = refusals.record_damaged(error)
+                continue
+            if rules.is_forgotten(known, batch.now, self._limits.tombstone_seconds):
+                batch.forgotten.append(session)
+            else:
+                batch.loaded[session] = known
 
     def _fetch(self, batch: _Batch, missing: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
         """Yield sessions with their stored bytes, without those that lie in a damaged block."""
@@ -376,7 +382,9 @@ class Processor:
     # Durable, or forgotten
 
     def _commit(self, batch: _Batch) -> None:
-        if not batch.changed:
+        # A tombstone that has stood for its time goes when somebody comes across it.
+        swept = [self._key(name) for name in batch.forgotten if name not in batch.changed]
+        if not batch.changed and not swept:
             return
         puts = []
         for session, changed in batch.changed.items():
@@ -385,7 +393,7 @@ class Processor:
                 full = sessions.with_states(changed, self._engine.export_state(session))
             puts.append((self._key(session), record.encode(full)))
         began = perf_counter()
-        self._store.commit(puts)
+        self._store.commit(puts, swept)
         self._metrics.commit_seconds.observe(perf_counter() - began)
         self.healthy = True
         for session, changed in batch.changed.items():
