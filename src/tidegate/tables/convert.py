@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegate.instants import EARLIEST, LATEST, MICROSECONDS, TIME_HINT, microseconds, parse
+from tidegate.spec import MAX_SESSION_BYTES
 from tidegate.tables.cells import Cells
-from tidegate.tables.instants import EARLIEST, LATEST, MICROSECONDS, TIME_HINT, microseconds, parse
 
 __all__ = ["booleans", "categories", "labels", "numbers", "sessions", "times"]
-
-MAX_SESSION_BYTES = 512
 
 _TRUTHS = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0}
 _NUMERIC = ("integer", "number")

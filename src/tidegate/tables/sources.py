@@ -10,8 +10,7 @@ from typing import Any, Literal
 import narwhals as nw
 import polars as pl
 
-from tidegate.errors import InputError
-from tidegate.schema.faults import shown
+from tidegate.errors import InputError, shown
 from tidegate.tables.csv_layout import check_layout, check_utf8, header_end, line_of
 
 __all__ = ["Source", "Want", "open_source"]
