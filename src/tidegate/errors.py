@@ -7,6 +7,8 @@ half changed.
 
 from __future__ import annotations
 
+import reprlib
+
 __all__ = [
     "BundleError",
     "EngineError",
@@ -16,6 +18,7 @@ __all__ = [
     "SequenceError",
     "StoreError",
     "TidegateError",
+    "shown",
 ]
 
 
@@ -102,3 +105,17 @@ class RecordError(StoreError):
 
 class OverloadError(TidegateError):
     """The server takes no more right now: a limit is reached, it drains, or its store failed."""
+
+
+def shown(value: object) -> str:
+    """Return a short form of any value, safe to put into a message.
+
+    Examples
+    --------
+    >>> shown("a" * 10_000)
+    "'aaaaaaaaaaaa...aaaaaaaaaaaaa'"
+    """
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # Python refuses to write an integer of more than 4,300 digits
+        return f"a very large {type(value).__name__}"

@@ -20,6 +20,7 @@ from tidegate.errors import EngineError, InputError
 
 __all__ = [
     "GATES",
+    "MAX_SESSION_BYTES",
     "CategoryInput",
     "Cell",
     "LayerSpec",
@@ -36,6 +37,9 @@ GATES: dict[str, tuple[str, ...]] = {
     "rnn": ("h",),
 }
 """The gates of each cell, in the order in which weights and biases stack them."""
+
+MAX_SESSION_BYTES = 512
+"""UTF-8 bytes of a session id at most, wherever it stands."""
 
 
 class LayerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

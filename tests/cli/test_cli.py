@@ -55,12 +55,12 @@ def frame(random_events) -> pl.DataFrame:
     ).with_columns(pl.col("wet").cast(pl.Boolean))
 
 
-def direct(bundle_path, frame: pl.DataFrame) -> pl.DataFrame:
+def direct(bundle_path, frame: pl.DataFrame, order: str = "time") -> pl.DataFrame:
     """What the engine makes of the events, session by session, one call an event."""
     bundle = bundles.load(bundle_path)
     engine = Engine.open(bundle)
     rows = []
-    ordered = frame.with_row_index().sort("session", "time")
+    ordered = frame.with_row_index().sort("session", order)
     for row in ordered.iter_rows(named=True):
         event = {name: row[name] for name in bundle.schema.names}
         typed = bundle.schema.stack([bundle.schema.type_event(event)])
@@ -87,6 +87,29 @@ def test_score_answers_each_event_in_the_order_of_the_input(
     assert got["probabilities.yes"].to_list() == wanted["yes"].to_list()  # to the bit
     seqs = frame.select(pl.col("time").rank("ordinal").over("session"))["time"]
     assert got["seq"].to_list() == seqs.to_list()
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_events_are_replayed_in_the_order_of_their_numbers(
+    make_bundle, frame, tmp_path, named
+) -> None:
+    made = make_bundle()
+    columns = {"session": "session", "time": "time"} | ({} if named else {"seq": "no"})
+    bundles.save(dataclasses.replace(made, provenance={"columns": columns}), tmp_path / "b")
+    frame = frame.with_columns(no=pl.int_range(1, pl.len() + 1).over("session"))
+    frame = frame.sample(fraction=1.0, shuffle=True, seed=2)
+    source, out = tmp_path / "events.parquet", tmp_path / "answers.parquet"
+    frame.write_parquet(source)
+    option = ["--seq", "no"] if named else []
+    report = said("score", tmp_path / "b", source, "--out", out, *option)
+    assert any("before their session's previous one" in note for note in report["notes"])
+    got, wanted = pl.read_parquet(out), direct(tmp_path / "b", frame, "no")
+    assert got["seq"].to_list() == frame["no"].to_list()
+    assert got["probabilities.yes"].to_list() == wanted["yes"].to_list()  # to the bit
+    known = frame.with_columns(p=wanted["yes"]).filter(pl.col("late").is_not_null())
+    metrics = said("evaluate", tmp_path / "b", source, *option)["metrics"]
+    brier = ((known["p"] - (known["late"] == "yes")) ** 2).mean()
+    assert metrics["brier"] == pytest.approx(brier, rel=1e-9)
 
 
 def test_score_says_what_the_server_says(saved_bundle, frame, tmp_path) -> None:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import contextlib
+from datetime import datetime
 
 import msgspec
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tidegate import tables
 from tidegate.errors import InputError
 from tidegate.serve import wire
 from tidegate.serve.operations import Answer, Event
@@ -44,12 +47,39 @@ def test_an_event_may_say_everything() -> None:
         (b"1700000000.25", NOW + 0.25),
         (b'"2023-11-14T22:13:20Z"', NOW),
         (b'"2023-11-14T17:13:20-05:00"', NOW),
+        (b'"2023-11-14 22:13z"', NOW - 20),
+        (b'"2023-11-14T22:13:20.1234569999Z"', NOW + 0.123456),
         (b"-1.5", -1.5),
         (b"null", None),
     ],
 )
 def test_times(time: bytes, seconds: float | None) -> None:
     assert one(b'{"event":{},"time":' + time + b"}").time == seconds
+
+
+offsets = st.sampled_from(["Z", "z", "+00:00", "-00:00", "+05:30", "-11:45", "+23:59"])
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.datetimes(datetime(1, 1, 3), datetime(9999, 12, 30)),
+    st.text("0123456789", max_size=9),
+    st.sampled_from("Tt "),
+    offsets,
+)
+def test_a_time_is_the_same_float_to_the_server_and_to_tables(
+    time: datetime, digits: str, separator: str, offset: str
+) -> None:
+    text = time.strftime(f"{time.year:04}-%m-%d{separator}%H:%M:%S") + "." * bool(digits) + digits
+    live = one(msgspec.json.encode({"event": {}, "time": text + offset})).time
+    events = pl.DataFrame({"session": ["s"], "at": [text + offset]})
+    table = tables.read(events, session="session", time="at", fields={})
+    assert table.times.tolist() == [live]
+
+
+def test_a_time_without_an_offset_says_so() -> None:
+    with pytest.raises(InputError, match="'2023-11-14T22:13:20' names no offset from UTC"):
+        one(b'{"event":{},"time":"2023-11-14T22:13:20"}')
 
 
 @pytest.mark.parametrize(
@@ -82,6 +112,8 @@ def test_times(time: bytes, seconds: float | None) -> None:
         (b'{"event":{},"seq":99999999999999999999}', "wrong_type", "seq"),
         (b'{"event":{},"time":"yesterday"}', "wrong_type", "time"),
         (b'{"event":{},"time":"2023-11-14T22:13:20"}', "wrong_type", "time"),
+        (b'{"event":{},"time":"2023-02-30T22:13:20Z"}', "wrong_type", "time"),
+        (b'{"event":{},"time":"0001-01-01T00:00:00+01:00"}', "wrong_type", "time"),
         (b'{"event":{},"time":1700000000000}', "wrong_type", "time"),
         (b'{"event":{},"time":true}', "wrong_type", "time"),
         (b'{"event":{},"start":1}', "wrong_type", "start"),

@@ -97,6 +97,24 @@ def test_damaged_parquet(damage: bytes | None, tmp_path: Path) -> None:
     assert (error.code, error.field) == ("bad_parquet", str(path))
 
 
+def test_a_flipped_bit_of_parquet_is_refused_or_read(tmp_path: Path) -> None:
+    path = tmp_path / "events.parquet"
+    frame = of(x=[1.5] * 40, road=["r", "s", None, "t"] * 10, wet=[True, False] * 20)
+    frame.write_parquet(path)
+    good = path.read_bytes()
+    fields = {"x": "numeric", "road": "category", "wet": "boolean"}
+    codes = set()
+    for bit in np.random.default_rng(1).integers(8 * len(good), size=400).tolist():
+        damaged = bytearray(good)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        try:
+            tables.read(path, session="car", time="at", fields=fields)
+        except InputError as error:
+            codes.add(error.code)
+    assert "bad_parquet" in codes
+
+
 @pytest.mark.parametrize(
     "source", [{"car": ["a"]}, [1], None, 7, pl.LazyFrame({"car": ["a"]}), pl.Series("car", ["a"])]
 )

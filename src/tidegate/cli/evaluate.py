@@ -6,7 +6,14 @@ from typing import Annotated
 
 import typer
 
-from tidegate.cli.events import BundleArgument, EventsArgument, SessionOption, TimeOption, read
+from tidegate.cli.events import (
+    BundleArgument,
+    EventsArgument,
+    SeqOption,
+    SessionOption,
+    TimeOption,
+    read,
+)
 from tidegate.cli.verbs import verb, write_json
 
 __all__ = ["EXAMPLES", "NAME", "command"]
@@ -23,6 +30,7 @@ def command(
     events: EventsArgument,
     session: SessionOption = None,
     time: TimeOption = None,
+    seq: SeqOption = None,
     label: Annotated[
         str | None, typer.Option(help="Column of the label. Default: as in training.")
     ] = None,
@@ -35,7 +43,7 @@ def command(
 
     loaded = bundles.load(bundle)
     engine = Engine.open(loaded)
-    table = read(loaded, events, session, time, label or loaded.task.label)
+    table = read(loaded, events, session, time, seq, label or loaded.task.label)
     outputs = offline.outputs(engine, table.columns, table.times, table.offsets)
     assert table.labels is not None  # a label column was named
     labels = answers.encode_labels(loaded.task, table.labels)

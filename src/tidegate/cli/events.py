@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tidegate.bundle import Bundle
     from tidegate.tables import EventTable
 
-__all__ = ["BundleArgument", "EventsArgument", "SessionOption", "TimeOption", "read"]
+__all__ = ["BundleArgument", "EventsArgument", "SeqOption", "SessionOption", "TimeOption", "read"]
 
 BundleArgument = Annotated[Path, typer.Argument(help="A bundle's folder.", show_default=False)]
 EventsArgument = Annotated[
@@ -25,10 +25,22 @@ SessionOption = Annotated[
 TimeOption = Annotated[
     str | None, typer.Option(help="Column of the event time. Default: as in training.")
 ]
+SeqOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Column of the event's number in its session, from 1, which then orders the events "
+        "and not their time. Default: as in training."
+    ),
+]
 
 
 def read(
-    bundle: Bundle, events: Path, session: str | None, time: str | None, label: str | None = None
+    bundle: Bundle,
+    events: Path,
+    session: str | None,
+    time: str | None,
+    seq: str | None,
+    label: str | None = None,
 ) -> EventTable:
     """Read a table of a bundle's events, with the column names of its training unless given.
 
@@ -54,4 +66,5 @@ def read(
         fields={name: field.kind for name, field in bundle.schema.config.fields.items()},
         time=time or trained.get("time"),
         label=label,
+        seq=seq or trained.get("seq"),
     )

@@ -7,7 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
-from tidegate.cli.events import BundleArgument, EventsArgument, SessionOption, TimeOption, read
+from tidegate.cli.events import (
+    BundleArgument,
+    EventsArgument,
+    SeqOption,
+    SessionOption,
+    TimeOption,
+    read,
+)
 from tidegate.cli.verbs import verb, write_json
 
 __all__ = ["EXAMPLES", "NAME", "command"]
@@ -26,11 +33,14 @@ def command(
     out: Annotated[Path, typer.Option(help="Answers: a .parquet or .csv file to write.")],
     session: SessionOption = None,
     time: TimeOption = None,
+    seq: SeqOption = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Replay events through a bundle and write one answer an event, in the order of the input.
 
-    The answers are those that `tidegate serve` gives to the same events, to the bit.
+    The answers are those that `tidegate serve` gives to the same events in the same order, to the
+    bit. Without --seq, the events of a session are ordered by time: for sessions whose clock went
+    backwards live, give it.
     """
     import numpy as np
 
@@ -40,7 +50,7 @@ def command(
 
     loaded = bundles.load(bundle)
     engine = Engine.open(loaded)
-    table = read(loaded, events, session, time)
+    table = read(loaded, events, session, time, seq)
     outputs = offline.outputs(engine, table.columns, table.times, table.offsets)
     order = np.argsort(table.source_rows)
     columns: dict[str, Any] = {

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import reprlib
 from typing import TYPE_CHECKING
 
-from tidegate.errors import InputError
+from tidegate.errors import InputError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,27 +14,12 @@ __all__ = [
     "missing_field",
     "not_finite",
     "not_unicode",
-    "shown",
     "unknown_field",
     "wrong_shape",
     "wrong_type",
 ]
 
 NAMES_SHOWN = 20
-
-
-def shown(value: object) -> str:
-    """Return a short form of any value, safe to put into a message.
-
-    Examples
-    --------
-    >>> shown("a" * 10_000)
-    "'aaaaaaaaaaaa...aaaaaaaaaaaaa'"
-    """
-    try:
-        return reprlib.repr(value)
-    except ValueError:  # Python refuses to write an integer of more than 4,300 digits
-        return f"a very large {type(value).__name__}"
 
 
 def unknown_field(name: object, known: Iterable[str]) -> InputError:

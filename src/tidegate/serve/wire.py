@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
 
-from tidegate.errors import InputError, TidegateError
+from tidegate import instants
+from tidegate.errors import InputError, TidegateError, shown
 from tidegate.serve import not_finite
 from tidegate.serve.operations import Event, Result
+from tidegate.spec import MAX_SESSION_BYTES
 
 __all__ = [
-    "MAX_SESSION_BYTES",
     "check_session",
     "encode_error",
     "encode_items",
@@ -25,20 +25,20 @@ __all__ = [
     "split_lines",
 ]
 
-MAX_SESSION_BYTES = 512
-
-# From year 1 to year 9999: what a date can be. It also catches milliseconds.
-_Seconds = Annotated[float, msgspec.Meta(ge=-62_135_596_800.0, le=253_402_300_799.0)]
-_Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+_Seconds = Annotated[float, msgspec.Meta(ge=instants.EARLIEST, le=instants.LATEST)]
 
 
 class _Envelope(msgspec.Struct, forbid_unknown_fields=True):
     event: dict[str, Any]
     session: str | None = None
     seq: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)] | None = None
-    time: _Instant | _Seconds | None = None
+    time: str | _Seconds | None = None
     start: bool = False
     end: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.time, str):
+            self.time = _seconds(self.time)  # msgspec wraps the error; `_refused` unwraps it
 
 
 class _Line(msgspec.Struct, omit_defaults=True):
@@ -208,17 +208,34 @@ def _event(
             hint="leave it out, or send it to its own path",
         )
     time = envelope.time
+    assert not isinstance(time, str)
     return Event(
         session=session,
         event=envelope.event,
         received=received,
         seq=envelope.seq,
-        time=time.timestamp() if isinstance(time, datetime) else time,
+        time=time,
         start=envelope.start,
         end=envelope.end,
         error=error,
         failed=failed,
     )
+
+
+def _seconds(text: str) -> float:
+    parsed = instants.parse(text)
+    if parsed is None:
+        raise _bad_time(f"{shown(text)} is not an instant")
+    if parsed.tzinfo is None:
+        raise _bad_time(f"{shown(text)} names no offset from UTC")
+    try:
+        return instants.seconds(parsed)
+    except InputError as error:  # the offset leads out of the years 1 to 9999
+        raise _bad_time(error.message) from None
+
+
+def _bad_time(message: str) -> InputError:
+    return InputError("wrong_type", message, field="time", hint=_HINTS["time"])
 
 
 def _try_one(body: bytes) -> _Envelope | InputError:
@@ -260,6 +277,8 @@ _NAMED = re.compile(r"(unknown|missing required) field `(.*?)`", re.DOTALL)
 
 def _refused(error: Exception, body: bytes) -> InputError:
     """Word what a decoder refused, naming the member."""
+    if isinstance(error.__cause__, InputError):
+        return error.__cause__
     number = not_finite.find(body)
     if number is not None:
         return number

@@ -3,7 +3,7 @@
 Importing this room is cheap: the first call loads polars and narwhals (the extra ``tables``).
 """
 
-from tidegate.tables.instants import seconds
+from tidegate.instants import seconds
 from tidegate.tables.reading import read
 from tidegate.tables.table import EventTable
 from tidegate.tables.writing import write

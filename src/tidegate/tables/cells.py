@@ -12,9 +12,8 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegate.errors import InputError
-from tidegate.schema.faults import shown
-from tidegate.tables.instants import microseconds
+from tidegate.errors import InputError, shown
+from tidegate.instants import microseconds
 
 __all__ = ["Cells", "Family"]
 

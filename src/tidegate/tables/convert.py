@@ -1,4 +1,4 @@
-"""From a column's cells to what a session id, a time, a label or a field of some kind has to be."""
+"""From a column's cells to what a session id, a number, a time, a label or a field has to be."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegate.errors import shown
+from tidegate.instants import EARLIEST, LATEST, MICROSECONDS, TIME_HINT, microseconds, parse
+from tidegate.spec import MAX_SESSION_BYTES
 from tidegate.tables.cells import Cells
-from tidegate.tables.instants import EARLIEST, LATEST, MICROSECONDS, TIME_HINT, microseconds, parse
 
-__all__ = ["booleans", "categories", "labels", "numbers", "sessions", "times"]
-
-MAX_SESSION_BYTES = 512
+__all__ = ["booleans", "categories", "labels", "numbers", "seqs", "sessions", "times"]
 
 _TRUTHS = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0}
 _NUMERIC = ("integer", "number")
@@ -80,6 +80,28 @@ def sessions(cells: Cells) -> list[str]:
         rule = f"has {size:,} bytes" if size >= 0 else "is not valid Unicode"
         raise cells.refused("bad_session_id", row, rule, hint)
     return ids
+
+
+def seqs(cells: Cells, ids: list[str]) -> NDArray[np.float64]:
+    """Return the place of each event in its session; the sessions are one id a row."""
+    hint = "number the events of each session from 1, one more with each event"
+    if cells.missing.any():
+        raise cells.refused_missing("bad_seq", hint)
+    if cells.family not in _NUMERIC:
+        raise cells.refused("bad_seq", _first_not(cells, int | float), "is not a number", hint)
+    index: dict[str, int] = {}
+    codes = np.array([index.setdefault(name, len(index)) for name in ids])
+    values = _finite(cells)
+    order = np.lexsort((values, codes))
+    starts = np.searchsorted(codes[order], np.arange(len(index)))
+    due = np.arange(1, len(order) + 1) - starts[codes[order]]
+    broken = values[order] != due
+    if broken.any():
+        place = int(broken.argmax())
+        row = int(order[place])
+        rule = f"is not the next number of session {shown(ids[row])}, {due[place]}"
+        raise cells.refused("bad_seq", row, rule, hint)
+    return values
 
 
 def times(cells: Cells) -> tuple[NDArray[np.float64], list[str]]:

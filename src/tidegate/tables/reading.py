@@ -26,8 +26,9 @@ def read(
     fields: Mapping[str, str],
     time: str | None = None,
     label: str | None = None,
+    seq: str | None = None,
 ) -> EventTable:
-    """Read events, group them by session and order them by time.
+    """Read events, group them by session and order them by time, or by their numbers.
 
     Parameters
     ----------
@@ -54,12 +55,15 @@ def read(
     label : str, optional
         Column of the label, missing where there is none: numbers, or text. Of a CSV file: numbers
         if every cell is one (``007`` is not), else text.
+    seq : str, optional
+        Column of the event's number in its session: whole numbers from 1, one more with each event,
+        as the server counts them. With it, a session's times may go backwards, as they may live.
 
     Returns
     -------
     EventTable
-        Sessions by the time of their first event; events by time, and in the order of the input
-        where times are equal, which `notes` then says.
+        Sessions by the time of their first event. Their events by `seq` where it is given, else by
+        time, and in the order of the input where times are equal, which `notes` then says.
 
     Raises
     ------
@@ -68,7 +72,7 @@ def read(
         ``bad_csv``, ``ragged_row``, ``bad_quotes``, ``bad_parquet``, ``no_events``. Columns:
         ``missing_column``, ``duplicate_column``, ``label_is_field``, ``bad_kind``. A cell, with
         its row (from 1) and, in CSV, its line: ``wrong_type``, ``not_finite``, ``bad_session_id``,
-        ``bad_time``.
+        ``bad_time``, ``bad_seq``.
 
     Examples
     --------
@@ -92,7 +96,7 @@ def read(
             hint="pip install 'tidegate[tables]'",
         ) from error
 
-    needed = {session, *fields} | {name for name in (time, label) if name is not None}
+    needed = {session, *fields} | {name for name in (time, label, seq) if name is not None}
     opened = open_source(source, needed)
     _check_columns(opened, needed)
 
@@ -110,7 +114,8 @@ def read(
         else:
             columns[name] = convert.categories(cells(name, "text"))
     labels = None if label is None else convert.labels(cells(label, "guess"))
-    return group(ids, times, columns, labels, notes)
+    seqs = None if seq is None else convert.seqs(cells(seq, "numeric"), ids)
+    return group(ids, times, columns, labels, notes, seqs)
 
 
 def _check_request(fields: Mapping[str, str], label: str | None) -> None:

@@ -10,8 +10,7 @@ from typing import Any, Literal
 import narwhals as nw
 import polars as pl
 
-from tidegate.errors import InputError
-from tidegate.schema.faults import shown
+from tidegate.errors import InputError, shown
 from tidegate.tables.csv_layout import check_layout, check_utf8, header_end, line_of
 
 __all__ = ["Source", "Want", "open_source"]
@@ -102,7 +101,8 @@ def _open_parquet(path: Path, needed: set[str]) -> Source:
             # Without one column that is wanted, it still tells what there is.
             wanted = [name for name in names if name in needed] or names
             source = FrameSource(pl.read_parquet(file, columns=wanted))
-        except pl.exceptions.PolarsError as error:
+        # Where its reader trusts a damaged length, it panics: a BaseException, not a PolarsError.
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
             raise InputError(
                 "bad_parquet",
                 f"it is no Parquet file, or damaged: {error}",

@@ -1,4 +1,4 @@
-"""Events of many sessions, grouped by session and in the order of time."""
+"""Events of many sessions, grouped by session and in the order of time, or of their numbers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ class EventTable:
     offsets : int64 array (sessions + 1,)
         Where each session begins and ends.
     times : float64 array (events,)
-        Unix seconds, never falling within a session; all 0 in a table without times.
+        Unix seconds; all 0 in a table without times. They never fall within a session, unless it
+        was read in the order of its events' numbers.
     columns : dict of str to array (events,)
         One a field: numeric float64 (NaN: missing), boolean float64 of 0 and 1 (NaN: missing),
         category object array of str (None: missing).
@@ -57,7 +58,7 @@ class EventTable:
 
     @property
     def seqs(self) -> NDArray[np.int64]:
-        """Place of each event in its session, from 1, (events,)."""
+        """Place of each event in its session, from 1, (events,): its number where it had one."""
         return np.arange(1, self.n_events + 1) - np.repeat(self.offsets[:-1], self.lengths)
 
     def take(self, session_indices: ArrayLike) -> EventTable:
@@ -89,6 +90,7 @@ def group(
     columns: Columns,
     labels: NDArray[Any] | None,
     notes: list[str],
+    seqs: NDArray[np.float64] | None = None,
 ) -> EventTable:
     """Bring events into the order of an `EventTable`; equal times keep the order of the input.
 
@@ -100,6 +102,8 @@ def group(
         Finite unix seconds. Without them every time is 0, and the input's order is kept.
     columns, labels, notes
         As in `EventTable`; what is decided here is added to the notes.
+    seqs : float64 array (events,), optional
+        Place of each event in its session. With them, they order a session and not its times.
 
     Examples
     --------
@@ -110,32 +114,39 @@ def group(
     index: dict[str, int] = {}
     codes = np.array([index.setdefault(name, len(index)) for name in ids], dtype=np.int64)
     timed = np.zeros(len(codes)) if times is None else times
-    first_times = np.full(len(index), np.inf)
-    np.minimum.at(first_times, codes, timed)
+    # Stable: equal times stay as they stood.
+    by_session = np.lexsort((timed if seqs is None else seqs, codes))
+    lengths = np.bincount(codes, minlength=len(index))
+    first_times = timed[by_session[_offsets(lengths)[:-1]]]
     by_first_time = np.argsort(first_times, kind="stable")
     ranks = np.empty_like(by_first_time)
     ranks[by_first_time] = np.arange(len(index))
-    order = np.lexsort((timed, ranks[codes]))  # stable: equal times stay as they stood
+    order = by_session[np.argsort(ranks[codes[by_session]], kind="stable")]
     names = list(index)
     table = EventTable(
         sessions=[names[i] for i in by_first_time.tolist()],
-        offsets=_offsets(np.bincount(codes, minlength=len(index))[by_first_time]),
+        offsets=_offsets(lengths[by_first_time]),
         times=timed[order],
         columns={name: column[order] for name, column in columns.items()},
         labels=None if labels is None else labels[order],
         source_rows=order,
     )
-    return replace(table, notes=[*notes, *_order_notes(table, timed=times is not None)])
+    said = _order_notes(table, timed=times is not None, numbered=seqs is not None)
+    return replace(table, notes=[*notes, *said])
 
 
-def _order_notes(table: EventTable, *, timed: bool) -> list[str]:
+def _order_notes(table: EventTable, *, timed: bool, numbered: bool) -> list[str]:
     if not timed:
-        return ["no time column: events keep the order of the input, and every time is 0"]
-    repeated = np.diff(table.times) == 0
-    repeated[table.offsets[1:-1] - 1] = False  # from one session to the next
-    count = int(repeated.sum())
+        order = "are ordered by their numbers" if numbered else "keep the order of the input"
+        return [f"no time column: events {order}, and every time is 0"]
+    steps = np.diff(table.times)
+    told = steps < 0 if numbered else steps == 0
+    told[table.offsets[1:-1] - 1] = False  # from one session to the next
+    count = int(told.sum())
     if count == 0:
         return []
+    if numbered:
+        return [f"events at a time before their session's previous one: {count:,}"]
     return [f"events at the time of their session's previous one, kept in input order: {count:,}"]
 
 

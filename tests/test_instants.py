@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.errors import InputError
-from tidegate.tables import seconds
+from tidegate.instants import seconds
 
 zones = st.timezones() | st.just(UTC) | st.just(timezone(timedelta(hours=5, minutes=30)))
 
@@ -29,10 +29,16 @@ def test_what_names_no_zone_is_utc() -> None:
     assert seconds(utc) == utc
 
 
+def test_what_is_finer_than_a_microsecond_is_cut_off() -> None:
+    assert seconds("1970-01-01T00:00:01.0000019999Z") == 1.000001
+    assert seconds("1969-12-31T23:59:59.9999999Z") == -0.000001
+
+
 @pytest.mark.parametrize(
     "value",
     ["", "soon", "2013-13-01", "2013-01-31T06:30:61Z", "2013-01-31T06", "1", "２０13-01-31",
-     float("nan"), float("inf"), 1_359_613_800_000],
+     float("nan"), float("inf"), 1_359_613_800_000, 10**400,
+     "0001-01-01T00:00:00+01:00"],
 )  # fmt: skip
 def test_what_is_no_instant(value: str | float) -> None:
     with pytest.raises(InputError) as caught:
