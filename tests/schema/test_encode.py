@@ -328,7 +328,8 @@ def test_a_table_names_the_first_row_that_breaks_a_constant(
     with pytest.raises(InputError) as caught:
         schema.encode(columns, np.arange(6.0), np.array([0, 3, 6]))
     assert (caught.value.code, caught.value.field) == (code, "plane")
-    assert f"in row {row} " in caught.value.message
+    assert caught.value.row == row
+    assert caught.value.message.startswith(f"row {row + 1}: ")
 
 
 def test_values_that_skipped_every_check_are_still_errors_of_their_row() -> None:

@@ -134,9 +134,7 @@ def encode_table(
         )
         if part.errors:
             row = min(part.errors)
-            error = part.errors[row]
-            where = f"{error.message} in row {begin + row} (counted from 0)"
-            raise InputError(error.code, where, field=error.field, hint=error.hint)
+            raise part.errors[row].at_row(int(begin) + row)
         rows[begin:end], after[first:last] = part.rows, part.states
         first = last
     return Encoded(rows, after)
