@@ -146,12 +146,14 @@ class Address:
         """Whether the server is thought to be there."""
         return self._up.is_set()
 
-    async def connect(self) -> tuple[int, asyncio.StreamReader, asyncio.StreamWriter]:
-        """Wait for the server, connect and return the life it is in."""
+    async def wait(self) -> int:
+        """Wait until the server is there; return the life it is in."""
         await self._up.wait()
-        life = self.life
-        reader, writer = await asyncio.open_connection(self._host, self._port)
-        return life, reader, writer
+        return self.life
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect to the server as it is now."""
+        return await asyncio.open_connection(self._host, self._port)
 
 
 class Client:
@@ -221,7 +223,7 @@ class Client:
         """Send a request and read the response; status 0 if the server died meanwhile."""
         sent = False
         try:
-            # Nothing in between awaits: what is sent here is sent to a server that is up.
+            # No await comes between: what is written here goes to a server that is up.
             writer = await self._connected()
             writer.write(event.request)
             sent, began = True, perf_counter()
@@ -245,7 +247,8 @@ class Client:
         while self._writer is None or not self._address.is_up or self._life != self._address.life:
             if self._writer is not None:
                 self._writer.close()
-            self._life, self._reader, self._writer = await self._address.connect()
+            self._life = await self._address.wait()
+            self._reader, self._writer = await self._address.connect()
         return self._writer
 
 

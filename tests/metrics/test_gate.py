@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tidegate.metrics import CONTINUITY_KINDS, OUTCOMES, GateMetrics
+from tidegate.metrics import CONTINUITY_KINDS, OUTCOMES, REFUSALS, GateMetrics
 
 
 def samples(metrics: GateMetrics) -> dict[tuple[str, ...], float]:
@@ -32,10 +32,19 @@ def test_every_kind_has_a_counter(metrics: GateMetrics, kind: str) -> None:
     assert samples(metrics)["tidegate_continuity_errors_total", *sorted(("late", kind))] == 1
 
 
+@pytest.mark.parametrize("code", REFUSALS)
+def test_every_refusal_has_a_counter(metrics: GateMetrics, code: str) -> None:
+    assert samples(metrics)["tidegate_requests_refused_total", code] == 0
+    metrics.count_refused(code)
+    assert samples(metrics)["tidegate_requests_refused_total", code] == 1
+
+
 @pytest.mark.parametrize(("model", "outcome"), [("early", "answered"), ("late", "'; drop")])
 def test_labels_are_bounded(metrics: GateMetrics, model: str, outcome: str) -> None:
     with pytest.raises(KeyError):
         metrics.count_event(model, outcome)
+    with pytest.raises(KeyError):
+        metrics.count_refused(outcome)
 
 
 def test_times_are_told_from_10_us_to_10_s(metrics: GateMetrics) -> None:

@@ -57,11 +57,13 @@ class Switched:
 
 
 class Rig:
-    """A processor over a memory store, with a clock that is set by hand."""
+    """A processor over a store, with a clock that is set by hand."""
 
-    def __init__(self, bundle: Bundle, limits: Limits | None = None) -> None:
+    def __init__(
+        self, bundle: Bundle, limits: Limits | None = None, where: str | Path = "memory:"
+    ) -> None:
         self.now = NOW
-        self.store = Switched(store.open("memory:"))
+        self.store = Switched(store.open(where))
         self.limits = limits or Limits()
         self.metrics = GateMetrics("0", {bundle.name: bundle.version})
         self.start(bundle)
@@ -106,8 +108,8 @@ class Rig:
 def make_rig(make_bundle: Callable[..., Bundle]) -> Callable[..., Rig]:
     usual = make_bundle(fingerprint=b"u" * 32)
 
-    def make(bundle: Bundle | None = None, **limits: Any) -> Rig:
-        return Rig(bundle or usual, Limits(**limits))
+    def make(bundle: Bundle | None = None, where: str | Path = "memory:", **limits: Any) -> Rig:
+        return Rig(bundle or usual, Limits(**limits), where)
 
     return make
 

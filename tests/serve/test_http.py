@@ -25,7 +25,9 @@ def test_a_session_over_http(server, payload):
     status, body, _ = server.request("DELETE", server.path("life"))
     assert (status, json.loads(body)["status"]) == (200, "deleted")
     assert server.request("DELETE", server.path("life"))[0] == 200
+    broken = server.counter("tidegate_continuity_errors_total")
     assert server.get(server.path("life"))[0] == 410
+    assert server.counter("tidegate_continuity_errors_total") == broken
 
 
 def test_each_verdict_has_its_status_and_its_counter(server, payload):
@@ -83,6 +85,22 @@ def test_a_list_answers_each_in_order(server, payload):
     assert answers[1]["error"]["field"] == "speed"
     assert server.get(server.path("list"))[1]["seq"] == 1
     assert server.post("list", []) == (200, [])
+
+
+def test_a_nan_in_a_list_fails_its_event_alone(server, payload):
+    good, bad = payload(50.0), payload(float("nan"))
+    status, answers = server.post("nan", [good, {**bad, "seq": 2}, payload(seq=2)])
+    assert (status, answers[0]["seq"]) == (200, 1)
+    assert answers[1]["error"]["message"] == "NaN is not a finite number"
+    assert (error_of(answers[1]), answers[1]["error"]["field"]) == ("not_finite", "speed")
+    assert error_of(answers[2]) == "seq_gap"
+    # In lines other sessions go on.
+    lines = [{**bad, "session": "nan", "seq": 2}, payload(session="nan"), payload(session="fine")]
+    status, answers = server.lines(lines)
+    assert (status, [answer["line"] for answer in answers[:2]]) == (200, [1, 2])
+    assert [error_of(answer) for answer in answers[:2]] == ["not_finite", "previous_failed"]
+    assert answers[2]["seq"] == 1
+    assert server.get(server.path("nan"))[1]["seq"] == 1
 
 
 def test_a_list_longer_than_a_batch(server, payload):
@@ -174,7 +192,8 @@ def test_an_id_that_a_path_cannot_carry_goes_into_the_body(server, payload):
     ("body", "code", "field"),
     [
         (b"", "bad_json", None),
-        (b'{"event": {"speed": NaN}}', "bad_json", None),
+        (b'{"event": {"speed": NaN}}', "not_finite", "speed"),
+        (b'{"event": {"driver": "ann", "speed": 1e999}}', "not_finite", "speed"),
         (b"12", "not_an_object", None),
         (b'{"event": {}, "sequence": 1}', "unknown_member", "sequence"),
         (b'{"event": {"speed": 1}, "seq": "1"}', "wrong_type", "seq"),
@@ -211,8 +230,10 @@ def test_bad_bodies_are_refused_by_name(server, body, code, field):
     ],
 )
 def test_what_is_not_there(server, method, path, status, code):
+    before = server.counter("tidegate_requests_refused_total", code=code)
     found, body, headers = server.request(method, path, b"{}" if method == "POST" else None)
     assert (found, error_of(json.loads(body))) == (status, code)
+    assert server.counter("tidegate_requests_refused_total", code=code) == before + 1
     assert headers["content-type"] == "application/json"
 
 
@@ -269,6 +290,18 @@ def test_a_body_at_the_limit_is_taken(server, payload):
     assert status == 200
     status, answer = server.post("limit", body + b" " * (1_000_001 - len(body)))
     assert (status, error_of(answer)) == (413, "body_too_large")
+    assert server.counter("tidegate_requests_refused_total", code="body_too_large") >= 1
+
+
+def test_a_request_is_refused_whole_or_its_events_are(server, payload):
+    before = server.counter("tidegate_requests_refused_total")
+    assert server.post("whole", b"[{}")[0] == 400
+    assert server.counter("tidegate_requests_refused_total") == before + 1
+    assert server.counter("tidegate_requests_refused_total", code="bad_json") >= 1
+    assert server.post("whole", payload(seq=2))[0] == 409
+    assert server.post("whole", payload("fast"))[0] == 400
+    assert server.lines(b"{")[0] == 200
+    assert server.counter("tidegate_requests_refused_total") == before + 1
 
 
 def test_two_lengths_are_not_believed(server):

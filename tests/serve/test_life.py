@@ -5,20 +5,15 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import os
 import resource
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 
 import msgspec
 import pytest
 
-import tidegate
 from tidegate import bundle as bundles
 
 BROKEN = (OSError, http.client.HTTPException)
@@ -164,6 +159,17 @@ def test_a_request_that_never_ends_does_not_outlive_the_grace_period(start):
         assert time.monotonic() - began < 5.0
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_more_signals_do_not_cut_the_end_short(start, payload, number):
+    server = start()
+    assert server.post("s", payload())[0] == 200
+    while server.process.poll() is None:  # as fast as they go, until the process has ended
+        server.process.send_signal(number)
+    _, errors = server.process.communicate(timeout=30)
+    assert (server.process.returncode, errors) == (0, "")
+    assert start().get(server.path("s"))[1]["seq"] == 1
+
+
 def _wait_until_read(server):
     """Wait until the server has taken what was sent so far: an answer comes after it."""
     for _ in range(3):
@@ -288,17 +294,3 @@ def test_a_bundle_that_cannot_be_used_is_refused(start, saved_bundle, tmp_path, 
     server = start(copy)
     assert server.said["code"] == {"missing": "bundle_missing", "changed": "bundle_damaged"}[damage]
     assert server.said["field"] == "weights.safetensors"
-
-
-def test_the_gate_imports_nothing_of_the_workshop():
-    environment = {**os.environ, "PYTHONPATH": str(Path(tidegate.__path__[0]).parent)}
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-c", "import tidegate.serve"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    imported = {line.rsplit("|", 1)[1].strip().split(".")[0] for line in done.stderr.splitlines()}
-    assert {"numpy", "granian", "tidegate"} <= imported
-    assert not imported & {"torch", "polars", "pandas", "sklearn", "pyarrow", "narwhals", "typer"}

@@ -100,7 +100,13 @@ def test_after_a_failure_everything_fails(
 ) -> None:
     verdict = rules.judge_after_failure(known, seq)
     assert (verdict.outcome, verdict.expected) == (outcome, expected)
-    assert rules.refusal(verdict).to_dict()["expected"] == expected
+    assert rules.refusal(verdict, after_failure=True).to_dict() == {
+        "code": outcome,
+        "message": "an earlier event of this session in the same request failed",
+        "field": "seq",
+        "expected": expected,
+        "hint": "correct that event, then send this one again",
+    }
 
 
 @pytest.mark.parametrize("status", ["live", "ended", "deleted", "expired"])

@@ -88,8 +88,7 @@ def test_a_time_without_an_offset_says_so() -> None:
         (b"", "bad_json", None),
         (b"{", "bad_json", None),
         (b'{"event":{}} x', "bad_json", None),
-        (b'{"event":{"a":NaN}}', "bad_json", None),
-        (b'{"event":{"a":Infinity}}', "bad_json", None),
+        (b'{"event":{"a":NaN}', "bad_json", None),
         (b'{"event":{"a":"\xff"}}', "bad_json", None),
         (b'{"event":{"a":"\\ud800"}}', "bad_json", None),
         (b'{"event":{"a":' + b"[" * 100_000, "bad_json", None),
@@ -99,7 +98,13 @@ def test_a_time_without_an_offset_says_so() -> None:
         (b"{}", "missing_member", "event"),
         (b'{"event":{},"sequence":1}', "unknown_member", "sequence"),
         (b'{"event":[]}', "wrong_type", "event"),
-        (b'{"event":{"a":1e999}}', "wrong_type", "event"),
+        (b'{"event":{"a":NaN}}', "not_finite", "a"),
+        (b'{"event":{"a":1,"b":Infinity}}', "not_finite", "b"),
+        (b'{"event":{"a":[{"deep":-Infinity}]}}', "not_finite", "a"),
+        (b'{"event":{"a":1e999}}', "not_finite", "a"),
+        (b'{"event":{"\\ud800":NaN}}', "not_finite", "?"),
+        (b'{"event":NaN}', "not_finite", "event"),
+        (b'{"event":{},"time":NaN}', "not_finite", "time"),
         (b'{"event":{},"seq":"1"}', "wrong_type", "seq"),
         (b'{"event":{},"seq":0}', "wrong_type", "seq"),
         (b'{"event":{},"seq":1.5}', "wrong_type", "seq"),
@@ -131,6 +136,35 @@ def test_a_bad_event_is_refused_by_name(body: bytes, code: str, field: str | Non
         line = wire.parse_line(body, NOW, set())
         assert line.error is not None
         assert line.error.code == code
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999"])
+def test_a_number_that_is_not_finite_is_named_and_fails_alone(number: str) -> None:
+    bad = f'{{"session":"s","event":{{"a":"NaN, [","b":{number}}}}}'
+    body = f'[ {{"event":{{"a":"1e999 ]"}}}} ,{bad}, 7,\n{{"event":{{}}}}] '
+    events, is_list = wire.parse_events(body.encode(), "s", NOW)
+    assert is_list
+    assert [event.error and event.error.code for event in events] == [
+        None,
+        "not_finite",
+        "not_an_object",
+        None,
+    ]
+    assert events[0].event == {"a": "1e999 ]"}
+    error = events[1].error
+    assert error is not None
+    assert (error.field, error.message) == ("b", f"{number} is not a finite number")
+    line = wire.parse_line(bad.encode(), NOW, set())
+    assert (line.session, line.error and line.error.to_dict()) == ("s", error.to_dict())
+
+
+@pytest.mark.parametrize(
+    "body", [b"[NaN", b"[NaN,]", b"[,NaN]", b"[NaN] x", b"[NaN 1]", b"[NaN,", b'["\xff",NaN]']
+)
+def test_a_list_that_is_none_is_refused_whole(body: bytes) -> None:
+    with pytest.raises(InputError) as refused:
+        wire.parse_events(body, "s", NOW)
+    assert refused.value.code == "bad_json"
 
 
 def test_a_list_shares_its_failures() -> None:

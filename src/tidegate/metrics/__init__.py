@@ -4,6 +4,6 @@ Labels are bounded: a model's name comes from a loaded bundle, an outcome or a k
 list, never from a request.
 """
 
-from tidegate.metrics.gate import CONTINUITY_KINDS, OUTCOMES, GateMetrics
+from tidegate.metrics.gate import CONTINUITY_KINDS, OUTCOMES, REFUSALS, GateMetrics
 
-__all__ = ["CONTINUITY_KINDS", "OUTCOMES", "GateMetrics"]
+__all__ = ["CONTINUITY_KINDS", "OUTCOMES", "REFUSALS", "GateMetrics"]

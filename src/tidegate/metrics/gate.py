@@ -14,7 +14,7 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-__all__ = ["CONTINUITY_KINDS", "OUTCOMES", "GateMetrics"]
+__all__ = ["CONTINUITY_KINDS", "OUTCOMES", "REFUSALS", "GateMetrics"]
 
 OUTCOMES = (
     "answered",
@@ -50,6 +50,20 @@ CONTINUITY_KINDS = (
     "time_backwards",
 )
 """What can break a session's thread, or looks like it; the values of the label ``kind``."""
+
+REFUSALS = (
+    "route_unknown",
+    "model_unknown",
+    "session_unknown",
+    "method_not_allowed",
+    "bad_session_id",
+    "bad_json",
+    "body_too_large",
+    "overloaded",
+    "draining",
+    "internal",
+)
+"""What can refuse a whole request, events or none; the values of the label ``code``."""
 
 _SECONDS = (
     *(1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3),
@@ -94,12 +108,19 @@ class GateMetrics:
             ["model", "kind"],
             registry=self.registry,
         )
+        refused = Counter(
+            "tidegate_requests_refused",
+            "Requests that were refused as a whole",
+            ["code"],
+            registry=self.registry,
+        )
         # Every child exists from the start: a counter that appears with its first error cannot be
         # told apart from a counter that is missing, and a lookup by label costs more than an add.
         self._events = {(m, o): events.labels(m, o) for m in models for o in OUTCOMES}
         self._continuity = {
             (m, k): continuity.labels(m, k) for m in models for k in CONTINUITY_KINDS
         }
+        self._refused = {code: refused.labels(code) for code in REFUSALS}
         self.batch_events = Histogram(
             "tidegate_batch_events",
             "Operations in one micro-batch",
@@ -161,6 +182,16 @@ class GateMetrics:
             The model is not served, or the kind is not in the list.
         """
         self._continuity[model, kind].inc(n)
+
+    def count_refused(self, code: str) -> None:
+        """Add a request that was refused with one of `REFUSALS`.
+
+        Raises
+        ------
+        KeyError
+            The code is not in the list.
+        """
+        self._refused[code].inc()
 
     def render(self) -> bytes:
         """Return everything in Prometheus' text format."""

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal
 
@@ -14,8 +15,8 @@ import msgspec
 from granian import rsgi
 
 from tidegate.errors import InputError, OverloadError, TidegateError
-from tidegate.metrics import GateMetrics
-from tidegate.serve import refusals, wire
+from tidegate.metrics import REFUSALS, GateMetrics
+from tidegate.serve import intake, refusals, wire
 from tidegate.serve.batcher import Batcher
 from tidegate.serve.operations import Delete, Event, Operation, Read, Result
 
@@ -123,12 +124,18 @@ class App:
         try:
             await self._route(scope, proto)
         except TidegateError as error:
-            _respond_error(proto, error)
+            self._refuse(proto, error)
         except (_Closed, asyncio.CancelledError):
             _log.debug("a client left before its answer, or was abandoned in a drain")
         except Exception:
             _log.exception("%s %s failed", scope.method, scope.path[:200])
-            _respond_error(proto, refusals.internal())
+            self._refuse(proto, refusals.internal())
+
+    def _refuse(self, proto: HTTPProtocol, error: TidegateError) -> None:
+        # What else refuses a lone event is counted as its outcome.
+        if error.code in REFUSALS:
+            self._metrics.count_refused(error.code)
+        _respond_error(proto, error)
 
     async def idle(self) -> None:
         """Wait until no request is being answered."""
@@ -200,48 +207,30 @@ class App:
     async def _post_events(
         self, scope: Scope, proto: HTTPProtocol, model: Served, session: str
     ) -> None:
-        body = await self._read_body(scope, proto)
+        body = await intake.read_body(scope, proto, self._body_limit)
         with self._answering():
             try:
                 events, is_list = wire.parse_events(body, session, self._clock())
             except InputError:
                 self._metrics.count_event(model.bundle.name, "bad_input")
                 raise
-            size = model.batcher.max_batch
-            results = []
-            for first in range(0, len(events), size):
-                results += await self._submit(model, events[first : first + size], first > 0)
+            submit = partial(self._submit, model)
+            results = await intake.answer_events(events, submit, model.batcher.max_batch)
             if is_list:
                 _respond(proto, 200, wire.encode_items(results))
             else:
                 _respond_result(proto, results[0])
 
     async def _post_lines(self, scope: Scope, proto: HTTPProtocol, model: Served) -> None:
-        body = await self._read_body(scope, proto)
+        body = await intake.read_body(scope, proto, self._body_limit)
         with self._answering():
-            lines = wire.split_lines(body)
-            received = self._clock()
-            failed: set[str] = set()
+            submit = partial(self._submit, model)
             size = model.batcher.max_batch
-            parts: list[bytes] = []
-            running: tuple[list[int], asyncio.Future[list[Result]]] | None = None
-            for first in range(0, len(lines), size):
-                numbers = [number for number, _ in lines[first : first + size]]
-                events = [
-                    wire.parse_line(line, received, failed)
-                    for _, line in lines[first : first + size]
-                ]
-                following = (numbers, self._submit(model, events, first > 0))
-                # One part is parsed while the one before it is stepped.
-                if running is not None:
-                    parts.append(wire.encode_lines(await running[1], running[0]))
-                running = following
-            if running is not None:
-                parts.append(wire.encode_lines(await running[1], running[0]))
-            proto.response_bytes(200, _NDJSON, b"".join(parts))
+            lines = await intake.answer_lines(body, self._clock(), submit, size)
+            proto.response_bytes(200, _NDJSON, lines)
 
     def _submit(
-        self, model: Served, operations: Sequence[Operation], admitted: bool = False
+        self, model: Served, operations: Sequence[Operation], *, admitted: bool = False
     ) -> asyncio.Future[list[Result]]:
         """Queue operations of a request, or refuse the request before any of it is applied."""
         try:
@@ -266,30 +255,6 @@ class App:
             if not self._in_flight:
                 self._idle.set()
             self._metrics.request_seconds.observe(perf_counter() - began)
-
-    async def _read_body(self, scope: Scope, proto: HTTPProtocol) -> bytes:
-        """Read a body, or refuse it as soon as it is known to be too large."""
-        length = scope.headers.get("content-length")
-        if length is not None and "transfer-encoding" not in scope.headers:
-            if int(length) > self._body_limit:
-                raise self._too_large()
-            return await proto()
-        chunks = []
-        size = 0
-        async for chunk in proto:
-            size += len(chunk)
-            if size > self._body_limit:
-                raise self._too_large()
-            chunks.append(chunk)
-        return b"".join(chunks)
-
-    def _too_large(self) -> InputError:
-        return InputError(
-            "body_too_large",
-            f"the body is larger than {self._body_limit} bytes",
-            field="body",
-            hint="nothing was applied; send fewer events a request",
-        )
 
     def _model(self, name: str) -> Served:
         model = self._models.get(name)

@@ -8,7 +8,7 @@ ahead of what a restart would find.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
@@ -63,6 +63,7 @@ class _Batch:
         self.loaded: dict[str, Record] = {}
         self.damaged: dict[str, RecordError] = {}
         self.changed: dict[str, Record] = {}
+        self.forgotten: list[str] = []
         self.kinds: list[str] = []
 
     def fail(self, index: int, error: TidegateError) -> None:
@@ -181,14 +182,40 @@ class Processor:
         missing = sorted(wanted - self._live.keys())
         if not missing:
             return
-        found = self._store.get([self._key(session) for session in missing])
-        for session, data in zip(missing, found, strict=True):
+        for session, data in self._fetch(batch, missing):
             if data is None:
                 continue
             try:
-                batch.loaded[session] = record.decode(data)
+                known = record.decode(data)
             except RecordError as error:
                 batch.damaged[session] = refusals.record_damaged(error)
+                continue
+            if rules.is_forgotten(known, batch.now, self._limits.tombstone_seconds):
+                batch.forgotten.append(session)
+            else:
+                batch.loaded[session] = known
+
+    def _fetch(self, batch: _Batch, missing: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
+        """Yield sessions with their stored bytes, without those that lie in a damaged block."""
+        try:
+            found = self._store.get([self._key(session) for session in missing])
+        except StoreError as error:
+            if error.code != "store_damaged":
+                raise
+            _log.error("a part of the store is damaged: %s", error)
+        else:
+            yield from zip(missing, found, strict=True)
+            return
+        # One damaged block fails the read of all: ask for each, to find whose it is.
+        for session in missing:
+            try:
+                [data] = self._store.get([self._key(session)])
+            except StoreError as error:
+                if error.code != "store_damaged":
+                    raise
+                batch.damaged[session] = refusals.block_damaged()
+            else:
+                yield session, data
 
     def _known(self, batch: _Batch, session: str) -> Record | None:
         known = batch.changed.get(session) or self._live.get(session) or batch.loaded.get(session)
@@ -240,7 +267,7 @@ class Processor:
             known = None
             kinds.append("record_damaged")
         if event.session in event.failed:
-            raise rules.refusal(rules.judge_after_failure(known, event.seq))
+            raise rules.refusal(rules.judge_after_failure(known, event.seq), after_failure=True)
         schema = self.bundle.schema
         typed = schema.type_event(event.event)
         payload_hash = schema.payload_hash(typed, event.time)
@@ -309,13 +336,17 @@ class Processor:
         elif step.time < known.time:
             batch.kinds.append("time_backwards")
         if step.reset:
-            # A record names one model version, so the answers of the old one go.
+            # Answers of the other model go with its memory.
             known = msgspec.structs.replace(self._blank(batch), created=known.created)
         stored = StoredAnswer(
-            seq=step.seq, payload_hash=step.payload_hash, time=step.time, answer=answer
+            seq=step.seq,
+            payload_hash=step.payload_hash,
+            time=step.time,
+            answer=answer,
+            reset=step.reset,
         )
         batch.changed[event.session] = sessions.stepped(
-            known, stored, batch.now, self._limits, ends=event.end
+            known, stored, self.bundle.version, batch.now, self._limits, ends=event.end
         )
         if event.end:
             self._engine.forget(event.session)
@@ -340,7 +371,6 @@ class Processor:
         try:
             known = self._known(batch, session)
         except RecordError:
-            batch.kinds.append("record_damaged")
             known = self._blank(batch)
         if known is None:
             raise refusals.session_unknown(session)
@@ -356,7 +386,9 @@ class Processor:
     # Durable, or forgotten
 
     def _commit(self, batch: _Batch) -> None:
-        if not batch.changed:
+        # A tombstone that has stood for its time goes when somebody comes across it.
+        swept = [self._key(name) for name in batch.forgotten if name not in batch.changed]
+        if not batch.changed and not swept:
             return
         puts = []
         for session, changed in batch.changed.items():
@@ -365,7 +397,7 @@ class Processor:
                 full = sessions.with_states(changed, self._engine.export_state(session))
             puts.append((self._key(session), record.encode(full)))
         began = perf_counter()
-        self._store.commit(puts)
+        self._store.commit(puts, swept)
         self._metrics.commit_seconds.observe(perf_counter() - began)
         self.healthy = True
         for session, changed in batch.changed.items():

@@ -10,7 +10,14 @@ from tidegate.errors import (
     TidegateError,
 )
 
-__all__ = ["draining", "internal", "record_damaged", "session_unknown", "store_failed"]
+__all__ = [
+    "block_damaged",
+    "draining",
+    "internal",
+    "record_damaged",
+    "session_unknown",
+    "store_failed",
+]
 
 
 def internal() -> TidegateError:
@@ -39,6 +46,12 @@ def record_damaged(cause: RecordError) -> RecordError:
         field="session",
         hint='restore it from a backup, delete the session, or begin it anew with "start": true',
     )
+
+
+def block_damaged() -> RecordError:
+    """Return the error of everything that needs a session which lies in a damaged block."""
+    # What the store says names its files: that is for the log.
+    return record_damaged(RecordError("block_damaged", "the store's files are damaged where it is"))
 
 
 def session_unknown(session: str) -> SequenceError:

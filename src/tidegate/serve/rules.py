@@ -210,9 +210,17 @@ def is_forgotten(known: Known, now: float, tombstone_seconds: float) -> bool:
     return known.status != "live" and now - known.updated >= tombstone_seconds
 
 
-def refusal(verdict: Verdict) -> SequenceError:
-    """Return the error that words a verdict which is neither a step nor a repeat."""
-    message, hint = _WORDS[verdict.outcome]
+def refusal(verdict: Verdict, *, after_failure: bool = False) -> SequenceError:
+    """Return the error that words a verdict which is neither a step nor a repeat.
+
+    Parameters
+    ----------
+    verdict : Verdict
+        From `judge`, `gone` or `judge_after_failure`.
+    after_failure : bool
+        It is from `judge_after_failure`: the number may be right, and only come too late.
+    """
+    message, hint = _WORDS["previous_failed" if after_failure else verdict.outcome]
     return SequenceError(
         verdict.outcome,
         message.format(seq=verdict.seq, expected=verdict.expected),

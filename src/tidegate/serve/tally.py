@@ -46,10 +46,11 @@ def count(
     broken = Counter(kinds)
     outcomes: Counter[str] = Counter()
     for operation, result in zip(operations, results, strict=True):
+        if not isinstance(operation, Event):
+            continue  # to look breaks nothing
+        outcomes[_outcome(result)] += 1
         if isinstance(result, TidegateError) and result.code in KINDS:
             broken[KINDS[result.code]] += 1
-        if isinstance(operation, Event):
-            outcomes[_outcome(result)] += 1
     for outcome, n in outcomes.items():
         metrics.count_event(model, outcome, n)
     for kind, n in broken.items():

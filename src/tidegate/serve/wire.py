@@ -10,6 +10,7 @@ import msgspec
 
 from tidegate import instants
 from tidegate.errors import InputError, TidegateError, shown
+from tidegate.serve import not_finite
 from tidegate.serve.operations import Event, Result
 from tidegate.spec import MAX_SESSION_BYTES
 
@@ -85,7 +86,7 @@ def parse_events(body: bytes, session: str, received: float) -> tuple[list[Event
     {'speed': 12.5}
     """
     if not _LIST.match(body):
-        event = _event(_decode_one(body), session, received, set())
+        event = _event(_try_one(body), session, received, set())
         if event.error is not None:
             raise event.error
         return [event], False
@@ -93,7 +94,7 @@ def parse_events(body: bytes, session: str, received: float) -> tuple[list[Event
     try:
         envelopes: list[_Envelope | InputError] = [*_many.decode(body)]
     except _REFUSED:
-        envelopes = [_try_one(item) for item in _decode_raw_list(body)]
+        envelopes = [_try_one(member) for member in _split_list(body)]
     return [_event(envelope, session, received, failed) for envelope in envelopes], True
 
 
@@ -132,7 +133,7 @@ def parse_line(line: bytes, received: float, failed: set[str]) -> Event:
     try:
         envelope = _one.decode(line)
     except _REFUSED as error:
-        return Event(_session_of(line), {}, received, error=_refused(error), failed=failed)
+        return Event(_session_of(line), {}, received, error=_refused(error, line), failed=failed)
     if envelope.session is None:
         nameless = _missing("session", "each line names its session")
         return Event("", {}, received, error=nameless, failed=failed)
@@ -237,25 +238,21 @@ def _bad_time(message: str) -> InputError:
     return InputError("wrong_type", message, field="time", hint=_HINTS["time"])
 
 
-def _decode_one(body: bytes | msgspec.Raw) -> _Envelope:
+def _try_one(body: bytes) -> _Envelope | InputError:
     try:
         return _one.decode(body)
     except _REFUSED as error:
-        raise _refused(error) from None
+        return _refused(error, body)
 
 
-def _try_one(body: bytes | msgspec.Raw) -> _Envelope | InputError:
+def _split_list(body: bytes) -> list[bytes]:
     try:
-        return _one.decode(body)
+        return [bytes(member) for member in _raw_many.decode(body)]
     except _REFUSED as error:
-        return _refused(error)
-
-
-def _decode_raw_list(body: bytes) -> list[msgspec.Raw]:
-    try:
-        return _raw_many.decode(body)
-    except _REFUSED as error:
-        raise _refused(error) from None
+        members = not_finite.split(body)
+        if members is None:
+            raise _refused(error, b"") from None
+        return members
 
 
 class _OnlySession(msgspec.Struct):
@@ -270,7 +267,7 @@ def _session_of(line: bytes) -> str:
     try:
         return _only_session.decode(line).session
     except _REFUSED:
-        return ""
+        return not_finite.session(line)
 
 
 _LIST = re.compile(rb"[ \t\r\n]*\[")
@@ -278,10 +275,13 @@ _AT = re.compile(r" - at `\$(?:\.(\w+))?")
 _NAMED = re.compile(r"(unknown|missing required) field `(.*?)`", re.DOTALL)
 
 
-def _refused(error: Exception) -> InputError:
+def _refused(error: Exception, body: bytes) -> InputError:
     """Word what a decoder refused, naming the member."""
     if isinstance(error.__cause__, InputError):
         return error.__cause__
+    number = not_finite.find(body)
+    if number is not None:
+        return number
     text = str(error)
     if isinstance(error, RecursionError):
         return InputError("bad_json", "too deeply nested", hint="an event's values are plain")

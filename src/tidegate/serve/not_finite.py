@@ -1,0 +1,127 @@
+"""JSON with NaN, infinities and numbers that are too large: whose they are. No I/O.
+
+JSON has no NaN, and the fast decoder says of one only at which byte it stands. So what it refuses
+is read once more, slowly, by a parser that takes such numbers and keeps their text.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from tidegate.errors import InputError
+from tidegate.schema import faults
+
+__all__ = ["find", "session", "split"]
+
+_WRONG = (ValueError, RecursionError)
+"""What the slow parser raises: wrong JSON, wrong UTF-8, endless integers, too deep nesting."""
+
+
+class _NotFinite:
+    """Stands for a number that is not finite, and shows as it was sent."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def _number(text: str) -> float | _NotFinite:
+    number = float(text)
+    return number if math.isfinite(number) else _NotFinite(text)
+
+
+_decoder = json.JSONDecoder(parse_constant=_NotFinite, parse_float=_number)
+_SPACE = " \t\r\n"
+
+
+def find(body: bytes) -> InputError | None:
+    """Return the error of the first number of an event that is not finite, if there is one.
+
+    Parameters
+    ----------
+    body : bytes
+        One event, as JSON.
+
+    Examples
+    --------
+    >>> str(find(b'{"event": {"speed": NaN}}'))
+    'speed: NaN is not a finite number (not_finite); send a number within +-1.8e308, or null \
+where it is missing'
+    >>> find(b'{"event": {"speed": 1.5}}') is None, find(b'{"event": NaN') is None
+    (True, True)
+    """
+    read = _read(body)
+    if not isinstance(read, dict):
+        return None
+    event = read.get("event")
+    members = [*event.items()] if isinstance(event, dict) else []
+    for name, value in (*members, *read.items()):
+        number = _first(value)
+        if number is not None:
+            # Half of a surrogate pair could not be written into an answer.
+            return faults.not_finite(name.encode(errors="replace").decode(), number)
+    return None
+
+
+def session(body: bytes) -> str:
+    """Return the session that such an event names, or ""."""
+    read = _read(body)
+    name = read.get("session") if isinstance(read, dict) else None
+    return name if isinstance(name, str) else ""
+
+
+def split(body: bytes) -> list[bytes] | None:
+    r"""Return the members of a list, each as its JSON; None if the list is none.
+
+    Examples
+    --------
+    >>> split(b'[{"a": NaN}, 2\n]')
+    [b'{"a": NaN}', b'2']
+    >>> split(b"[1, 2") is None
+    True
+    """
+    members = []
+    try:
+        text = body.decode()
+        begin = _skip_space(text, text.index("[") + 1)
+        while True:
+            _, end = _decoder.raw_decode(text, begin)
+            members.append(text[begin:end].encode())
+            end = _skip_space(text, end)
+            if text[end : end + 1] != ",":
+                break
+            begin = _skip_space(text, end + 1)
+    except _WRONG:
+        return None
+    return members if text[end:].strip(_SPACE) == "]" else None
+
+
+def _skip_space(text: str, at: int) -> int:
+    while text[at : at + 1] and text[at] in _SPACE:
+        at += 1
+    return at
+
+
+def _read(body: bytes) -> Any:
+    try:
+        return _decoder.decode(body.decode())
+    except _WRONG:
+        return None
+
+
+def _first(value: object) -> _NotFinite | None:
+    """Return the first number in a value, however deep, that is not finite."""
+    pending = [value]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, _NotFinite):
+            return value
+        if isinstance(value, dict):
+            pending += reversed(value.values())
+        elif isinstance(value, list):
+            pending += reversed(value)
+    return None
