@@ -8,6 +8,7 @@ half changed.
 from __future__ import annotations
 
 import reprlib
+from typing import Self
 
 __all__ = [
     "BundleError",
@@ -37,6 +38,9 @@ class TidegateError(Exception):
         The sequence number that would have been accepted (sequence errors only).
     hint : str, optional
         What to do about it.
+    row : int, optional
+        Place of the broken value in the columns that were given, from 0. The message counts from 1,
+        as people count the rows of a table.
 
     Examples
     --------
@@ -55,18 +59,38 @@ class TidegateError(Exception):
         field: str | None = None,
         expected: int | None = None,
         hint: str = "",
+        row: int | None = None,
     ) -> None:
         super().__init__(code, message)
         self.code = code
-        self.message = message
+        self.message = message if row is None else f"row {row + 1}: {message}"
         self.field = field
         self.expected = expected
         self.hint = hint
+        self.row = row
+        self._without_row = message
 
     def __str__(self) -> str:
         where = f"{self.field}: " if self.field else ""
         what_next = f"; {self.hint}" if self.hint else ""
         return f"{where}{self.message} ({self.code}){what_next}"
+
+    def at_row(self, row: int) -> Self:
+        """Return the same error at another row.
+
+        Examples
+        --------
+        >>> InputError("missing_field", "is missing", field="speed", row=0).at_row(6).message
+        'row 7: is missing'
+        """
+        return type(self)(
+            self.code,
+            self._without_row,
+            field=self.field,
+            expected=self.expected,
+            hint=self.hint,
+            row=row,
+        )
 
     def to_dict(self) -> dict[str, str | int]:
         """Return the error as the members of the wire format's ``error`` object."""

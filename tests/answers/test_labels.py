@@ -40,10 +40,10 @@ def test_the_target_is_scaled_by_its_training_labels() -> None:
         ("classify", text("a", "a"), (), "one_class", "'a'"),
         ("classify", text("a", "b"), ("a",), "one_class", "'a'"),
         ("classify", text("a", "b"), ("a", "b", "a"), "repeated_class", "'a'"),
-        ("classify", text("a", "c"), ("a", "b"), "unknown_class", "row 1: 'c'"),
-        ("classify", np.array([0.0, 0.5]), (), "wrong_type", "row 1: 0.5"),
-        ("regress", text(None, "x"), (), "wrong_type", "row 1: 'x'"),
-        ("regress", np.array([1.0, np.inf]), (), "not_finite", "row 1: inf"),
+        ("classify", text("a", "c"), ("a", "b"), "unknown_class", "row 2: 'c'"),
+        ("classify", np.array([0.0, 0.5]), (), "wrong_type", "row 2: 0.5"),
+        ("regress", text(None, "x"), (), "wrong_type", "row 2: 'x'"),
+        ("regress", np.array([1.0, np.inf]), (), "not_finite", "row 2: inf"),
     ],
 )
 def test_labels_that_fit_no_task_are_refused_by_name(
@@ -58,7 +58,7 @@ def test_labels_that_fit_no_task_are_refused_by_name(
 
 def test_a_class_that_training_never_saw_is_refused() -> None:
     task = fit_task("classify", "y", "event", text("a", "b"))
-    with pytest.raises(InputError, match="row 1: 'c' is not among"):
+    with pytest.raises(InputError, match="row 2: 'c' is not among"):
         encode_labels(task, text("a", "c"))
 
 

@@ -163,6 +163,22 @@ def test_evaluate_measures_the_labelled_events(make_bundle, frame, tmp_path, per
         assert metrics["log_loss"] == pytest.approx(loss, rel=1e-9)
 
 
+def test_errors_name_the_row_of_the_file(saved_bundle, frame, tmp_path) -> None:
+    source, out = tmp_path / "events.parquet", tmp_path / "answers.csv"
+    changed = (pl.int_range(pl.len()) == 40) & (pl.col("session") == frame["session"][40])
+    assert frame["time"][40] > frame.filter(session=frame["session"][40])["time"].min()
+    for column, value, says, arguments in [
+        ("late", "maybe", "late: row 41: 'maybe' is not among ['no', 'yes']", ["evaluate"]),
+        ("driver", "bob", "driver: row 41: ", ["evaluate"]),
+        ("driver", "bob", "driver: row 41: ", ["score", "--out", out]),
+    ]:
+        spoilt = pl.when(changed).then(pl.lit(value)).otherwise(column).alias(column)
+        frame.with_columns(spoilt).write_parquet(source)
+        done = tidegate(*arguments, saved_bundle, source)
+        assert done.returncode == 3
+        assert says in done.stderr
+
+
 def test_inspect_tells_what_is_in_a_bundle(saved_bundle) -> None:
     report = said("inspect", saved_bundle)
     assert (report["name"], report["version"], report["verified"]) == ("small", "1", True)

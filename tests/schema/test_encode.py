@@ -328,7 +328,34 @@ def test_a_table_names_the_first_row_that_breaks_a_constant(
     with pytest.raises(InputError) as caught:
         schema.encode(columns, np.arange(6.0), np.array([0, 3, 6]))
     assert (caught.value.code, caught.value.field) == (code, "plane")
-    assert f"in row {row} " in caught.value.message
+    assert caught.value.row == row
+    assert caught.value.message.startswith(f"row {row + 1}: ")
+
+
+@pytest.mark.parametrize(
+    ("kind", "began", "then", "says"),
+    [
+        ("category", "p", "q", "'q' is not the value that the session began with, 'p',"),
+        ("category", "p", "new", "'new' is not the value that the session began with, 'p',"),
+        ("category", "new", "p", "'p' is not the value that the session began with, one that"),
+        ("numeric", 2.5, 3.0, "3.0 is not the value that the session began with, 2.5,"),
+        ("boolean", True, False, "False is not the value that the session began with, True,"),
+    ],
+)
+def test_a_changed_constant_says_both_values(kind: Any, began: Any, then: Any, says: str) -> None:
+    config = SchemaConfig({"x": Field("numeric"), "c": Field(kind, constant=True)})
+    known = np.array(["p", "q"], object) if kind == "category" else np.array([0.0, 1.0])
+    schema = Schema.fit(config, {"x": np.zeros(2), "c": known}, np.zeros(2), np.array([0, 1, 2]))
+    state = schema.initial_state(1)
+    for value in (began, then):
+        event = schema.stack([schema.type_event({"x": 0, "c": value})])
+        encoded = schema.encode_rows(event, np.zeros(1), state)
+        state = encoded.states
+    assert encoded.errors[0].message.startswith(says)
+    texts = schema.stack([schema.type_event({"x": 0, "c": value}) for value in (began, then)])
+    with pytest.raises(InputError) as caught:
+        schema.encode(texts, np.zeros(2), np.array([0, 2]))
+    assert caught.value.message.startswith(f"row 2: {says}")
 
 
 def test_values_that_skipped_every_check_are_still_errors_of_their_row() -> None:

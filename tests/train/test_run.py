@@ -133,6 +133,34 @@ def test_sessions_can_be_split_at_random(folder: Path) -> None:
     assert made.provenance["split"] == {"by": "session", "fractions": [0.8, 0.2], "seed": 5}
 
 
+@pytest.mark.parametrize("per", ["event", "session"])
+@pytest.mark.parametrize(
+    ("at", "column", "value", "says"),
+    [
+        (3, "jam", "stuck", "'stuck' is not among ['slower', 'faster']"),  # training part
+        (1_000_050, "jam", "stuck", "'stuck' is not among ['slower', 'faster']"),  # validation part
+        (3, "lane", None, "is missing"),
+        (1_000_050, "lane", None, "is missing"),
+    ],
+)
+def test_errors_name_the_row_of_the_file(
+    folder: Path, drives: pl.DataFrame, per: str, at: float, column: str, value: str, says: str
+) -> None:
+    last = drives.group_by("car").agg(pl.all().sort_by("at").last())  # of a session
+    car = last.filter(pl.col("at") >= at).sort("at")["car"][0]
+    spoilt = (pl.col("car") == car) & (pl.col("at") == pl.col("at").max().over("car"))
+    mixed = drives.with_columns(pl.when(spoilt).then(pl.lit(value)).otherwise(column).alias(column))
+    mixed = mixed.sample(fraction=1.0, shuffle=True, seed=1)
+    row = 1 + mixed.select(spoilt.arg_max()).item()
+    mixed.write_csv(folder / "events.csv")
+    text = CONFIG.replace('name = "classify"', f'name = "classify"\nper = "{per}"')
+    (folder / "train.toml").write_text(text)
+    with pytest.raises(InputError) as caught:
+        run(load_config(folder / "train.toml"), quiet=True)
+    assert caught.value.field == column
+    assert caught.value.message == f"row {row}: {says}"
+
+
 def test_a_bundle_that_is_there_is_refused_before_training(folder: Path) -> None:
     (folder / "bundle").mkdir()
     notes = Notes()

@@ -130,9 +130,10 @@ def encode_labels(task: TaskSpec, labels: NDArray[Any]) -> NDArray[np.float64]:
         row = next(i for i, name in enumerate(names) if name not in index)
         raise InputError(
             "unknown_class",
-            f"row {row}: {names[row]!r} is not among {list(task.classes)}",
+            f"{names[row]!r} is not among {list(task.classes)}",
             field=task.label,
             hint="train with every class, or leave the label of such rows empty",
+            row=row,
         ) from None
 
 
@@ -168,9 +169,10 @@ def _numbers(label: str, labels: NDArray[Any]) -> NDArray[np.float64]:
         if row is not None:
             raise InputError(
                 "wrong_type",
-                f"row {row}: {labels[row]!r} is not a number",
+                f"{labels[row]!r} is not a number",
                 field=label,
                 hint="regress takes a column of numbers; classify takes names",
+                row=row,
             )
         return np.full(len(labels), np.nan)
     values = labels.astype(np.float64)
@@ -178,9 +180,10 @@ def _numbers(label: str, labels: NDArray[Any]) -> NDArray[np.float64]:
         row = int(np.flatnonzero(np.isinf(values))[0])
         raise InputError(
             "not_finite",
-            f"row {row}: {values[row]} is not a finite number",
+            f"{values[row]} is not a finite number",
             field=label,
             hint="leave the label of such rows empty",
+            row=row,
         )
     return values
 
@@ -194,9 +197,10 @@ def _class_names(label: str, labels: NDArray[Any]) -> list[str | None]:
         row = int(np.flatnonzero(broken)[0])
         raise InputError(
             "wrong_type",
-            f"row {row}: {values[row]} is not the name of a class",
+            f"{values[row]} is not the name of a class",
             field=label,
             hint="classify takes text or whole numbers; regress takes any number",
+            row=row,
         )
     return [None if np.isnan(value) else str(int(value)) for value in values.tolist()]
 

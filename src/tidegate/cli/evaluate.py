@@ -37,16 +37,17 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Replay labelled events through a bundle and print the task's metrics."""
-    from tidegate import answers
+    from tidegate import answers, tables
     from tidegate import bundle as bundles
     from tidegate.engine import Engine, offline
 
     loaded = bundles.load(bundle)
     engine = Engine.open(loaded)
     table = read(loaded, events, session, time, seq, label or loaded.task.label)
-    outputs = offline.outputs(engine, table.columns, table.times, table.offsets)
     assert table.labels is not None  # a label column was named
-    labels = answers.encode_labels(loaded.task, table.labels)
+    with tables.naming_rows(table.source_rows):
+        outputs = offline.outputs(engine, table.columns, table.times, table.offsets)
+        labels = answers.encode_labels(loaded.task, table.labels)
     if loaded.task.per == "session":
         labels = answers.session_labels(labels, table.offsets)
     metrics = answers.open(loaded.task).metrics(outputs, labels)

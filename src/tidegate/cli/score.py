@@ -51,7 +51,8 @@ def command(
     loaded = bundles.load(bundle)
     engine = Engine.open(loaded)
     table = read(loaded, events, session, time, seq)
-    outputs = offline.outputs(engine, table.columns, table.times, table.offsets)
+    with tables.naming_rows(table.source_rows):
+        outputs = offline.outputs(engine, table.columns, table.times, table.offsets)
     order = np.argsort(table.source_rows)
     columns: dict[str, Any] = {
         "session": np.repeat(np.array(table.sessions, dtype=object), table.lengths)[order],

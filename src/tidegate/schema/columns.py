@@ -54,7 +54,7 @@ def check_columns(config: SchemaConfig, columns: Columns) -> None:
         else:
             missing = _check_number(name, field, column)
         if missing.any() and field.missing == "refuse" and not field.constant:
-            raise missing_field(name, where=_at(missing))
+            raise missing_field(name, row=_first(missing))
 
 
 def check_sessions(columns: Columns, times: NDArray[Any], offsets: NDArray[Any]) -> None:
@@ -65,7 +65,8 @@ def check_sessions(columns: Columns, times: NDArray[Any], offsets: NDArray[Any])
             raise wrong_shape(name, column.shape, (length,))
     infinite = ~np.isfinite(times)
     if infinite.any():
-        raise not_finite("time", float(times[infinite.argmax()]), where=_at(infinite))
+        row = _first(infinite)
+        raise not_finite("time", float(times[row]), row=row)
     fits = (
         offsets.ndim == 1
         and len(offsets) >= 1
@@ -87,12 +88,14 @@ def _check_number(name: str, field: Field, column: NDArray[Any]) -> NDArray[np.b
         raise _wrong_dtype(name, column.dtype, "float64, with NaN where a value is missing")
     infinite = np.isinf(column)
     if infinite.any():
-        raise not_finite(name, float(column[infinite.argmax()]), where=_at(infinite))
+        row = _first(infinite)
+        raise not_finite(name, float(column[row]), row=row)
     missing: NDArray[np.bool_] = np.isnan(column)
     if field.kind == "boolean":
         other = ~(missing | (column == 0) | (column == 1))
         if other.any():
-            raise wrong_type(name, float(column[other.argmax()]), "boolean", where=_at(other))
+            row = _first(other)
+            raise wrong_type(name, float(column[row]), "boolean", row=row)
     return missing
 
 
@@ -102,17 +105,18 @@ def _check_category(name: str, column: NDArray[Any]) -> NDArray[np.bool_]:
     values = column.tolist()
     if not {str, NoneType}.issuperset(map(type, values)):
         other = np.array([type(value) not in (str, NoneType) for value in values])
-        raise wrong_type(name, values[other.argmax()], "category", where=_at(other))
+        row = _first(other)
+        raise wrong_type(name, values[row], "category", row=row)
     for text in set(values) - {None}:
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise not_unicode(name, text, where=_at(column == text)) from None
+            raise not_unicode(name, text, row=_first(column == text)) from None
     return np.array([text is None for text in values], dtype=bool)
 
 
-def _at(mask: NDArray[np.bool_]) -> str:
-    return f" in row {mask.argmax()} (counted from 0)"
+def _first(mask: NDArray[np.bool_]) -> int:
+    return int(mask.argmax())
 
 
 def _wrong_dtype(name: str, dtype: object, wanted: str) -> InputError:

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import repeat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tidegate.errors import InputError
+from tidegate.errors import InputError, shown
 from tidegate.schema.clock import log_delta, on_circle
 from tidegate.schema.faults import missing_field, not_finite
 from tidegate.schema.fit import signed_log
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tidegate.schema.columns import Columns
+    from tidegate.schema.fitted import FittedField
     from tidegate.schema.layout import Layout
 
 __all__ = ["LIMIT", "Encoded", "encode_each", "encode_events", "encode_table"]
@@ -68,7 +69,7 @@ def encode_events(
     known = states.T
     remembered = len(layout.remembered)
     held = sessions.filled(raw[layout.remembered], known[:remembered])
-    errors = _errors(layout, raw, held, known[:remembered], times, sessions)
+    errors = _errors(layout, columns, raw, held, known[:remembered], times, sessions)
     raw[layout.remembered] = held
     values = np.where(np.isnan(raw), layout.fill, raw)
 
@@ -134,9 +135,7 @@ def encode_table(
         )
         if part.errors:
             row = min(part.errors)
-            error = part.errors[row]
-            where = f"{error.message} in row {begin + row} (counted from 0)"
-            raise InputError(error.code, where, field=error.field, hint=error.hint)
+            raise part.errors[row].at_row(int(begin) + row)
         rows[begin:end], after[first:last] = part.rows, part.states
         first = last
     return Encoded(rows, after)
@@ -166,6 +165,7 @@ def _scaled(
 
 def _errors(
     layout: Layout,
+    columns: Columns,
     raw: NDArray[np.float64],
     held: NDArray[np.float64],
     known: NDArray[np.float64],
@@ -185,18 +185,27 @@ def _errors(
         before = sessions.previous(held[first:], known[first:])
         changed = (given != before) & ~np.isnan(given) & ~np.isnan(before)
         for index, row in np.argwhere(changed):
-            name = layout.fields[layout.constants[index]].name
-            errors.setdefault(int(row), _constant_changed(name))
+            field_ = layout.fields[layout.constants[index]]
+            error = _constant_changed(field_, columns[field_.name][row], before[index, row])
+            errors.setdefault(int(row), error)
         for index, row in np.argwhere(np.isnan(held[first:])):
             name = layout.fields[layout.constants[index]].name
             errors.setdefault(int(row), missing_field(name, constant=True))
     return errors
 
 
-def _constant_changed(name: str) -> InputError:
+def _constant_changed(field_: FittedField, given: Any, before: float) -> InputError:
+    if field_.config.kind == "category":
+        # Of a text that training did not have, no more than that is remembered.
+        known = field_.statistics.values
+        began = shown(known[int(before) - 1]) if before else "one that training did not have"
+    else:
+        as_sent = bool if field_.config.kind == "boolean" else float
+        given, began = as_sent(given), shown(as_sent(before))
     return InputError(
         "constant_changed",
-        "is not the value that the session began with, and the field is constant",
-        field=name,
+        f"{shown(given)} is not the value that the session began with, {began}, "
+        "and the field is constant",
+        field=field_.name,
         hint="send the same value, leave the field out, or begin another session",
     )

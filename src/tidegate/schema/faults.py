@@ -36,7 +36,7 @@ def unknown_field(name: object, known: Iterable[str]) -> InputError:
     )
 
 
-def missing_field(name: str, *, constant: bool = False, where: str = "") -> InputError:
+def missing_field(name: str, *, constant: bool = False, row: int | None = None) -> InputError:
     """Return the error of a value that has to be there."""
     if constant:
         message = "is missing, and the session has had no value of it"
@@ -44,24 +44,25 @@ def missing_field(name: str, *, constant: bool = False, where: str = "") -> Inpu
     else:
         message = "is missing"
         hint = "send a value, or set the field's `missing` to carry, mean or zero and train again"
-    return InputError("missing_field", message + where, field=name, hint=hint)
+    return InputError("missing_field", message, field=name, hint=hint, row=row)
 
 
-def wrong_type(name: str, value: object, kind: str, *, where: str = "") -> InputError:
+def wrong_type(name: str, value: object, kind: str, *, row: int | None = None) -> InputError:
     """Return the error of a value that is not of the field's kind."""
     noun, hint = _KINDS[kind]
     return InputError(
-        "wrong_type", f"{shown(value)}{where} is not {noun}", field=name, hint=f"send {hint}"
+        "wrong_type", f"{shown(value)} is not {noun}", field=name, hint=f"send {hint}", row=row
     )
 
 
-def not_finite(name: str, value: object, *, where: str = "") -> InputError:
+def not_finite(name: str, value: object, *, row: int | None = None) -> InputError:
     """Return the error of a NaN, an infinity or an integer too large for a float."""
     return InputError(
         "not_finite",
-        f"{shown(value)}{where} is not a finite number",
+        f"{shown(value)} is not a finite number",
         field=name,
         hint="send a number within +-1.8e308, or null where it is missing",
+        row=row,
     )
 
 
@@ -75,13 +76,14 @@ def wrong_shape(name: str, shape: tuple[int, ...], wanted: tuple[int, ...]) -> I
     )
 
 
-def not_unicode(name: str, value: str, *, where: str = "") -> InputError:
+def not_unicode(name: str, value: str, *, row: int | None = None) -> InputError:
     """Return the error of a text with half of a surrogate pair, which UTF-8 cannot write."""
     return InputError(
         "wrong_type",
-        f"{shown(value)}{where} is not valid Unicode",
+        f"{shown(value)} is not valid Unicode",
         field=name,
         hint="send text that UTF-8 can write",
+        row=row,
     )
 
 

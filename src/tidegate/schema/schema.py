@@ -179,7 +179,8 @@ class Schema:
         ------
         InputError
             ``unknown_field``, ``missing_field``, ``wrong_shape``, ``wrong_type`` or ``not_finite``,
-            naming the field and, for a value, its first row.
+            naming the field and, for a value, its first row (the error's `row` counts from 0, its
+            message from 1).
         """
         columns_.check_columns(self.config, columns)
 

@@ -5,7 +5,7 @@ Importing this room is cheap: the first call loads polars and narwhals (the extr
 
 from tidegate.instants import seconds
 from tidegate.tables.reading import read
-from tidegate.tables.table import EventTable
+from tidegate.tables.table import EventTable, naming_rows
 from tidegate.tables.writing import write
 
-__all__ = ["EventTable", "read", "seconds", "write"]
+__all__ = ["EventTable", "naming_rows", "read", "seconds", "write"]

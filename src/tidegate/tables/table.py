@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tidegate.errors import InputError
 from tidegate.schema import Columns
 
-__all__ = ["EventTable", "group"]
+__all__ = ["EventTable", "group", "naming_rows"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +84,30 @@ class EventTable:
             labels=None if self.labels is None else self.labels[events],
             source_rows=self.source_rows[events],
         )
+
+
+@contextmanager
+def naming_rows(source_rows: NDArray[np.int64]) -> Iterator[None]:
+    """Let the errors raised inside name rows of the input, where they name rows of a table.
+
+    Parameters
+    ----------
+    source_rows : int64 array (events,)
+        `EventTable.source_rows`, or those of the events that are looked at.
+
+    Examples
+    --------
+    >>> with naming_rows(np.array([4, 8])):
+    ...     raise InputError("missing_field", "is missing", field="speed", row=1)
+    Traceback (most recent call last):
+    tidegate.errors.InputError: speed: row 9: is missing (missing_field)
+    """
+    try:
+        yield
+    except InputError as error:
+        if error.row is None:
+            raise
+        raise error.at_row(int(source_rows[error.row])) from error
 
 
 def group(

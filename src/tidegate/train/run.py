@@ -122,10 +122,12 @@ def _split(
 
 def _fit_task(config: TrainConfig, train: EventTable) -> TaskSpec:
     label, per, classes = config.data.label, config.task.per, config.task.classes
-    labels = raw_labels(train, label)
+    labels, rows = raw_labels(train, label), train.source_rows
     if per == "session":
-        labels = labels[train.offsets[1:] - 1]
-    return answers.fit_task(config.task.name, label, per, labels, classes=classes)
+        last = train.offsets[1:] - 1
+        labels, rows = labels[last], rows[last]
+    with tables.naming_rows(rows):
+        return answers.fit_task(config.task.name, label, per, labels, classes=classes)
 
 
 def _provenance(config: TrainConfig) -> dict[str, Any]:

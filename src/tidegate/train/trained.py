@@ -17,7 +17,7 @@ from tidegate.errors import InputError
 from tidegate.nn import Network
 from tidegate.schema import Schema, SchemaConfig
 from tidegate.spec import ModelSpec, TaskSpec
-from tidegate.tables import EventTable
+from tidegate.tables import EventTable, naming_rows
 from tidegate.train.fit import FitResult, fit
 from tidegate.train.predict import predict
 from tidegate.train.progress import Listener
@@ -66,7 +66,7 @@ class Trained:
 
     def outputs(self, table: EventTable) -> NDArray[np.float32]:
         """Return the network's outputs, (events, output_size), in the table's order."""
-        rows = self.schema.encode(table.columns, table.times, table.offsets).rows
+        rows = _rows(table, self.schema)
         with repeatable(self.settings.seed, self.settings.threads):
             return predict(self.network, rows, table.offsets)
 
@@ -123,7 +123,8 @@ def train_model(
     """
     model, settings = model or ModelSettings(), settings or TrainSettings()
     if isinstance(schema, SchemaConfig):
-        schema = Schema.fit(schema, train.columns, train.times, train.offsets)
+        with naming_rows(train.source_rows):
+            schema = Schema.fit(schema, train.columns, train.times, train.offsets)
     spec = model.spec(schema.width, schema.categories, task.output_size)
     learned, watched = (_sequences(table, schema, task) for table in (train, valid))
     with repeatable(settings.seed, settings.threads):
@@ -143,9 +144,13 @@ def train_model(
 
 
 def _sequences(table: EventTable, schema: Schema, task: TaskSpec) -> Sequences:
-    rows = schema.encode(table.columns, table.times, table.offsets).rows
-    labels = _labels(table, task)
+    rows, labels = _rows(table, schema), _labels(table, task)
     return Sequences(rows, table.offsets, labels, tasks.open(task).targets(labels))
+
+
+def _rows(table: EventTable, schema: Schema) -> NDArray[np.float32]:
+    with naming_rows(table.source_rows):
+        return schema.encode(table.columns, table.times, table.offsets).rows
 
 
 def raw_labels(table: EventTable, label: str) -> NDArray[Any]:
@@ -167,7 +172,8 @@ def raw_labels(table: EventTable, label: str) -> NDArray[Any]:
 
 
 def _labels(table: EventTable, task: TaskSpec) -> NDArray[np.float64]:
-    labels = answers.encode_labels(task, raw_labels(table, task.label))
+    with naming_rows(table.source_rows):
+        labels = answers.encode_labels(task, raw_labels(table, task.label))
     return answers.session_labels(labels, table.offsets) if task.per == "session" else labels
 
 
