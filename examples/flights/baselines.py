@@ -4,8 +4,8 @@ Two baselines see the flight asked about and the weather, but nothing that happe
 regression and gradient boosting. Two know the session's past: the last outcome, and gradient
 boosting with lags, which gets the same facts as the recurrent models, worked into features by hand.
 
-All are fitted on January to September; October decides when boosting stops. Their settings were
-chosen on October too.
+All are fitted on January to September; October decides when boosting stops. Of boosting, a few
+learning rates and tree sizes were tried by hand; they differ little.
 """
 
 from __future__ import annotations

@@ -88,29 +88,28 @@ class Received:
 
 @dataclass
 class Journal:
-    """What all clients received, and what went wrong."""
+    """What all clients received, what went wrong, and what is on its way."""
 
     received: list[Received] = field(default_factory=list)
     continuity_errors: list[str] = field(default_factory=list)
-    lost: dict[int, int] = field(default_factory=dict)
-    """Requests whose answer never came, by the server's life in which they were sent."""
     settled: int = 0
     """Events answered, or given up."""
-    _waiting: list[tuple[int, asyncio.Event]] = field(default_factory=list)
+    in_flight: int = 0
+    """Requests sent, whose answer has not been read."""
+    _waiting: tuple[int, asyncio.Future[None]] | None = None
 
-    async def reached(self, count: int) -> None:
-        """Wait until so many events are settled."""
-        event = asyncio.Event()
-        self._waiting.append((count, event))
-        self.settle(0)
-        await event.wait()
+    def busy_after(self, count: int) -> asyncio.Future[None]:
+        """Return what is done when so many events are settled and one more request has left."""
+        future = asyncio.get_running_loop().create_future()
+        self._waiting = (count, future)
+        return future
 
-    def settle(self, count: int) -> None:
-        """Count events as answered or given up."""
-        self.settled += count
-        for wanted, event in self._waiting:
-            if self.settled >= wanted:
-                event.set()
+    def sent(self) -> None:
+        """Count a request as on its way."""
+        self.in_flight += 1
+        if self._waiting is not None and self.settled >= self._waiting[0]:
+            self._waiting[1].set_result(None)
+            self._waiting = None
 
 
 class Address:
@@ -134,21 +133,27 @@ class Address:
         self.life += 1
         self._up.set()
 
-    def lost(self) -> None:
-        """Say that the server is about to be killed: nobody sends until it is found again."""
+    def hold(self) -> None:
+        """Let nobody send: the server is stopped, or gone, and that is known."""
         self._up.clear()
+
+    def release(self) -> None:
+        """Let everybody send again: the server goes on as it was."""
+        self._up.set()
 
     @property
     def is_up(self) -> bool:
         """Whether the server is thought to be there."""
         return self._up.is_set()
 
-    async def connect(self) -> tuple[int, asyncio.StreamReader, asyncio.StreamWriter]:
-        """Wait for the server, connect and return the life it is in."""
+    async def wait(self) -> int:
+        """Wait until the server is there; return the life it is in."""
         await self._up.wait()
-        life = self.life
-        reader, writer = await asyncio.open_connection(self._host, self._port)
-        return life, reader, writer
+        return self.life
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect to the server as it is now."""
+        return await asyncio.open_connection(self._host, self._port)
 
 
 class Client:
@@ -176,7 +181,7 @@ class Client:
             for event in events:
                 if event.session not in broken and not await self._deliver(event):
                     broken.add(event.session)
-                self._journal.settle(1)
+                self._journal.settled += 1
                 progress()
         finally:
             if self._writer is not None:
@@ -218,22 +223,23 @@ class Client:
         """Send a request and read the response; status 0 if the server died meanwhile."""
         sent = False
         try:
-            # Nothing in between awaits: what is sent here is sent to a server that is up.
+            # No await comes between: what is written here goes to a server that is up.
             writer = await self._connected()
             writer.write(event.request)
             sent, began = True, perf_counter()
+            self._journal.sent()
             head = await self._reader.readuntil(b"\r\n\r\n")
             length = _LENGTH.search(head)
             body = await self._reader.readexactly(int(length[1]) if length else 0)
         except (OSError, asyncio.IncompleteReadError) as error:
             if self._address.is_up and self._address.life == self._life:
                 raise ServerGoneError(f"{event.session} seq {event.seq}: {error!r}") from error
-            if sent:
-                self._journal.lost[self._life] = self._journal.lost.get(self._life, 0) + 1
             if self._writer is not None:
                 self._writer.close()
             self._writer = None
             return 0, b"", b"", 0.0
+        finally:
+            self._journal.in_flight -= sent
         return int(head[9:12]), head, body, perf_counter() - began
 
     async def _connected(self) -> asyncio.StreamWriter:
@@ -241,7 +247,8 @@ class Client:
         while self._writer is None or not self._address.is_up or self._life != self._address.life:
             if self._writer is not None:
                 self._writer.close()
-            self._life, self._reader, self._writer = await self._address.connect()
+            self._life = await self._address.wait()
+            self._reader, self._writer = await self._address.connect()
         return self._writer
 
 

@@ -57,8 +57,8 @@ WEATHER = {
 }
 """Columns of weather.csv and what the events call them (%, mph, inches of the hour, miles).
 
-Temperature and pressure stay out: on October's flights every model does better without them. From
-January to September they tell the season more than the weather.
+Temperature and pressure stay out: on October's flights the GRU and both boostings did better
+without the two. Seen from January to September only, they may tell more of season than of weather.
 """
 
 _STALE_WEATHER = "6h"

@@ -279,7 +279,7 @@ def throughput(traffic: Traffic, bin_s: float = 0.25) -> alt.LayerChart:
         .encode(x="to:Q", y=alt.value(0), text="label:N")
     )
     return (line + outages + words).properties(
-        width=WIDTH, height=HEIGHT, title="Killed twice, nothing lost"
+        width=WIDTH, height=HEIGHT, title="Answers a second, through the kills"
     )
 
 

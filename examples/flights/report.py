@@ -111,7 +111,7 @@ def write_page(path: Path, summary: Summary, charts: Plots) -> None:
 def write_picture(path: Path, charts: Plots) -> None:
     """Write the key plots as one PNG."""
     picture = plots.overview(charts)
-    path.write_bytes(vl_convert.vegalite_to_png(picture.to_json(), scale=1.5))
+    path.write_bytes(vl_convert.vegalite_to_png(picture.to_json(), scale=1.25))
 
 
 def _figure(name: str, chart: alt.TopLevelMixin, wide: bool) -> str:

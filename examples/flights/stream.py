@@ -54,6 +54,16 @@ class Server:
             raise RuntimeError(f"the server ended with status {status}: see {self._log}")
         return str(json.loads(line)["url"])
 
+    def freeze(self) -> None:
+        """Stop it in the middle of whatever it does; on return no thread of it runs."""
+        process = self._running()
+        process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._running().send_signal(signal.SIGCONT)
+
     async def kill(self) -> int:
         """Kill it with SIGKILL, see that it is gone and return the process id it had."""
         process = self._running()
@@ -137,7 +147,7 @@ async def stream(
     clients : sequence of iterators
         What each client sends, in order; a session belongs to one client.
     kill_after : sequence of int
-        Ascending counts of answered events.
+        Ascending counts of answered events, each with some more to come.
     progress : callable
         Called after each event.
     """
@@ -146,13 +156,17 @@ async def stream(
         address.found(await server.start())
         done = Streamed(journal, perf_counter())
         async with asyncio.TaskGroup() as group:
-            for events in clients:
+            killing = group.create_task(
+                _kill_on_the_way(server, address, journal, kill_after, kills)
+            )
+            walks = [
                 group.create_task(Client(address, journal).walk(events, progress))
-            for count in kill_after:
-                await journal.reached(count)
-                kills.append(await _kill(server, address, journal))
+                for events in clients
+            ]
+            await asyncio.wait(walks)
+            killing.cancel()
         done.ended = perf_counter()
-        done.kills = [_with_outcome(kill, life, journal) for life, kill in enumerate(kills, 1)]
+        done.kills = [_with_first_answer(kill, journal) for kill in kills]
         done.exit_status = await server.stop()
     finally:
         await server.close()
@@ -183,20 +197,43 @@ def _outgoing(events: pl.DataFrame, model: str, fields: Sequence[str]) -> Iterat
         yield Outgoing.of(model, session, seq, time, event)
 
 
-async def _kill(server: Server, address: Address, journal: Journal) -> Kill:
-    """Kill the server under load and start it again on the same store."""
-    address.lost()
-    at, settled = perf_counter(), journal.settled
-    pid = await server.kill()
-    address.found(await server.start())
-    return Kill(pid, settled, in_flight=0, at=at, back=perf_counter())
+async def _kill_on_the_way(
+    server: Server, address: Address, journal: Journal, after: Sequence[int], kills: list[Kill]
+) -> None:
+    """Kill the server under load, again and again, and start it each time on the same store."""
+    for count in after:
+        await _freeze_under_load(server, address, journal, count)
+        at, settled, in_flight = perf_counter(), journal.settled, journal.in_flight
+        pid = await server.kill()
+        address.found(await server.start())
+        kills.append(Kill(pid, settled, in_flight, at, back=perf_counter()))
 
 
-def _with_outcome(kill: Kill, life: int, journal: Journal) -> Kill:
-    """Fill in what showed later: what was lost in that life, and the first answer of the next."""
-    # Answers that had arrived before the kill are all read by the time the next server is up.
-    back = min(received.at for received in journal.received if received.at > kill.back)
-    return replace(kill, in_flight=journal.lost.get(life, 0), back=back)
+async def _freeze_under_load(
+    server: Server, address: Address, journal: Journal, count: int
+) -> None:
+    """Stop the server, after so many events, at a moment at which it owes answers.
+
+    Nobody sends from then on, and what it had answered is read: what is left was in flight. So the
+    requests that a kill meets are counted, not guessed. On a busy machine a server may have
+    answered everything before we come to stop it; then it goes on, and the next request is waited
+    for.
+    """
+    while True:
+        await journal.busy_after(count)
+        server.freeze()
+        address.hold()
+        for _ in range(8):  # each lets the event loop read what is there, and clients act on it
+            await asyncio.sleep(0)
+        if journal.in_flight:
+            return
+        server.thaw()
+        address.release()
+
+
+def _with_first_answer(kill: Kill, journal: Journal) -> Kill:
+    """Set `back` to when the first answer came from the server that was started after a kill."""
+    return replace(kill, back=min(r.at for r in journal.received if r.at > kill.back))
 
 
 def _exists(pid: int) -> bool:

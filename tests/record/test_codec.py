@@ -31,9 +31,12 @@ records = st.builds(
     encoder=hnp.arrays(np.float64, st.integers(0, 9)),
     hidden=hnp.arrays(np.float32, st.integers(0, 9)),
     answer_state=small_bytes,
-    answers=st.lists(st.builds(StoredAnswer, u64, u64, st.floats(), small_bytes), max_size=4).map(
-        tuple
-    ),
+    answers=st.lists(
+        st.builds(
+            StoredAnswer, u64, u64, st.floats(), small_bytes, st.text(max_size=9), st.booleans()
+        ),
+        max_size=4,
+    ).map(tuple),
     events=st.lists(small_bytes, max_size=4).map(tuple),
     unknown=st.lists(st.tuples(st.integers(9, 2**32 - 1), small_bytes), max_size=3).map(tuple),
 )
@@ -89,8 +92,8 @@ def members(known: Record) -> dict[str, Any]:
     found["answers"] = [msgspec.structs.astuple(answer) for answer in known.answers]
     for name in ("time", "created", "updated"):
         found[name] = struct.pack("<d", found[name])
-    for answer_index, (seq, payload_hash, time, answer) in enumerate(found["answers"]):
-        found["answers"][answer_index] = (seq, payload_hash, struct.pack("<d", time), answer)
+    for index, (seq, payload_hash, time, *rest) in enumerate(found["answers"]):
+        found["answers"][index] = (seq, payload_hash, struct.pack("<d", time), *rest)
     for name in ("encoder", "hidden"):
         found[name] = (found[name].dtype, found[name].tobytes())
     return found

@@ -159,6 +159,17 @@ def test_a_request_that_never_ends_does_not_outlive_the_grace_period(start):
         assert time.monotonic() - began < 5.0
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_more_signals_do_not_cut_the_end_short(start, payload, number):
+    server = start()
+    assert server.post("s", payload())[0] == 200
+    while server.process.poll() is None:  # as fast as they go, until the process has ended
+        server.process.send_signal(number)
+    _, errors = server.process.communicate(timeout=30)
+    assert (server.process.returncode, errors) == (0, "")
+    assert start().get(server.path("s"))[1]["seq"] == 1
+
+
 def _wait_until_read(server):
     """Wait until the server has taken what was sent so far: an answer comes after it."""
     for _ in range(3):

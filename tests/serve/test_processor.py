@@ -324,10 +324,26 @@ def test_sessions_of_another_model_begin_anew_at_their_next_event(rig, make_bund
     assert (third.seq, third.session_reset, third.model_version) == (3, True, "2")
     fresh = rig.one(rig.event("fresh", 30.0))
     assert bytes(third.answer) == bytes(fresh.answer)
+    # If that answer was lost, its retry says again that the memory went.
+    retried = rig.one(rig.event("a", 30.0, seq=3))
+    assert (retried.duplicate, retried.session_reset) == (True, True)
     fourth = rig.one(rig.event("a", 40.0))
     assert (fourth.seq, fourth.session_reset) == (4, False)
     assert code(rig.one(rig.event("a", 20.0, seq=2))) == "seq_stale"
     assert rig.kinds() == {"reset": 1, "stale": 1}
+
+
+def test_a_new_version_of_the_same_model_goes_on_and_old_answers_keep_theirs(rig, make_bundle):
+    first, second = rig.do(rig.event("a", 10.0), rig.event("a", 20.0))
+    rig.start(make_bundle(version="2", fingerprint=rig.bundle.fingerprint))
+    third = rig.one(rig.event("a", 30.0))
+    assert (third.seq, third.session_reset, third.model_version) == (3, False, "2")
+    rig.start(make_bundle(version="3", fingerprint=rig.bundle.fingerprint))
+    rig.one(rig.event("a", 40.0))
+    for speed, told_before in ((10.0, first), (20.0, second), (30.0, third)):
+        again = rig.one(rig.event("a", speed, seq=told_before.seq))
+        assert msgspec.structs.replace(again, duplicate=False) == told_before
+    assert rig.one(Read("a")).model_version == "3"
 
 
 def test_a_failed_commit_gives_nothing_out_and_changes_nothing(rig):

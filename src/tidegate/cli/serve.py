@@ -33,10 +33,17 @@ def command(
             "each anew at its next event."
         ),
     ] = "refuse",
+    grace: Annotated[
+        float,
+        typer.Option(help="Seconds that requests in flight may take to end after SIGTERM.", min=0),
+    ] = 10.0,
 ) -> None:
     """Serve a bundle. Every answer that leaves is already durable in the store."""
     from tidegate import serve
 
     serve.serve(
-        bundle, serve.ServeSettings(store=store, port=port, host=host, on_new_model=on_new_model)
+        bundle,
+        serve.ServeSettings(
+            store=store, port=port, host=host, on_new_model=on_new_model, grace_seconds=grace
+        ),
     )

@@ -39,7 +39,9 @@ type section      data
 5    encoder      f64 each: the schema's state, NaN for what is absent
 6    answer_state bytes of the task
 7    answers      u32 k; u32 zero; k rows of (u64 seq, u64 payload hash, f64 effective time,
-                  u32 length, u32 zero), oldest first; then the k answers (JSON), end to end
+                  u32 length, u32 more), oldest first; then the k answers, end to end, each a
+                  version and then JSON of that length. more: bit 0, the session was reset by this
+                  event; bits 8 to 31, bytes of the version (UTF-8; 0: it is the record's)
 8    events       u32 n; n times u32 length, oldest first; then the n raw events, end to end
 ==== ============ ==================================================================================
 
@@ -222,8 +224,13 @@ def _float_bytes(values: NDArray[_T], dtype: np.dtype[_T], name: str) -> bytes:
 
 
 def _encode_answers(answers: tuple[StoredAnswer, ...]) -> bytes:
-    rows = [_ANSWER_ROW.pack(a.seq, a.payload_hash, a.time, len(a.answer), 0) for a in answers]
-    return b"".join([_ANSWERS_HEAD.pack(len(rows), 0), *rows, *[a.answer for a in answers]])
+    rows, data = [], []
+    for a in answers:
+        version = a.model_version.encode()
+        more = len(version) << 8 | a.reset
+        rows.append(_ANSWER_ROW.pack(a.seq, a.payload_hash, a.time, len(a.answer), more))
+        data += [version, a.answer] if version else [a.answer]
+    return b"".join([_ANSWERS_HEAD.pack(len(rows), 0), *rows, *data])
 
 
 def _encode_events(events: tuple[bytes, ...]) -> bytes:
@@ -336,14 +343,20 @@ def _decode_answers(data: bytes, start: int, end: int) -> tuple[StoredAnswer, ..
     if at > end:
         raise _damaged("answers", f"{end - start} bytes do not hold {count} answers")
     answers = []
-    for seq, payload_hash, time, length, row_zero in _ANSWER_ROW.iter_unpack(data[rows:at]):
-        answers.append(StoredAnswer(seq, payload_hash, time, data[at : at + length]))
-        at += length
-        zero |= row_zero
+    for seq, payload_hash, time, length, more in _ANSWER_ROW.iter_unpack(data[rows:at]):
+        version = at + (more >> 8)
+        try:
+            model_version = data[at:version].decode()
+        except UnicodeDecodeError as error:
+            raise _damaged("answers", f"the version of seq {seq} is not UTF-8") from error
+        at = version + length
+        answer = data[version:at]
+        answers.append(StoredAnswer(seq, payload_hash, time, answer, model_version, bool(more & 1)))
+        zero |= more & 0xFE
     if at != end:
         raise _damaged("answers", f"they end at {at}, the section at {end}")
     if zero:
-        raise _damaged("answers", "reserved bytes are not zero")
+        raise _damaged("answers", "reserved bits are not zero")
     return tuple(answers)
 
 

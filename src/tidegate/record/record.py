@@ -26,12 +26,18 @@ class StoredAnswer(msgspec.Struct, frozen=True):
         Effective time of that event, in unix seconds.
     answer : bytes
         The answer object as JSON.
+    model_version : str
+        Version of the bundle that gave it, where that is not the record's; else empty.
+    reset : bool
+        The session began anew with that event, because it belonged to another model.
     """
 
     seq: int
     payload_hash: int
     time: float
     answer: bytes
+    model_version: str = ""
+    reset: bool = False
 
 
 class Record(msgspec.Struct, frozen=True, eq=False):

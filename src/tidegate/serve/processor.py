@@ -336,13 +336,17 @@ class Processor:
         elif step.time < known.time:
             batch.kinds.append("time_backwards")
         if step.reset:
-            # A record names one model version, so the answers of the old one go.
+            # Answers of the other model go with its memory.
             known = msgspec.structs.replace(self._blank(batch), created=known.created)
         stored = StoredAnswer(
-            seq=step.seq, payload_hash=step.payload_hash, time=step.time, answer=answer
+            seq=step.seq,
+            payload_hash=step.payload_hash,
+            time=step.time,
+            answer=answer,
+            reset=step.reset,
         )
         batch.changed[event.session] = sessions.stepped(
-            known, stored, batch.now, self._limits, ends=event.end
+            known, stored, self.bundle.version, batch.now, self._limits, ends=event.end
         )
         if event.end:
             self._engine.forget(event.session)

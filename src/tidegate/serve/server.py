@@ -31,6 +31,7 @@ __all__ = ["ServeSettings", "serve"]
 
 _PROBE_SECONDS = 1.0
 _THREADS_SECONDS = 1.0
+_ABANDON_SECONDS = 1.0
 _RULES: dict[str, tuple[float, float]] = {
     "port": (0, 65_535),
     "body_bytes": (1, 2**40),
@@ -148,7 +149,8 @@ def serve(
     To be called in the main thread: it handles the process's signals.
     """
     with ExitStack() as opened:
-        # First of all: a port in use must not cost the other server its store.
+        stop = opened.enter_context(_Stop())
+        # Before the store: a port in use must not cost the other server its store.
         listener = opened.enter_context(listen.bind(settings.host, settings.port))
         if not listen.is_loopback(listener):
             sys.stderr.write(
@@ -196,10 +198,48 @@ def serve(
                 listener,
                 processor,
                 batcher,
+                stop,
                 settings.grace_seconds,
                 lambda: (announce or _announce)(ready),
             )
         )
+
+
+class _Stop:
+    """SIGTERM and SIGINT, from before the store is opened until after it is closed.
+
+    The first one asks to stop. Further ones change nothing: an event loop's own handlers would be
+    gone before the store is closed, and the second signal would kill the process there.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._wake: Callable[[], object] | None = None
+
+    def __enter__(self) -> _Stop:
+        self._before = {n: signal.signal(n, self._ask) for n in (signal.SIGTERM, signal.SIGINT)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            # Where it was asked to end, the process does: the interpreter would give handlers of
+            # ours back to the system, which kills, before it is gone.
+            signal.signal(number, signal.SIG_IGN if self.asked else handler)
+
+    async def wait(self) -> None:
+        """Wait until it is asked for."""
+        loop, asked = asyncio.get_running_loop(), asyncio.Event()
+        self._wake = lambda: loop.call_soon_threadsafe(asked.set)
+        try:
+            if not self.asked:
+                await asked.wait()
+        finally:
+            self._wake = None
+
+    def _ask(self, *_: object) -> None:
+        self.asked = True
+        if self._wake is not None:
+            self._wake()
 
 
 def _announce(members: dict[str, str | int]) -> None:
@@ -212,14 +252,12 @@ async def _live(
     listener: socket.socket,
     processor: Processor,
     batcher: Batcher,
+    stop: _Stop,
     grace_seconds: float,
     announce: Callable[[], None],
 ) -> None:
     """Take events until a signal, then finish what was accepted."""
     loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
     server = listen.HttpServer(app, listener)
     serving = loop.create_task(server.serve())
     probing = loop.create_task(_probe(processor, batcher))
@@ -238,8 +276,8 @@ async def _live(
     if not serving.done():
         loop.set_exception_handler(lambda _loop, _context: None)
         server.abandon()
-        await asyncio.wait([serving])
-    if not stop.is_set():
+        await asyncio.wait([serving], timeout=_ABANDON_SECONDS)
+    if not stop.asked:
         raise TidegateError(
             "http_failed", "the HTTP server ended by itself", hint="its log says why"
         ) from serving.exception()

@@ -87,18 +87,32 @@ def blank(now: float, fingerprint: bytes, model_version: str) -> Record:
 
 
 def stepped(
-    known: Record, stored: StoredAnswer, now: float, limits: Limits, *, ends: bool
+    known: Record,
+    stored: StoredAnswer,
+    model_version: str,
+    now: float,
+    limits: Limits,
+    *,
+    ends: bool,
 ) -> Record:
     """Return a session's record after an event that was answered; the engine has its memory."""
+    answers = known.answers
+    if model_version != known.model_version:
+        # The record names one version, the last; what another one said must still say so.
+        answers = tuple(
+            msgspec.structs.replace(old, model_version=old.model_version or known.model_version)
+            for old in answers
+        )
     return msgspec.structs.replace(
         known,
         status="ended" if ends else "live",
+        model_version=model_version,
         seq=stored.seq,
         time=stored.time,
         updated=now,
         encoder=NO_ENCODER,
         hidden=NO_HIDDEN,
-        answers=kept((*known.answers, stored), limits),
+        answers=kept((*answers, stored), limits),
     )
 
 
@@ -108,9 +122,10 @@ def repeat(session: str, known: Record, stored: StoredAnswer) -> Answer:
         session=session,
         seq=stored.seq,
         time=stored.time,
-        model_version=known.model_version,
+        model_version=stored.model_version or known.model_version,
         answer=msgspec.Raw(stored.answer),
         duplicate=True,
+        session_reset=stored.reset,
     )
 
 

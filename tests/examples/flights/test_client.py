@@ -110,3 +110,17 @@ def test_what_does_not_continue_the_session_is_an_error_and_ends_it(first, what)
 def test_a_server_that_goes_away_by_itself_is_an_error():
     with pytest.raises(ServerGoneError, match="a/b seq 2"):
         walk([answer(1), None])
+
+
+def test_a_server_that_was_never_there_is_an_error():
+    async def run() -> None:
+        nobody = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+        port = nobody.sockets[0].getsockname()[1]
+        nobody.close()
+        await nobody.wait_closed()
+        address = Address()
+        address.found(f"http://127.0.0.1:{port}")
+        await Client(address, Journal()).walk(EVENTS, lambda: None)
+
+    with pytest.raises(ServerGoneError, match="a/b seq 1"):
+        asyncio.run(run())
