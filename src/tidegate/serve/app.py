@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
     from tidegate.bundle import Bundle
 
-__all__ = ["App", "Served", "status_of"]
+__all__ = ["STATUSES", "App", "Served", "status_of"]
 
 # granian exports it, but its types do not say so.
 _Closed: type[Exception] = vars(rsgi)["ProtocolClosed"]
 
 _log = logging.getLogger(__name__)
 
-_STATUS = {
+STATUSES = {
     "model_unknown": 404,
     "session_unknown": 404,
     "route_unknown": 404,
@@ -84,7 +84,7 @@ class Served:
 
 def status_of(error: TidegateError) -> int:
     """Return the HTTP status of an error."""
-    return _STATUS.get(error.code, 400)
+    return STATUSES.get(error.code, 400)
 
 
 class App:
