@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import resource
 import shutil
 
 import msgspec
@@ -168,6 +169,21 @@ def test_only_a_bundle_is_ever_replaced(make_bundle, tmp_path):
         bundles.save(made, tmp_path / "notes", overwrite=True)
     assert (tmp_path / "notes" / "mine.txt").read_text() == "keep"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["b", "notes"]
+
+
+def test_a_full_disk_leaves_the_old_bundle(make_bundle, tmp_path):
+    path = tmp_path / "b"
+    old = bundles.save(make_bundle(), path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(InputError, match="free space") as caught:
+            bundles.save(make_bundle(seed=1), path, overwrite=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (caught.value.code, caught.value.field) == ("cannot_write", str(path))
+    assert bundles.load(path).fingerprint == old.fingerprint
+    assert [p.name for p in tmp_path.iterdir()] == ["b"]
 
 
 def test_the_card_says_what_a_reader_needs(saved_bundle):

@@ -17,10 +17,7 @@ There is no pickle in it, and loading runs no code of the bundle's.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -34,7 +31,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as safetensors_load
 from safetensors.numpy import save as safetensors_save
 
-from tidegate import __version__
+from tidegate import __version__, files
 from tidegate.bundle import card
 from tidegate.errors import BundleError, InputError, TidegateError
 from tidegate.schema import Schema
@@ -93,7 +90,7 @@ class Bundle:
 
 
 def save(bundle: Bundle, path: str | Path, *, overwrite: bool = False) -> Bundle:
-    """Write a bundle's folder: whole, or not at all.
+    """Write a bundle's folder: whole, or not at all (`files.write_folder`).
 
     Parameters
     ----------
@@ -112,7 +109,8 @@ def save(bundle: Bundle, path: str | Path, *, overwrite: bool = False) -> Bundle
     Raises
     ------
     InputError
-        ``exists``: something is at `path`; ``bad_name``: a name or version breaks its rule.
+        ``exists``: something is at `path`; ``bad_name``: a name or version breaks its rule;
+        ``cannot_write``: the file system refuses. A bundle that was there stays.
     BundleError
         ``bundle_weights``: weights do not fit the spec or are not finite.
     """
@@ -135,7 +133,7 @@ def save(bundle: Bundle, path: str | Path, *, overwrite: bool = False) -> Bundle
         "card.md": card.write(bundle).encode(),
     }
     contents[_MANIFEST] = _manifest(bundle, contents)
-    _write_folder(path, contents)
+    files.write_folder(path, contents)
     return load(path)
 
 
@@ -292,39 +290,6 @@ def _weight_problem(shape: tuple[int, ...] | None, array: NDArray[np.float32] | 
     if not np.isfinite(array).all():
         return "holds a value that is not finite"
     return ""
-
-
-def _write_folder(path: Path, contents: Mapping[str, bytes]) -> None:
-    """Write a folder beside its place and move it there, synced."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    try:
-        for name, content in contents.items():
-            with (staging / name).open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        staging.chmod(0o755)
-        _sync_folder(staging)
-        if path.exists():
-            old = staging.with_name(staging.name + ".old")
-            path.rename(old)
-            staging.rename(path)
-            shutil.rmtree(old)
-        else:
-            staging.rename(path)
-        _sync_folder(path.parent)
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _json(value: Any) -> bytes:
