@@ -118,7 +118,6 @@ def test_a_split_time_is_utc_unless_it_says_otherwise(moment: str) -> None:
         ("0.01", "nan", "out_of_range", "train.learning_rate", "above 0"),
         ("0.01", "0.01\nepochs = 0", "out_of_range", "train.epochs", "1 or more"),
         ('kind = "numeric"', 'kind = "boolean"\nmax_size = 2', "bad_config", None, ""),
-        ('"jams"\nv', '"ja ms"\nv', "bad_name", "bundle.name", "letters"),
         ('"time"\n', '"time"\nfractions = [0.5, 0.5]\n', "unused_key", "split.fractions", "time"),
         ("[task]", "[task", "not_toml", "config", "toml"),
     ],

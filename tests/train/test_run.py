@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import resource
 import signal
 from pathlib import Path
 
@@ -133,13 +134,40 @@ def test_sessions_can_be_split_at_random(folder: Path) -> None:
     assert made.provenance["split"] == {"by": "session", "fractions": [0.8, 0.2], "seed": 5}
 
 
-def test_a_bundle_that_is_there_is_refused_before_training(folder: Path) -> None:
-    (folder / "bundle").mkdir()
+@pytest.mark.parametrize(
+    ("old", "new", "code", "field"),
+    [
+        ('"bundle"', '"kept"', "exists", "bundle.out"),
+        ('"bundle"', '"kept"\noverwrite = true', "exists", "bundle.out"),
+        ('"bundle"', '"events.csv/bundle"', "cannot_write", "bundle.out"),
+        ('"jams"', f'"{"x" * 129}"', "bad_name", "bundle.name"),
+        ('version = "1"', 'version = "1 beta"', "bad_name", "bundle.version"),
+    ],
+)
+def test_a_bundle_that_could_not_be_written_is_refused_before_training(
+    folder: Path, old: str, new: str, code: str, field: str
+) -> None:
+    (folder / "kept").mkdir()
+    (folder / "kept" / "mine.txt").write_text("mine")
+    (folder / "train.toml").write_text(CONFIG.replace(old, new))
     notes = Notes()
-    with pytest.raises(InputError, match="is there already") as caught:
+    with pytest.raises(InputError) as caught:
         run(load_config(folder / "train.toml"), quiet=True, listeners=[notes])
-    assert (caught.value.code, caught.value.field) == ("exists", "bundle.out")
+    assert (caught.value.code, caught.value.field) == (code, field)
     assert notes.notes == []
+    assert (folder / "kept" / "mine.txt").read_text() == "mine"
+
+
+def test_a_full_disk_is_said_and_costs_nothing_that_was_there(folder: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(InputError, match="free space") as caught:
+            run(load_config(folder / "train.toml"), quiet=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert caught.value.code == "cannot_write"
+    assert sorted(p.name for p in folder.iterdir()) == ["events.csv", "train.toml"]
 
 
 def test_it_prints_unless_quiet(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

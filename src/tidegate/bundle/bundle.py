@@ -37,7 +37,7 @@ from tidegate.errors import BundleError, InputError, TidegateError
 from tidegate.schema import Schema
 from tidegate.spec import ModelSpec, TaskSpec
 
-__all__ = ["FORMAT", "NAME_RULE", "Bundle", "load", "save"]
+__all__ = ["FORMAT", "NAME_RULE", "Bundle", "check_target", "load", "save"]
 
 FORMAT = 1
 NAME_RULE = r"[A-Za-z0-9._-]+"
@@ -109,23 +109,14 @@ def save(bundle: Bundle, path: str | Path, *, overwrite: bool = False) -> Bundle
     Raises
     ------
     InputError
-        ``exists``: something is at `path`; ``bad_name``: a name or version breaks its rule;
-        ``cannot_write``: the file system refuses. A bundle that was there stays.
+        From `check_target`; ``cannot_write``: the file system refuses. A bundle that was there
+        stays.
     BundleError
         ``bundle_weights``: weights do not fit the spec or are not finite.
     """
     path = Path(path)
-    for member in ("name", "version"):
-        _check_name(member, getattr(bundle, member))
+    check_target(path, bundle.name, bundle.version, overwrite=overwrite)
     _check_weights(bundle.spec, bundle.weights)
-    if path.exists() and not (overwrite and (path / _MANIFEST).is_file()):
-        raise InputError(
-            "exists",
-            f"{str(path)!r} is there already",
-            field="path",
-            hint="choose another path"
-            + (" (only a bundle is ever replaced)" if overwrite else ", or allow overwriting"),
-        )
     contents = {
         "weights.safetensors": safetensors_save(dict(bundle.weights)),
         "baseline.json": _json(bundle.baseline),
@@ -135,6 +126,46 @@ def save(bundle: Bundle, path: str | Path, *, overwrite: bool = False) -> Bundle
     contents[_MANIFEST] = _manifest(bundle, contents)
     files.write_folder(path, contents)
     return load(path)
+
+
+def check_target(path: str | Path, name: str, version: str, *, overwrite: bool = False) -> None:
+    """Refuse what `save` would refuse before there is a bundle, such as before training.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder to make.
+    name, version : str
+        Of the model.
+    overwrite : bool
+        As in `save`.
+
+    Raises
+    ------
+    InputError
+        ``bad_name``: field `name` or `version` breaks its rule; ``exists`` (field `path`):
+        something is there that may not be replaced; ``cannot_write``: nothing can be made there.
+
+    Examples
+    --------
+    >>> check_target("out", "pumps", "1.0 beta")
+    Traceback (most recent call last):
+        ...
+    tidegate.errors.InputError: version: '1.0 beta' is not a version (bad_name); use letters,
+    digits, '.', '_' and '-' ([A-Za-z0-9._-]+), at most 128
+    """
+    path = Path(path)
+    _check_name("name", name)
+    _check_name("version", version)
+    files.check_place(path)
+    if path.exists() and not (overwrite and (path / _MANIFEST).is_file()):
+        raise InputError(
+            "exists",
+            f"{str(path)!r} is there already",
+            field="path",
+            hint="choose another path"
+            + (" (only a bundle is ever replaced)" if overwrite else ", or allow overwriting"),
+        )
 
 
 def load(path: str | Path) -> Bundle:

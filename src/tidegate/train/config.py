@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from datetime import date
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any, Literal
 import msgspec
 
 from tidegate import tables
-from tidegate.bundle.bundle import NAME_RULE
 from tidegate.errors import InputError
 from tidegate.schema import SchemaConfig
 from tidegate.train import toml
@@ -147,7 +145,7 @@ class BundleConfig(msgspec.Struct, frozen=True):
     Parameters
     ----------
     name, version : str
-        Of the model; letters, digits, ``.``, ``_`` and ``-``.
+        Of the model; see `tidegate.bundle.check_target`.
     out : str
         Folder of the bundle; a relative path is relative to the configuration's folder.
     overwrite : bool
@@ -158,17 +156,6 @@ class BundleConfig(msgspec.Struct, frozen=True):
     version: str
     out: str
     overwrite: bool = False
-
-    def __post_init__(self) -> None:
-        for field in ("name", "version"):
-            value = getattr(self, field)
-            if not re.fullmatch(NAME_RULE, value):
-                raise InputError(
-                    "bad_name",
-                    f"{value!r} is not a {field}",
-                    field=field,
-                    hint=f"use letters, digits, '.', '_' and '-' ({NAME_RULE})",
-                )
 
 
 class TrainConfig(msgspec.Struct, frozen=True):

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tidegate import answers, tables
+from tidegate import answers, bundle, tables
 from tidegate.bundle import Bundle
 from tidegate.data import splits
 from tidegate.data.profile import LengthProfile
 from tidegate.errors import InputError
 from tidegate.spec import TaskSpec
 from tidegate.tables import EventTable
-from tidegate.train.config import SplitConfig, TrainConfig
+from tidegate.train.config import BundleConfig, SplitConfig, TrainConfig
 from tidegate.train.package import save_bundle
 from tidegate.train.progress import Listener, TensorBoard, Terminal
 from tidegate.train.trained import raw_labels, train_model
@@ -56,19 +56,13 @@ def run(
     Raises
     ------
     InputError
-        From the table, the schema, the labels, the fit or the bundle's name; ``exists``, before
-        anything is done, if the bundle may not be written.
+        From the table, the schema, the labels or the fit; from `bundle.check_target`, before
+        anything is done, if the bundle could not be written.
     KeyboardInterrupt
         After Ctrl-C; the same call goes on.
     """
     out = Path(config.bundle.out)
-    if out.exists() and not config.bundle.overwrite:
-        raise InputError(
-            "exists",
-            f"{str(out)!r} is there already",
-            field="bundle.out",
-            hint="choose another folder, or set bundle.overwrite = true",
-        )
+    _check_target(config.bundle)
     told: list[Listener] = [*([] if quiet else [Terminal()]), *listeners]
     told += [] if tensorboard is None else [TensorBoard(tensorboard)]
     table = tables.read(
@@ -106,6 +100,15 @@ def run(
     )
     checkpoint.unlink(missing_ok=True)
     return made
+
+
+def _check_target(config: BundleConfig) -> None:
+    try:
+        bundle.check_target(config.out, config.name, config.version, overwrite=config.overwrite)
+    except InputError as error:
+        keys = {"name": "bundle.name", "version": "bundle.version"}
+        field = keys.get(error.field or "", "bundle.out")
+        raise InputError(error.code, error.message, field=field, hint=error.hint) from error
 
 
 def _split(
