@@ -10,6 +10,7 @@ import shutil
 import msgspec
 import numpy as np
 import pytest
+from safetensors.numpy import save as safetensors_save
 
 from tidegate import bundle as bundles
 from tidegate.engine import Engine
@@ -121,6 +122,8 @@ def test_a_manifest_that_makes_no_model_is_refused(folder):
         {"schema": {}},
         {"task": {**document["task"], "classes": ["a", "b", "c"]}},
         {"fingerprint": "xyz"},
+        {"fingerprint": "00" * 32},
+        {"task": {**document["task"], "label": "other"}},
         {"files": {}},
     ):
         reseal(folder, **{**document, **changed})
@@ -146,6 +149,28 @@ def test_weights_that_do_not_fit_are_never_written(make_bundle, tmp_path, spoil,
     with pytest.raises(BundleError, match=says):
         bundles.save(dataclasses.replace(made, weights=weights), tmp_path / "b")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["events", "outputs", "encoder", "hidden", "extra"])
+def test_test_vectors_with_another_array_are_refused(folder, make_bundle, name):
+    made = make_bundle()
+    vectors = dict(made.vectors)
+    if vectors.pop(name, None) is None:
+        vectors[name] = np.zeros(1)
+    with pytest.raises(BundleError, match="test vectors") as caught:
+        bundles.save(dataclasses.replace(made, vectors=vectors), folder.parent / "b")
+    assert caught.value.code == "bundle_vectors"
+    assert not (folder.parent / "b").exists()
+    content = safetensors_save(vectors)
+    (folder / "vectors.safetensors").write_bytes(content)
+    document = msgspec.json.decode((folder / "bundle.json").read_bytes())
+    reseal(
+        folder,
+        files={**document["files"], "vectors.safetensors": hashlib.sha256(content).hexdigest()},
+    )
+    with pytest.raises(BundleError, match="test vectors") as caught:
+        bundles.load(folder)
+    assert caught.value.code == "bundle_vectors"
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "../up", "a b", "é", "x" * 129])

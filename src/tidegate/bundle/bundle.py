@@ -44,6 +44,7 @@ NAME_RULE = r"[A-Za-z0-9._-]+"
 """What a model's name and version must match."""
 
 _MANIFEST = "bundle.json"
+_VECTORS = {"events", "outputs", "encoder", "hidden"}
 _FILES = ("weights.safetensors", "baseline.json", "vectors.safetensors", "card.md")
 
 
@@ -112,11 +113,13 @@ def save(bundle: Bundle, path: str | Path, *, overwrite: bool = False) -> Bundle
         From `check_target`; ``cannot_write``: the file system refuses. A bundle that was there
         stays.
     BundleError
-        ``bundle_weights``: weights do not fit the spec or are not finite.
+        ``bundle_weights``: weights do not fit the spec or are not finite; ``bundle_vectors``: an
+        array of the test vectors is missing or unknown.
     """
     path = Path(path)
     check_target(path, bundle.name, bundle.version, overwrite=overwrite)
     _check_weights(bundle.spec, bundle.weights)
+    _check_vectors(bundle.vectors)
     contents = {
         "weights.safetensors": safetensors_save(dict(bundle.weights)),
         "baseline.json": _json(bundle.baseline),
@@ -184,8 +187,8 @@ def load(path: str | Path) -> Bundle:
     Raises
     ------
     BundleError
-        ``bundle_missing``, ``bundle_version``, ``bundle_damaged`` or ``bundle_weights``, naming the
-        file and what is wrong with it.
+        ``bundle_missing``, ``bundle_version``, ``bundle_damaged``, ``bundle_weights`` or
+        ``bundle_vectors``, naming the file or the array and what is wrong with it.
     """
     path = Path(path)
     manifest = _read_manifest(path)
@@ -213,6 +216,9 @@ def load(path: str | Path) -> Bundle:
     except (KeyError, msgspec.MsgspecError, SafetensorError, TidegateError, ValueError) as error:
         raise _damaged(path, _MANIFEST, f"its contents do not make a model: {error}") from error
     _check_weights(spec, weights)
+    _check_vectors(vectors)
+    if manifest["fingerprint"] != _fingerprint(manifest, contents["weights.safetensors"]):
+        raise _damaged(path, _MANIFEST, "its fingerprint is not that of its model")
     if (spec.row_size, spec.categories) != (schema.width, schema.categories):
         raise _damaged(path, _MANIFEST, "the model's inputs are not the schema's columns")
     if spec.output_size != task.output_size:
@@ -226,19 +232,23 @@ def _manifest(bundle: Bundle, contents: Mapping[str, bytes]) -> bytes:
         "schema": bundle.schema.to_dict(),
         "task": msgspec.to_builtins(bundle.task),
     }
-    identity = {**parts, "weights": _sha256(contents["weights.safetensors"])}
     document = {
         "format": FORMAT,
         "tidegate": __version__,
         "name": bundle.name,
         "version": bundle.version,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "fingerprint": _sha256(_json(identity)),
+        "fingerprint": _fingerprint(parts, contents["weights.safetensors"]),
         **parts,
         "provenance": bundle.provenance,
         "files": {name: _sha256(content) for name, content in contents.items()},
     }
     return _sealed(document)
+
+
+def _fingerprint(manifest: Mapping[str, Any], weights: bytes) -> str:
+    parts = {name: manifest[name] for name in ("spec", "schema", "task")}
+    return _sha256(_json({**parts, "weights": _sha256(weights)}))
 
 
 def _sealed(document: dict[str, Any]) -> bytes:
@@ -309,6 +319,16 @@ def _check_weights(spec: ModelSpec, weights: Mapping[str, NDArray[np.float32]]) 
                 field=name,
                 hint="make the bundle again from a model that fits its spec",
             )
+
+
+def _check_vectors(vectors: Mapping[str, NDArray[Any]]) -> None:
+    for name in sorted(_VECTORS ^ vectors.keys()):
+        raise BundleError(
+            "bundle_vectors",
+            f"the test vectors have {'no' if name in _VECTORS else 'an unknown'} array {name!r}",
+            field=name,
+            hint="make the bundle again, its vectors with engine.vectors.make",
+        )
 
 
 def _weight_problem(shape: tuple[int, ...] | None, array: NDArray[np.float32] | None) -> str:
