@@ -111,6 +111,7 @@ def test_a_split_time_is_utc_unless_it_says_otherwise(moment: str) -> None:
             "schema.time",
             "write [schema.time]",
         ),
+        ('time = "at"\n', "", "bad_config", "schema.time", "give data.time"),
         ("2013-10-01\n", "true\n", "wrong_type", "split.valid_from", "2013-10-01"),
         ("2013-10-01\n", '"soon"\n', "bad_time", "split.valid_from", "RFC 3339"),
         ("2013-10-01\n", "2014-10-01\n", "out_of_range", "split.test_from", "after"),

@@ -84,6 +84,18 @@ def test_per_session_only_the_last_event_has_a_label(
     assert trained.result.metrics["n"] == sum(label is not None for label in last)
 
 
+def test_time_features_of_a_table_without_times_are_refused(
+    cars: EventTable, more_cars: EventTable, schema: SchemaConfig
+) -> None:
+    timeless = replace(cars, times=np.zeros_like(cars.times))
+    fitted = Schema.fit(schema, cars.columns, cars.times, cars.offsets)
+    for wanted in (schema, fitted):
+        with pytest.raises(InputError, match="without times") as caught:
+            trained_on(timeless, more_cars, wanted)
+        assert (caught.value.code, caught.value.field) == ("bad_config", "schema.time")
+    trained_on(timeless, more_cars, SchemaConfig(schema.fields))
+
+
 def test_a_checkpoint_of_other_data_is_refused(
     cars: EventTable, more_cars: EventTable, schema: SchemaConfig, tmp_path: Path
 ) -> None:

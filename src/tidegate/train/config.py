@@ -187,6 +187,15 @@ class TrainConfig(msgspec.Struct, frozen=True):
     model: ModelSettings = ModelSettings()
     train: TrainSettings = TrainSettings()
 
+    def __post_init__(self) -> None:
+        if self.schema.time is not None and self.data.time is None:
+            raise InputError(
+                "bad_config",
+                "time features of events that have no time",
+                field="schema.time",
+                hint="give data.time, or leave [schema.time] out",
+            )
+
 
 def load_config(path: str | Path) -> TrainConfig:
     """Read a configuration.
