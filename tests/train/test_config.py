@@ -135,9 +135,11 @@ def test_a_wrong_key_is_named(old: str, new: str, code: str, field: str | None, 
     ("fractions", "code"),
     [
         ("", "missing_key"),
-        ("fractions = [0.5]", "out_of_range"),
-        ("fractions = [0.5, 0.6]", "out_of_range"),
-        ("fractions = [1.5, -0.5]", "out_of_range"),
+        ("fractions = [0.5]", "bad_split"),
+        ("fractions = [1.0]", "out_of_range"),
+        ("fractions = [0.4, 0.3, 0.2, 0.1]", "out_of_range"),
+        ("fractions = [0.5, 0.6]", "bad_split"),
+        ("fractions = [1.5, -0.5]", "bad_split"),
         ("fractions = [0.5, 0.5]\nvalid_from = 5", "unused_key"),
     ],
 )
@@ -147,6 +149,8 @@ def test_shares_of_sessions_are_checked(fractions: str, code: str) -> None:
     with pytest.raises(InputError) as caught:
         parse_config(text)
     assert caught.value.code == code
+    if code != "unused_key":
+        assert caught.value.field == "split.fractions"
     good = CONFIG[:start] + 'by = "session"\nfractions = [0.8, 0.1, 0.1]\n' + CONFIG[end:]
     assert parse_config(good).split.fractions == (0.8, 0.1, 0.1)
 

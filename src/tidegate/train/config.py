@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from tidegate import tables
+from tidegate.data import splits
 from tidegate.errors import InputError
 from tidegate.schema import SchemaConfig
 from tidegate.train import toml
@@ -79,7 +80,14 @@ class SplitConfig(msgspec.Struct, frozen=True):
                     "unused_key", "is given", field=name, hint=f'by = "{self.by}" has no use for it'
                 )
         if self.by == "session":
-            self._check_fractions()
+            splits.check_fractions(self.fractions)
+            if len(self.fractions) not in (2, 3):
+                raise InputError(
+                    "out_of_range",
+                    f"{len(self.fractions)} parts",
+                    field="fractions",
+                    hint="give two or three shares: training, validation and, if wanted, test",
+                )
         starts = self.starts
         if list(starts) != sorted(set(starts)):
             raise InputError(
@@ -109,16 +117,6 @@ class SplitConfig(msgspec.Struct, frozen=True):
             except InputError as error:
                 raise InputError(error.code, error.message, field=name, hint=error.hint) from error
         return tuple(starts)
-
-    def _check_fractions(self) -> None:
-        whole = abs(sum(self.fractions) - 1.0) < 1e-9
-        if len(self.fractions) not in (2, 3) or min(self.fractions) <= 0 or not whole:
-            raise InputError(
-                "out_of_range",
-                f"{list(self.fractions)} does not share sessions out",
-                field="fractions",
-                hint="give two or three shares above 0 (training, validation, test) that sum to 1",
-            )
 
 
 class TaskConfig(msgspec.Struct, frozen=True):
