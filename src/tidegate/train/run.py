@@ -127,7 +127,7 @@ def _fit_task(config: TrainConfig, train: EventTable) -> TaskSpec:
     label, per, classes = config.data.label, config.task.per, config.task.classes
     labels = raw_labels(train, label)
     if per == "session":
-        labels = labels[train.offsets[1:] - 1]
+        labels = answers.session_labels(labels, train.offsets)
     return answers.fit_task(config.task.name, label, per, labels, classes=classes)
 
 

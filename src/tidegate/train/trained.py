@@ -176,8 +176,7 @@ def raw_labels(table: EventTable, label: str) -> NDArray[Any]:
 
 
 def _labels(table: EventTable, task: TaskSpec) -> NDArray[np.float64]:
-    labels = answers.encode_labels(task, raw_labels(table, task.label))
-    return answers.session_labels(labels, table.offsets) if task.per == "session" else labels
+    return answers.task_labels(task, raw_labels(table, task.label), table.offsets)
 
 
 def _key(settings: Sequence[msgspec.Struct], parts: Sequence[Sequences]) -> str:
