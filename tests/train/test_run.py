@@ -4,6 +4,7 @@ import hashlib
 import os
 import resource
 import signal
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -177,3 +178,84 @@ def test_it_prints_unless_quiet(folder: Path, capsys: pytest.CaptureFixture[str]
     config.write_text(CONFIG.replace('"bundle"', '"other"'))
     run(load_config(config), quiet=True)
     assert capsys.readouterr().err == ""
+
+
+REGRESS = CONFIG.replace('"jam"', '"cost"').replace(
+    'name = "classify"\nclasses = ["slower", "faster"]', 'name = "regress"'
+)
+
+
+@pytest.mark.parametrize("per", ["event", "session"])
+def test_the_task_knows_the_training_part_alone(
+    folder: Path, drives: pl.DataFrame, per: str
+) -> None:
+    begins = pl.col("at").min().over("car")
+    part = pl.when(begins < 1e6).then(1.0).when(begins < 2e6).then(1e3).otherwise(1e6)
+    drives = drives.with_columns(cost=pl.col("speed") * part)
+    drives.write_csv(folder / "events.csv")
+    (folder / "train.toml").write_text(REGRESS.replace("[model]", f'per = "{per}"\n\n[model]'))
+    made = run(load_config(folder / "train.toml"), quiet=True)
+    train = drives.filter(begins < 1e6)
+    if per == "session":
+        train = train.sort("at").group_by("car", maintain_order=True).last()
+    costs = train["cost"].to_numpy()
+    assert made.task.target_mean == pytest.approx(costs.mean(), rel=1e-12)
+    assert made.task.target_scale == pytest.approx(costs.std(), rel=1e-12)
+
+
+class Changes(Listener):
+    """Changes the events' file when training begins."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def begin(self, epochs: int, done: int, events: int) -> None:
+        self.path.write_text("something else")
+
+
+def test_the_provenance_is_that_of_what_was_read(folder: Path) -> None:
+    read = hashlib.sha256((folder / "events.csv").read_bytes()).hexdigest()
+    changes = Changes(folder / "events.csv")
+    made = run(load_config(folder / "train.toml"), quiet=True, listeners=[changes])
+    assert (folder / "events.csv").read_text() == "something else"
+    assert made.provenance["data"]["sha256"] == read
+
+
+def test_the_revision_is_that_of_the_events_folder(folder: Path) -> None:
+    def git(*arguments: str) -> str:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        command = ["git", "-C", str(folder), *identity, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    git("init", "--quiet")
+    git("add", "--all")
+    git("commit", "--quiet", "--message=events")
+    revision = git("rev-parse", "HEAD")
+    made = run(load_config(folder / "train.toml"), quiet=True)
+    assert made.provenance["git"] == revision
+
+
+class Closes(Listener):
+    def __init__(self) -> None:
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        ('"events.csv"', '"none.csv"', "file_not_found"),
+        ("2_000_000", "9_000_000", "empty_part"),
+        ('"faster"]', '"fastest"]', "unknown_class"),
+    ],
+)
+def test_listeners_are_closed_whatever_fails(folder: Path, old: str, new: str, code: str) -> None:
+    (folder / "train.toml").write_text(CONFIG.replace(old, new))
+    closes = Closes()
+    with pytest.raises(InputError) as caught:
+        run(load_config(folder / "train.toml"), quiet=True, listeners=[closes])
+    assert caught.value.code == code
+    assert closes.closed

@@ -64,7 +64,15 @@ def run(
     out = Path(config.bundle.out)
     _check_target(config.bundle)
     told: list[Listener] = [*([] if quiet else [Terminal()]), *listeners]
-    told += [] if tensorboard is None else [TensorBoard(tensorboard)]
+    try:
+        told += [] if tensorboard is None else [TensorBoard(tensorboard)]
+        return _run(config, out, told, resume)
+    finally:
+        for listener in told:
+            listener.close()
+
+
+def _run(config: TrainConfig, out: Path, listeners: Sequence[Listener], resume: bool) -> Bundle:
     table = tables.read(
         Path(config.data.events),
         session=config.data.session,
@@ -72,8 +80,9 @@ def run(
         time=config.data.time,
         label=config.data.label,
     )
+    provenance = _provenance(config)  # now: training may take long enough for the file to change
     train, valid, test = _split(table, config.split)
-    for listener in told:
+    for listener in listeners:
         for note in table.notes:
             listener.note(note)
         listener.note(f"training part: {LengthProfile.of(train.lengths)}")
@@ -85,7 +94,7 @@ def run(
         task=_fit_task(config, train),
         model=config.model,
         settings=config.train,
-        listeners=told,
+        listeners=listeners,
         checkpoint=checkpoint,
         resume=resume,
     )
@@ -95,7 +104,7 @@ def run(
         name=config.bundle.name,
         version=config.bundle.version,
         metrics={} if test is None else {"test": trained.evaluate(test)},
-        provenance=_provenance(config),
+        provenance=provenance,
         overwrite=config.bundle.overwrite,
     )
     checkpoint.unlink(missing_ok=True)
@@ -139,7 +148,7 @@ def _provenance(config: TrainConfig) -> dict[str, Any]:
         "columns": {"session": config.data.session, "time": config.data.time},
         "data": {"file": events.name, "sha256": sha256},
         "split": _split_to_dict(config.split),
-        "git": _git_revision(),
+        "git": _git_revision(events.parent),
     }
 
 
@@ -149,11 +158,11 @@ def _split_to_dict(config: SplitConfig) -> dict[str, Any]:
     return {"by": "session", "fractions": config.fractions, "seed": config.seed}
 
 
-def _git_revision() -> str | None:
-    """Return the revision of the working folder, ending in -dirty if it has changes."""
+def _git_revision(folder: Path) -> str | None:
+    """Return the revision of a folder's repository, ending in -dirty if it has changes."""
     git = shutil.which("git")
     if git is None:
         return None
     command = [git, "describe", "--always", "--dirty", "--abbrev=40", "--match="]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    found = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
     return found.stdout.strip() or None
