@@ -37,13 +37,12 @@ from tidegate.errors import BundleError, InputError, TidegateError
 from tidegate.schema import Schema
 from tidegate.spec import ModelSpec, TaskSpec
 
-__all__ = ["FORMAT", "NAME_RULE", "Bundle", "check_target", "load", "save"]
+__all__ = ["FORMAT", "Bundle", "check_target", "load", "save"]
 
 FORMAT = 1
-NAME_RULE = r"[A-Za-z0-9._-]+"
-"""What a model's name and version must match."""
 
 _MANIFEST = "bundle.json"
+_NAME_RULE = r"[A-Za-z0-9._-]+"
 _VECTORS = {"events", "outputs", "encoder", "hidden"}
 _FILES = ("weights.safetensors", "baseline.json", "vectors.safetensors", "card.md")
 
@@ -299,12 +298,12 @@ def _read_bytes(path: Path, name: str) -> bytes:
 
 
 def _check_name(member: str, value: str) -> None:
-    if len(value) > 128 or not re.fullmatch(NAME_RULE, value):
+    if len(value) > 128 or not re.fullmatch(_NAME_RULE, value):
         raise InputError(
             "bad_name",
             f"{value!r} is not a {member}",
             field=member,
-            hint=f"use letters, digits, '.', '_' and '-' ({NAME_RULE}), at most 128",
+            hint=f"use letters, digits, '.', '_' and '-' ({_NAME_RULE}), at most 128",
         )
 
 
