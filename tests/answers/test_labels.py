@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tidegate.answers import encode_labels, fit_task, session_labels
+from tidegate.answers import encode_labels, fit_task, session_labels, task_labels
 from tidegate.errors import InputError
 from tidegate.spec import TaskSpec
 
@@ -66,3 +66,21 @@ def test_a_session_keeps_its_last_label() -> None:
     labels = np.array([0.0, 1.0, 2.0, np.nan, 4.0])
     kept = session_labels(labels, np.array([0, 2, 2, 4, 5]))
     np.testing.assert_array_equal(kept, [np.nan, 1.0, np.nan, np.nan, 4.0])
+
+
+def test_per_session_the_labels_of_earlier_events_may_be_anything() -> None:
+    offsets = np.array([0, 2, 3, 5])
+    task = fit_task("classify", "y", "session", text("a", "b"))
+    got = task_labels(task, text("open", "b", "a", None, None), offsets)
+    np.testing.assert_array_equal(got, [np.nan, 1.0, 0.0, np.nan, np.nan])
+    with pytest.raises(InputError, match="row 3: 'open' is not among"):
+        task_labels(task, text("a", "b", "open", None, "a"), offsets)
+
+    task = fit_task("regress", "y", "session", np.array([1.0, 2.0]))
+    got = task_labels(task, np.array([np.inf, 2.0, 1.0, 7.0, np.nan]), offsets)
+    np.testing.assert_array_equal(got, [np.nan, 2.0, 1.0, np.nan, np.nan])
+    with pytest.raises(InputError, match="row 1: inf"):
+        task_labels(task, np.array([0.0, np.inf, 1.0, 7.0, 1.0]), offsets)
+
+    task = fit_task("classify", "y", "event", text("a", "b"))
+    np.testing.assert_array_equal(task_labels(task, text("a", "b"), np.array([0, 2])), [0.0, 1.0])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import resource
 import shutil
 
 import msgspec
 import numpy as np
 import pytest
+from safetensors.numpy import save as safetensors_save
 
 from tidegate import bundle as bundles
 from tidegate.engine import Engine
@@ -120,6 +122,8 @@ def test_a_manifest_that_makes_no_model_is_refused(folder):
         {"schema": {}},
         {"task": {**document["task"], "classes": ["a", "b", "c"]}},
         {"fingerprint": "xyz"},
+        {"fingerprint": "00" * 32},
+        {"task": {**document["task"], "label": "other"}},
         {"files": {}},
     ):
         reseal(folder, **{**document, **changed})
@@ -147,6 +151,28 @@ def test_weights_that_do_not_fit_are_never_written(make_bundle, tmp_path, spoil,
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["events", "outputs", "encoder", "hidden", "extra"])
+def test_test_vectors_with_another_array_are_refused(folder, make_bundle, name):
+    made = make_bundle()
+    vectors = dict(made.vectors)
+    if vectors.pop(name, None) is None:
+        vectors[name] = np.zeros(1)
+    with pytest.raises(BundleError, match="test vectors") as caught:
+        bundles.save(dataclasses.replace(made, vectors=vectors), folder.parent / "b")
+    assert caught.value.code == "bundle_vectors"
+    assert not (folder.parent / "b").exists()
+    content = safetensors_save(vectors)
+    (folder / "vectors.safetensors").write_bytes(content)
+    document = msgspec.json.decode((folder / "bundle.json").read_bytes())
+    reseal(
+        folder,
+        files={**document["files"], "vectors.safetensors": hashlib.sha256(content).hexdigest()},
+    )
+    with pytest.raises(BundleError, match="test vectors") as caught:
+        bundles.load(folder)
+    assert caught.value.code == "bundle_vectors"
+
+
 @pytest.mark.parametrize("name", ["", "a/b", "../up", "a b", "é", "x" * 129])
 def test_bad_names_are_refused(make_bundle, tmp_path, name):
     with pytest.raises(InputError, match="is not a version") as caught:
@@ -168,6 +194,21 @@ def test_only_a_bundle_is_ever_replaced(make_bundle, tmp_path):
         bundles.save(made, tmp_path / "notes", overwrite=True)
     assert (tmp_path / "notes" / "mine.txt").read_text() == "keep"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["b", "notes"]
+
+
+def test_a_full_disk_leaves_the_old_bundle(make_bundle, tmp_path):
+    path = tmp_path / "b"
+    old = bundles.save(make_bundle(), path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(InputError, match="free space") as caught:
+            bundles.save(make_bundle(seed=1), path, overwrite=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (caught.value.code, caught.value.field) == ("cannot_write", str(path))
+    assert bundles.load(path).fingerprint == old.fingerprint
+    assert [p.name for p in tmp_path.iterdir()] == ["b"]
 
 
 def test_the_card_says_what_a_reader_needs(saved_bundle):

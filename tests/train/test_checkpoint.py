@@ -68,8 +68,9 @@ def test_a_failed_save_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     with pytest.raises(AttributeError):
         checkpoints.save(bad, path)
     (tmp_path / "folder").mkdir()
-    with pytest.raises(IsADirectoryError):
+    with pytest.raises(InputError) as caught:
         checkpoints.save(example(), tmp_path / "folder")
+    assert (caught.value.code, caught.value.field) == ("cannot_write", str(tmp_path / "folder"))
     assert path.read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["c", "folder"]
 

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import resource
 import signal
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -161,13 +163,40 @@ def test_errors_name_the_row_of_the_file(
     assert caught.value.message == f"row {row}: {says}"
 
 
-def test_a_bundle_that_is_there_is_refused_before_training(folder: Path) -> None:
-    (folder / "bundle").mkdir()
+@pytest.mark.parametrize(
+    ("old", "new", "code", "field"),
+    [
+        ('"bundle"', '"kept"', "exists", "bundle.out"),
+        ('"bundle"', '"kept"\noverwrite = true', "exists", "bundle.out"),
+        ('"bundle"', '"events.csv/bundle"', "cannot_write", "bundle.out"),
+        ('"jams"', f'"{"x" * 129}"', "bad_name", "bundle.name"),
+        ('version = "1"', 'version = "1 beta"', "bad_name", "bundle.version"),
+    ],
+)
+def test_a_bundle_that_could_not_be_written_is_refused_before_training(
+    folder: Path, old: str, new: str, code: str, field: str
+) -> None:
+    (folder / "kept").mkdir()
+    (folder / "kept" / "mine.txt").write_text("mine")
+    (folder / "train.toml").write_text(CONFIG.replace(old, new))
     notes = Notes()
-    with pytest.raises(InputError, match="is there already") as caught:
+    with pytest.raises(InputError) as caught:
         run(load_config(folder / "train.toml"), quiet=True, listeners=[notes])
-    assert (caught.value.code, caught.value.field) == ("exists", "bundle.out")
+    assert (caught.value.code, caught.value.field) == (code, field)
     assert notes.notes == []
+    assert (folder / "kept" / "mine.txt").read_text() == "mine"
+
+
+def test_a_full_disk_is_said_and_costs_nothing_that_was_there(folder: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(InputError, match="free space") as caught:
+            run(load_config(folder / "train.toml"), quiet=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert caught.value.code == "cannot_write"
+    assert sorted(p.name for p in folder.iterdir()) == ["events.csv", "train.toml"]
 
 
 def test_it_prints_unless_quiet(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -177,3 +206,84 @@ def test_it_prints_unless_quiet(folder: Path, capsys: pytest.CaptureFixture[str]
     config.write_text(CONFIG.replace('"bundle"', '"other"'))
     run(load_config(config), quiet=True)
     assert capsys.readouterr().err == ""
+
+
+REGRESS = CONFIG.replace('"jam"', '"cost"').replace(
+    'name = "classify"\nclasses = ["slower", "faster"]', 'name = "regress"'
+)
+
+
+@pytest.mark.parametrize("per", ["event", "session"])
+def test_the_task_knows_the_training_part_alone(
+    folder: Path, drives: pl.DataFrame, per: str
+) -> None:
+    begins = pl.col("at").min().over("car")
+    part = pl.when(begins < 1e6).then(1.0).when(begins < 2e6).then(1e3).otherwise(1e6)
+    drives = drives.with_columns(cost=pl.col("speed") * part)
+    drives.write_csv(folder / "events.csv")
+    (folder / "train.toml").write_text(REGRESS.replace("[model]", f'per = "{per}"\n\n[model]'))
+    made = run(load_config(folder / "train.toml"), quiet=True)
+    train = drives.filter(begins < 1e6)
+    if per == "session":
+        train = train.sort("at").group_by("car", maintain_order=True).last()
+    costs = train["cost"].to_numpy()
+    assert made.task.target_mean == pytest.approx(costs.mean(), rel=1e-12)
+    assert made.task.target_scale == pytest.approx(costs.std(), rel=1e-12)
+
+
+class Changes(Listener):
+    """Changes the events' file when training begins."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def begin(self, epochs: int, done: int, events: int) -> None:
+        self.path.write_text("something else")
+
+
+def test_the_provenance_is_that_of_what_was_read(folder: Path) -> None:
+    read = hashlib.sha256((folder / "events.csv").read_bytes()).hexdigest()
+    changes = Changes(folder / "events.csv")
+    made = run(load_config(folder / "train.toml"), quiet=True, listeners=[changes])
+    assert (folder / "events.csv").read_text() == "something else"
+    assert made.provenance["data"]["sha256"] == read
+
+
+def test_the_revision_is_that_of_the_events_folder(folder: Path) -> None:
+    def git(*arguments: str) -> str:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        command = ["git", "-C", str(folder), *identity, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    git("init", "--quiet")
+    git("add", "--all")
+    git("commit", "--quiet", "--message=events")
+    revision = git("rev-parse", "HEAD")
+    made = run(load_config(folder / "train.toml"), quiet=True)
+    assert made.provenance["git"] == revision
+
+
+class Closes(Listener):
+    def __init__(self) -> None:
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        ('"events.csv"', '"none.csv"', "file_not_found"),
+        ("2_000_000", "9_000_000", "empty_part"),
+        ('"faster"]', '"fastest"]', "unknown_class"),
+    ],
+)
+def test_listeners_are_closed_whatever_fails(folder: Path, old: str, new: str, code: str) -> None:
+    (folder / "train.toml").write_text(CONFIG.replace(old, new))
+    closes = Closes()
+    with pytest.raises(InputError) as caught:
+        run(load_config(folder / "train.toml"), quiet=True, listeners=[closes])
+    assert caught.value.code == code
+    assert closes.closed

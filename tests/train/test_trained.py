@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -82,6 +83,37 @@ def test_per_session_only_the_last_event_has_a_label(
     trained = trained_on(cars, more_cars, schema, per="session")
     last = more_cars.labels[more_cars.offsets[1:] - 1]
     assert trained.result.metrics["n"] == sum(label is not None for label in last)
+
+
+@pytest.mark.parametrize("name", ["classify", "regress"])
+def test_per_session_earlier_events_may_have_other_labels(
+    cars: EventTable, more_cars: EventTable, schema: SchemaConfig, name: Literal["classify"]
+) -> None:
+    tables = []
+    for table in (cars, more_cars):
+        last = answers.session_labels(table.columns["lane"], table.offsets)
+        under_way = np.array([lane or "under way" for lane in last], dtype=object)
+        if name == "regress":
+            speeds = answers.session_labels(table.columns["speed"], table.offsets)
+            under_way = np.where(np.isnan(speeds), np.inf, speeds)
+        tables.append(replace(table, labels=under_way))
+    train, valid = tables
+    counted = answers.session_labels(train.labels, train.offsets)
+    task = answers.fit_task(name, "end", "session", counted)
+    trained = train_model(train, valid, schema=schema, task=task, model=MODEL, settings=SETTINGS)
+    assert trained.evaluate(valid)["n"] == len(valid.sessions)
+
+
+def test_time_features_of_a_table_without_times_are_refused(
+    cars: EventTable, more_cars: EventTable, schema: SchemaConfig
+) -> None:
+    timeless = replace(cars, times=np.zeros_like(cars.times))
+    fitted = Schema.fit(schema, cars.columns, cars.times, cars.offsets)
+    for wanted in (schema, fitted):
+        with pytest.raises(InputError, match="without times") as caught:
+            trained_on(timeless, more_cars, wanted)
+        assert (caught.value.code, caught.value.field) == ("bad_config", "schema.time")
+    trained_on(timeless, more_cars, SchemaConfig(schema.fields))
 
 
 def test_a_checkpoint_of_other_data_is_refused(

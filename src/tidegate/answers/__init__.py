@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.answers.classify import Classify
-from tidegate.answers.labels import encode_labels, fit_task, session_labels
+from tidegate.answers.labels import encode_labels, fit_task, session_labels, task_labels
 from tidegate.answers.regress import Regress
 from tidegate.spec import TaskSpec
 
-__all__ = ["Answers", "encode_labels", "fit_task", "open", "session_labels"]
+__all__ = ["Answers", "encode_labels", "fit_task", "open", "session_labels", "task_labels"]
 
 
 class Answers(Protocol):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tidegate.errors import InputError
 from tidegate.spec import TaskSpec
 
-__all__ = ["encode_labels", "fit_task", "session_labels"]
+__all__ = ["encode_labels", "fit_task", "session_labels", "task_labels"]
 
 
 def fit_task(
@@ -137,30 +137,70 @@ def encode_labels(task: TaskSpec, labels: NDArray[Any]) -> NDArray[np.float64]:
         ) from None
 
 
-def session_labels(labels: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArray[np.float64]:
+def session_labels(labels: NDArray[Any], offsets: NDArray[np.int64]) -> NDArray[Any]:
     """Keep the label of each session's last event, for tasks with one label a session.
 
     Parameters
     ----------
-    labels : float64 array (events,)
-        From `encode_labels`.
+    labels : array (events,)
+        As in `fit_task`.
+    offsets : int64 array (sessions + 1,)
+        Session i is events ``offsets[i]:offsets[i + 1]``.
+
+    Returns
+    -------
+    array (events,)
+        None, of names, or NaN everywhere but at last events.
+
+    Examples
+    --------
+    >>> session_labels(np.array([1.0, 1.0, 0.0]), np.array([0, 2, 3]))
+    array([nan,  1.,  0.])
+    >>> session_labels(np.array(["early", "late"], dtype=object), np.array([0, 2]))
+    array([None, 'late'], dtype=object)
+    """
+    last = offsets[1:][np.diff(offsets) > 0] - 1
+    if labels.dtype == object:
+        kept = np.full(len(labels), None, dtype=object)
+    else:
+        kept = np.full(len(labels), np.nan)
+    kept[last] = labels[last]
+    return kept
+
+
+def task_labels(
+    task: TaskSpec, labels: NDArray[Any], offsets: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Turn a table's label column into the numbers that a task is measured on.
+
+    Parameters
+    ----------
+    task : TaskSpec
+        From `fit_task`.
+    labels : array (events,)
+        As in `fit_task`. Where the task has one label a session, those of earlier events may be
+        anything.
     offsets : int64 array (sessions + 1,)
         Session i is events ``offsets[i]:offsets[i + 1]``.
 
     Returns
     -------
     float64 array (events,)
-        NaN everywhere but at last events.
+        As from `encode_labels`; of a task with one label a session, NaN but at last events.
+
+    Raises
+    ------
+    InputError
+        As `encode_labels`.
 
     Examples
     --------
-    >>> session_labels(np.array([1.0, 1.0, 0.0]), np.array([0, 2, 3]))
-    array([nan,  1.,  0.])
+    >>> task = TaskSpec("classify", "outcome", "session", classes=("kept", "sold"))
+    >>> task_labels(task, np.array(["open", "sold"], dtype=object), np.array([0, 2]))
+    array([nan,  1.])
     """
-    last = offsets[1:][np.diff(offsets) > 0] - 1
-    kept = np.full(len(labels), np.nan)
-    kept[last] = labels[last]
-    return kept
+    counted = session_labels(labels, offsets) if task.per == "session" else labels
+    return encode_labels(task, counted)
 
 
 def _numbers(label: str, labels: NDArray[Any]) -> NDArray[np.float64]:

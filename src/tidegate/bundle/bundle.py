@@ -17,10 +17,7 @@ There is no pickle in it, and loading runs no code of the bundle's.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -34,19 +31,19 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as safetensors_load
 from safetensors.numpy import save as safetensors_save
 
-from tidegate import __version__
+from tidegate import __version__, files
 from tidegate.bundle import card
 from tidegate.errors import BundleError, InputError, TidegateError
 from tidegate.schema import Schema
 from tidegate.spec import ModelSpec, TaskSpec
 
-__all__ = ["FORMAT", "NAME_RULE", "Bundle", "load", "save"]
+__all__ = ["FORMAT", "Bundle", "check_target", "load", "save"]
 
 FORMAT = 1
-NAME_RULE = r"[A-Za-z0-9._-]+"
-"""What a model's name and version must match."""
 
 _MANIFEST = "bundle.json"
+_NAME_RULE = r"[A-Za-z0-9._-]+"
+_VECTORS = {"events", "outputs", "encoder", "hidden"}
 _FILES = ("weights.safetensors", "baseline.json", "vectors.safetensors", "card.md")
 
 
@@ -93,7 +90,7 @@ class Bundle:
 
 
 def save(bundle: Bundle, path: str | Path, *, overwrite: bool = False) -> Bundle:
-    """Write a bundle's folder: whole, or not at all.
+    """Write a bundle's folder: whole, or not at all (`files.write_folder`).
 
     Parameters
     ----------
@@ -112,14 +109,57 @@ def save(bundle: Bundle, path: str | Path, *, overwrite: bool = False) -> Bundle
     Raises
     ------
     InputError
-        ``exists``: something is at `path`; ``bad_name``: a name or version breaks its rule.
+        From `check_target`; ``cannot_write``: the file system refuses. A bundle that was there
+        stays.
     BundleError
-        ``bundle_weights``: weights do not fit the spec or are not finite.
+        ``bundle_weights``: weights do not fit the spec or are not finite; ``bundle_vectors``: an
+        array of the test vectors is missing or unknown.
     """
     path = Path(path)
-    for member in ("name", "version"):
-        _check_name(member, getattr(bundle, member))
+    check_target(path, bundle.name, bundle.version, overwrite=overwrite)
     _check_weights(bundle.spec, bundle.weights)
+    _check_vectors(bundle.vectors)
+    contents = {
+        "weights.safetensors": safetensors_save(dict(bundle.weights)),
+        "baseline.json": _json(bundle.baseline),
+        "vectors.safetensors": safetensors_save(dict(bundle.vectors)),
+        "card.md": card.write(bundle).encode(),
+    }
+    contents[_MANIFEST] = _manifest(bundle, contents)
+    files.write_folder(path, contents)
+    return load(path)
+
+
+def check_target(path: str | Path, name: str, version: str, *, overwrite: bool = False) -> None:
+    """Refuse what `save` would refuse before there is a bundle, such as before training.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder to make.
+    name, version : str
+        Of the model.
+    overwrite : bool
+        As in `save`.
+
+    Raises
+    ------
+    InputError
+        ``bad_name``: field `name` or `version` breaks its rule; ``exists`` (field `path`):
+        something is there that may not be replaced; ``cannot_write``: nothing can be made there.
+
+    Examples
+    --------
+    >>> check_target("out", "pumps", "1.0 beta")
+    Traceback (most recent call last):
+        ...
+    tidegate.errors.InputError: version: '1.0 beta' is not a version (bad_name); use letters,
+    digits, '.', '_' and '-' ([A-Za-z0-9._-]+), at most 128
+    """
+    path = Path(path)
+    _check_name("name", name)
+    _check_name("version", version)
+    files.check_place(path)
     if path.exists() and not (overwrite and (path / _MANIFEST).is_file()):
         raise InputError(
             "exists",
@@ -128,15 +168,6 @@ def save(bundle: Bundle, path: str | Path, *, overwrite: bool = False) -> Bundle
             hint="choose another path"
             + (" (only a bundle is ever replaced)" if overwrite else ", or allow overwriting"),
         )
-    contents = {
-        "weights.safetensors": safetensors_save(dict(bundle.weights)),
-        "baseline.json": _json(bundle.baseline),
-        "vectors.safetensors": safetensors_save(dict(bundle.vectors)),
-        "card.md": card.write(bundle).encode(),
-    }
-    contents[_MANIFEST] = _manifest(bundle, contents)
-    _write_folder(path, contents)
-    return load(path)
 
 
 def load(path: str | Path) -> Bundle:
@@ -155,8 +186,8 @@ def load(path: str | Path) -> Bundle:
     Raises
     ------
     BundleError
-        ``bundle_missing``, ``bundle_version``, ``bundle_damaged`` or ``bundle_weights``, naming the
-        file and what is wrong with it.
+        ``bundle_missing``, ``bundle_version``, ``bundle_damaged``, ``bundle_weights`` or
+        ``bundle_vectors``, naming the file or the array and what is wrong with it.
     """
     path = Path(path)
     manifest = _read_manifest(path)
@@ -184,6 +215,9 @@ def load(path: str | Path) -> Bundle:
     except (KeyError, msgspec.MsgspecError, SafetensorError, TidegateError, ValueError) as error:
         raise _damaged(path, _MANIFEST, f"its contents do not make a model: {error}") from error
     _check_weights(spec, weights)
+    _check_vectors(vectors)
+    if manifest["fingerprint"] != _fingerprint(manifest, contents["weights.safetensors"]):
+        raise _damaged(path, _MANIFEST, "its fingerprint is not that of its model")
     if (spec.row_size, spec.categories) != (schema.width, schema.categories):
         raise _damaged(path, _MANIFEST, "the model's inputs are not the schema's columns")
     if spec.output_size != task.output_size:
@@ -197,19 +231,23 @@ def _manifest(bundle: Bundle, contents: Mapping[str, bytes]) -> bytes:
         "schema": bundle.schema.to_dict(),
         "task": msgspec.to_builtins(bundle.task),
     }
-    identity = {**parts, "weights": _sha256(contents["weights.safetensors"])}
     document = {
         "format": FORMAT,
         "tidegate": __version__,
         "name": bundle.name,
         "version": bundle.version,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "fingerprint": _sha256(_json(identity)),
+        "fingerprint": _fingerprint(parts, contents["weights.safetensors"]),
         **parts,
         "provenance": bundle.provenance,
         "files": {name: _sha256(content) for name, content in contents.items()},
     }
     return _sealed(document)
+
+
+def _fingerprint(manifest: Mapping[str, Any], weights: bytes) -> str:
+    parts = {name: manifest[name] for name in ("spec", "schema", "task")}
+    return _sha256(_json({**parts, "weights": _sha256(weights)}))
 
 
 def _sealed(document: dict[str, Any]) -> bytes:
@@ -260,12 +298,12 @@ def _read_bytes(path: Path, name: str) -> bytes:
 
 
 def _check_name(member: str, value: str) -> None:
-    if len(value) > 128 or not re.fullmatch(NAME_RULE, value):
+    if len(value) > 128 or not re.fullmatch(_NAME_RULE, value):
         raise InputError(
             "bad_name",
             f"{value!r} is not a {member}",
             field=member,
-            hint=f"use letters, digits, '.', '_' and '-' ({NAME_RULE}), at most 128",
+            hint=f"use letters, digits, '.', '_' and '-' ({_NAME_RULE}), at most 128",
         )
 
 
@@ -282,6 +320,16 @@ def _check_weights(spec: ModelSpec, weights: Mapping[str, NDArray[np.float32]]) 
             )
 
 
+def _check_vectors(vectors: Mapping[str, NDArray[Any]]) -> None:
+    for name in sorted(_VECTORS ^ vectors.keys()):
+        raise BundleError(
+            "bundle_vectors",
+            f"the test vectors have {'no' if name in _VECTORS else 'an unknown'} array {name!r}",
+            field=name,
+            hint="make the bundle again, its vectors with engine.vectors.make",
+        )
+
+
 def _weight_problem(shape: tuple[int, ...] | None, array: NDArray[np.float32] | None) -> str:
     if shape is None:
         return "is no weight of this model"
@@ -292,39 +340,6 @@ def _weight_problem(shape: tuple[int, ...] | None, array: NDArray[np.float32] | 
     if not np.isfinite(array).all():
         return "holds a value that is not finite"
     return ""
-
-
-def _write_folder(path: Path, contents: Mapping[str, bytes]) -> None:
-    """Write a folder beside its place and move it there, synced."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    try:
-        for name, content in contents.items():
-            with (staging / name).open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        staging.chmod(0o755)
-        _sync_folder(staging)
-        if path.exists():
-            old = staging.with_name(staging.name + ".old")
-            path.rename(old)
-            staging.rename(path)
-            shutil.rmtree(old)
-        else:
-            staging.rename(path)
-        _sync_folder(path.parent)
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _json(value: Any) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Annotated
 
@@ -53,7 +54,8 @@ def fetch(
     """Fetch a data set into the cache, verify it and print its folder."""
     from tidegate.data import datasets
 
-    folder = datasets.fetch(name, cache=cache)
+    progress = None if json else functools.partial(typer.echo, err=True)
+    folder = datasets.fetch(name, cache=cache, progress=progress)
     if json:
         write_json({"name": name, "path": str(folder)})
     else:

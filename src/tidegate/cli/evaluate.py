@@ -47,9 +47,7 @@ def command(
     assert table.labels is not None  # a label column was named
     with tables.naming_rows(table.source_rows):
         outputs = offline.outputs(engine, table.columns, table.times, table.offsets)
-        labels = answers.encode_labels(loaded.task, table.labels)
-    if loaded.task.per == "session":
-        labels = answers.session_labels(labels, table.offsets)
+        labels = answers.task_labels(loaded.task, table.labels, table.offsets)
     metrics = answers.open(loaded.task).metrics(outputs, labels)
     if json:
         write_json({"events": table.n_events, "sessions": len(table.sessions), "metrics": metrics})

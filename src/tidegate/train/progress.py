@@ -30,7 +30,7 @@ class Listener:
         """Hear something that a person should know."""
 
     def close(self) -> None:
-        """Hear that training ended, well or not."""
+        """Hear that it ended, well or not: training, and then a whole run."""
 
 
 class Terminal(Listener):

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tidegate import answers, tables
+from tidegate import answers, bundle, tables
 from tidegate.bundle import Bundle
 from tidegate.data import splits
 from tidegate.data.profile import LengthProfile
 from tidegate.errors import InputError
 from tidegate.spec import TaskSpec
 from tidegate.tables import EventTable
-from tidegate.train.config import SplitConfig, TrainConfig
+from tidegate.train.config import BundleConfig, SplitConfig, TrainConfig
 from tidegate.train.package import save_bundle
 from tidegate.train.progress import Listener, TensorBoard, Terminal
 from tidegate.train.trained import raw_labels, train_model
@@ -56,21 +56,23 @@ def run(
     Raises
     ------
     InputError
-        From the table, the schema, the labels, the fit or the bundle's name; ``exists``, before
-        anything is done, if the bundle may not be written.
+        From the table, the schema, the labels or the fit; from `bundle.check_target`, before
+        anything is done, if the bundle could not be written.
     KeyboardInterrupt
         After Ctrl-C; the same call goes on.
     """
     out = Path(config.bundle.out)
-    if out.exists() and not config.bundle.overwrite:
-        raise InputError(
-            "exists",
-            f"{str(out)!r} is there already",
-            field="bundle.out",
-            hint="choose another folder, or set bundle.overwrite = true",
-        )
+    _check_target(config.bundle)
     told: list[Listener] = [*([] if quiet else [Terminal()]), *listeners]
-    told += [] if tensorboard is None else [TensorBoard(tensorboard)]
+    try:
+        told += [] if tensorboard is None else [TensorBoard(tensorboard)]
+        return _run(config, out, told, resume)
+    finally:
+        for listener in told:
+            listener.close()
+
+
+def _run(config: TrainConfig, out: Path, listeners: Sequence[Listener], resume: bool) -> Bundle:
     table = tables.read(
         Path(config.data.events),
         session=config.data.session,
@@ -78,8 +80,9 @@ def run(
         time=config.data.time,
         label=config.data.label,
     )
+    provenance = _provenance(config)  # now: training may take long enough for the file to change
     train, valid, test = _split(table, config.split)
-    for listener in told:
+    for listener in listeners:
         for note in table.notes:
             listener.note(note)
         listener.note(f"training part: {LengthProfile.of(train.lengths)}")
@@ -91,7 +94,7 @@ def run(
         task=_fit_task(config, train),
         model=config.model,
         settings=config.train,
-        listeners=told,
+        listeners=listeners,
         checkpoint=checkpoint,
         resume=resume,
     )
@@ -101,11 +104,20 @@ def run(
         name=config.bundle.name,
         version=config.bundle.version,
         metrics={} if test is None else {"test": trained.evaluate(test)},
-        provenance=_provenance(config),
+        provenance=provenance,
         overwrite=config.bundle.overwrite,
     )
     checkpoint.unlink(missing_ok=True)
     return made
+
+
+def _check_target(config: BundleConfig) -> None:
+    try:
+        bundle.check_target(config.out, config.name, config.version, overwrite=config.overwrite)
+    except InputError as error:
+        keys = {"name": "bundle.name", "version": "bundle.version"}
+        field = keys.get(error.field or "", "bundle.out")
+        raise InputError(error.code, error.message, field=field, hint=error.hint) from error
 
 
 def _split(
@@ -122,11 +134,10 @@ def _split(
 
 def _fit_task(config: TrainConfig, train: EventTable) -> TaskSpec:
     label, per, classes = config.data.label, config.task.per, config.task.classes
-    labels, rows = raw_labels(train, label), train.source_rows
+    labels = raw_labels(train, label)
     if per == "session":
-        last = train.offsets[1:] - 1
-        labels, rows = labels[last], rows[last]
-    with tables.naming_rows(rows):
+        labels = answers.session_labels(labels, train.offsets)
+    with tables.naming_rows(train.source_rows):
         return answers.fit_task(config.task.name, label, per, labels, classes=classes)
 
 
@@ -138,7 +149,7 @@ def _provenance(config: TrainConfig) -> dict[str, Any]:
         "columns": {"session": config.data.session, "time": config.data.time},
         "data": {"file": events.name, "sha256": sha256},
         "split": _split_to_dict(config.split),
-        "git": _git_revision(),
+        "git": _git_revision(events.parent),
     }
 
 
@@ -148,11 +159,11 @@ def _split_to_dict(config: SplitConfig) -> dict[str, Any]:
     return {"by": "session", "fractions": config.fractions, "seed": config.seed}
 
 
-def _git_revision() -> str | None:
-    """Return the revision of the working folder, ending in -dirty if it has changes."""
+def _git_revision(folder: Path) -> str | None:
+    """Return the revision of a folder's repository, ending in -dirty if it has changes."""
     git = shutil.which("git")
     if git is None:
         return None
     command = [git, "describe", "--always", "--dirty", "--abbrev=40", "--match="]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    found = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
     return found.stdout.strip() or None

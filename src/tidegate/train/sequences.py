@@ -21,7 +21,7 @@ class Sequences:
     offsets : int64 array (sessions + 1,)
         Session i is events ``offsets[i]:offsets[i + 1]``; at least one event each.
     labels : float64 array (events,)
-        From `answers.encode_labels`; NaN without label.
+        From `answers.task_labels`; NaN without label.
     targets : float32 array (events,)
         From `tasks.Task.targets`: what the outputs are compared with; NaN without label.
     """

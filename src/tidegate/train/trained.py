@@ -119,9 +119,18 @@ def train_model(
     Raises
     ------
     InputError
-        From the schema, the labels or the fit.
+        ``bad_config``: the schema has time features, the table no times; from the schema, the
+        labels or the fit.
     """
     model, settings = model or ModelSettings(), settings or TrainSettings()
+    config = schema if isinstance(schema, SchemaConfig) else schema.config
+    if config.time is not None and not train.times.any():
+        raise InputError(
+            "bad_config",
+            "time features, and every event is at time 0: the table was read without times",
+            field="schema.time",
+            hint="name the time column when the table is read, or leave `time` out of the schema",
+        )
     if isinstance(schema, SchemaConfig):
         with naming_rows(train.source_rows):
             schema = Schema.fit(schema, train.columns, train.times, train.offsets)
@@ -173,8 +182,7 @@ def raw_labels(table: EventTable, label: str) -> NDArray[Any]:
 
 def _labels(table: EventTable, task: TaskSpec) -> NDArray[np.float64]:
     with naming_rows(table.source_rows):
-        labels = answers.encode_labels(task, raw_labels(table, task.label))
-    return answers.session_labels(labels, table.offsets) if task.per == "session" else labels
+        return answers.task_labels(task, raw_labels(table, task.label), table.offsets)
 
 
 def _key(settings: Sequence[msgspec.Struct], parts: Sequence[Sequences]) -> str:
