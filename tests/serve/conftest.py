@@ -123,12 +123,13 @@ SERVER = """
 import sys
 import msgspec
 from tidegate.errors import TidegateError
-from tidegate.serve import ServeSettings, serve
+from tidegate.serve import ServeSettings, leave, serve
 try:
     serve(sys.argv[1], msgspec.json.decode(sys.argv[2], type=ServeSettings))
 except TidegateError as error:
     print(msgspec.json.encode(error.to_dict()).decode())
     sys.exit(3)
+leave()
 """
 
 

@@ -163,7 +163,9 @@ def test_a_request_that_never_ends_does_not_outlive_the_grace_period(start):
 def test_more_signals_do_not_cut_the_end_short(start, payload, number):
     server = start()
     assert server.post("s", payload())[0] == 200
-    while server.process.poll() is None:  # as fast as they go, until the process has ended
+    server.process.send_signal(number)
+    _wait_until_closed(server.port)
+    for _ in range(50):  # the drain is over: what is left is closing the store
         server.process.send_signal(number)
     _, errors = server.process.communicate(timeout=30)
     assert (server.process.returncode, errors) == (0, "")

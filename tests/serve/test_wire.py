@@ -233,3 +233,10 @@ def test_no_bytes_surprise_the_parsers(body: bytes) -> None:
         assert isinstance(wire.parse_line(line, NOW, set()), Event)
     with contextlib.suppress(InputError):
         wire.parse_events(body, "s", NOW)
+
+
+def test_a_list_of_too_many_events_is_refused_before_it_is_parsed():
+    body = b"[" + b'{"event":{}},' * wire.MOST_EVENTS + b'{"event":{}}]'
+    with pytest.raises(InputError) as caught:
+        wire.parse_events(body, "s", 0.0)
+    assert caught.value.code == "too_many_events"

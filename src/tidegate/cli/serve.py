@@ -47,3 +47,4 @@ def command(
             store=store, port=port, host=host, on_new_model=on_new_model, grace_seconds=grace
         ),
     )
+    serve.leave()

@@ -59,6 +59,8 @@ REFUSALS = (
     "bad_session_id",
     "bad_json",
     "body_too_large",
+    "too_many_events",
+    "length_required",
     "overloaded",
     "draining",
     "internal",

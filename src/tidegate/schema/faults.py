@@ -25,7 +25,7 @@ NAMES_SHOWN = 20
 def unknown_field(name: object, known: Iterable[str]) -> InputError:
     """Return the error of a name that the schema does not have."""
     names = list(known)
-    close = difflib.get_close_matches(str(name), names, n=3)
+    close = difflib.get_close_matches(str(name)[:100], names, n=3)
     guess = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
     more = ", ..." if len(names) > NAMES_SHOWN else ""
     return InputError(

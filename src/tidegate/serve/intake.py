@@ -27,26 +27,30 @@ class Submit(Protocol):
 
 
 async def read_body(scope: Scope, proto: HTTPProtocol, limit: int) -> bytes:
-    """Read a body, or refuse it as soon as it is known to be larger than `limit` bytes.
+    """Read a body, or refuse it before a byte of it is read.
 
     Raises
     ------
     InputError
-        ``body_too_large``.
+        ``body_too_large``: more than `limit` bytes. ``length_required``: a chunked body. One that
+        is cut short cannot be told from a whole one here, and half a request must not be applied.
     """
     length = scope.headers.get("content-length")
-    if length is not None and "transfer-encoding" not in scope.headers:
-        if int(length) > limit:
-            raise _too_large(limit)
-        return await proto()
-    chunks = []
-    size = 0
-    async for chunk in proto:
-        size += len(chunk)
-        if size > limit:
-            raise _too_large(limit)
-        chunks.append(chunk)
-    return b"".join(chunks)
+    if "transfer-encoding" in scope.headers:
+        raise InputError(
+            "length_required",
+            "the body comes in chunks of unknown length",
+            field="body",
+            hint="nothing was applied; send it with a Content-Length",
+        )
+    if length is not None and int(length) > limit:
+        raise InputError(
+            "body_too_large",
+            f"the body is larger than {limit} bytes",
+            field="body",
+            hint="nothing was applied; send fewer events a request",
+        )
+    return await proto()
 
 
 async def answer_events(events: Sequence[Event], submit: Submit, max_batch: int) -> list[Result]:
@@ -76,12 +80,3 @@ async def answer_lines(body: bytes, received: float, submit: Submit, max_batch: 
     if running is not None:
         answered.append(wire.encode_lines(await running[0], running[1]))
     return b"".join(answered)
-
-
-def _too_large(limit: int) -> InputError:
-    return InputError(
-        "body_too_large",
-        f"the body is larger than {limit} bytes",
-        field="body",
-        hint="nothing was applied; send fewer events a request",
-    )

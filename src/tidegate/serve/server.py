@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 import msgspec
 
@@ -27,7 +27,7 @@ from tidegate.serve.identity import claim
 from tidegate.serve.processor import Processor
 from tidegate.serve.sessions import Limits
 
-__all__ = ["ServeSettings", "serve"]
+__all__ = ["ServeSettings", "leave", "serve"]
 
 _PROBE_SECONDS = 1.0
 _THREADS_SECONDS = 1.0
@@ -203,6 +203,17 @@ def serve(
                 lambda: (announce or _announce)(ready),
             )
         )
+
+
+def leave() -> NoReturn:
+    """End the process with status 0, after `serve` has returned.
+
+    Everything that must be closed is. The HTTP server's threads may still be ending, and would meet
+    an interpreter that is being taken down: it is left as it stands instead.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 class _Stop:

@@ -15,6 +15,8 @@ from tidegate.serve.operations import Event, Result
 from tidegate.spec import MAX_SESSION_BYTES
 
 __all__ = [
+    "MOST_EVENTS",
+    "check_count",
     "check_session",
     "encode_error",
     "encode_items",
@@ -24,6 +26,9 @@ __all__ = [
     "parse_line",
     "split_lines",
 ]
+
+MOST_EVENTS = 100_000
+"""Events that one request may hold."""
 
 _Seconds = Annotated[float, msgspec.Meta(ge=instants.EARLIEST, le=instants.LATEST)]
 
@@ -91,11 +96,31 @@ def parse_events(body: bytes, session: str, received: float) -> tuple[list[Event
             raise event.error
         return [event], False
     failed: set[str] = set()
+    check_count(body.count(b'"event"'))  # before anything is made of them
     try:
         envelopes: list[_Envelope | InputError] = [*_many.decode(body)]
     except _REFUSED:
-        envelopes = [_try_one(member) for member in _split_list(body)]
+        members = _split_list(body)
+        check_count(len(members))
+        envelopes = [_try_one(member) for member in members]
     return [_event(envelope, session, received, failed) for envelope in envelopes], True
+
+
+def check_count(events: int) -> None:
+    """Refuse more than `MOST_EVENTS`: what one request asks for has to fit into memory.
+
+    Raises
+    ------
+    InputError
+        ``too_many_events``.
+    """
+    if events > MOST_EVENTS:
+        raise InputError(
+            "too_many_events",
+            f"the request holds more than {MOST_EVENTS:,} events",
+            field="body",
+            hint="nothing was applied; send fewer events a request",
+        )
 
 
 def split_lines(body: bytes) -> list[tuple[int, bytes]]:
@@ -106,6 +131,7 @@ def split_lines(body: bytes) -> list[tuple[int, bytes]]:
     >>> split_lines(b'{"a": 1}\n\n{"b": 2}\n')
     [(1, b'{"a": 1}'), (3, b'{"b": 2}')]
     """
+    check_count(body.count(b"\n"))
     return [
         (number, line)
         for number, line in enumerate(body.split(b"\n"), start=1)
@@ -203,7 +229,7 @@ def _event(
     if envelope.session is not None and envelope.session != session:
         error = InputError(
             "wrong_session",
-            f"{envelope.session!r} is not the session of the path",
+            f"{shown(envelope.session)} is not the session of the path",
             field="session",
             hint="leave it out, or send it to its own path",
         )
@@ -292,7 +318,7 @@ def _refused(error: Exception, body: bytes) -> InputError:
         return InputError(
             "unknown_member",
             "there is no such member",
-            field=named[2],
+            field=named[2][:100],
             hint="members are session, seq, time, start, end and event; fields go into event",
         )
     if named is not None:
