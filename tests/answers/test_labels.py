@@ -79,7 +79,7 @@ def test_per_session_the_labels_of_earlier_events_may_be_anything() -> None:
     task = fit_task("regress", "y", "session", np.array([1.0, 2.0]))
     got = task_labels(task, np.array([np.inf, 2.0, 1.0, 7.0, np.nan]), offsets)
     np.testing.assert_array_equal(got, [np.nan, 2.0, 1.0, np.nan, np.nan])
-    with pytest.raises(InputError, match="row 1: inf"):
+    with pytest.raises(InputError, match="row 2: inf"):
         task_labels(task, np.array([0.0, np.inf, 1.0, 7.0, 1.0]), offsets)
 
     task = fit_task("classify", "y", "event", text("a", "b"))
