@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import shutil
 import sys
 import time
@@ -32,6 +33,9 @@ from summary import Summary, failures, summarise
 
 from tidegate.bundle import Bundle
 from tidegate.data import datasets
+
+# scikit-learn would count physical cores, and warn at length where it cannot (in a container, say).
+os.environ.setdefault("LOKY_MAX_CPU_COUNT", str(os.cpu_count() or 1))
 
 CLIENTS = 48
 KILLS = 2
