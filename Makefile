@@ -16,7 +16,7 @@ $(READY): scripts/setup pyproject.toml constraints.txt CMakeLists.txt $(wildcard
 	@scripts/setup
 	@touch $@
 
-demo: $(READY) ## Train on 336,776 flights, serve, kill twice, check every answer (about 5 minutes)
+demo: $(READY) ## Train on 336,776 flights, serve, kill twice, check every answer (about 3 minutes)
 	@$(BIN)/tidegate demo
 
 test: lint ## Formatting, lint, types, import contracts, tests and doctests

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import errno
 import ipaddress
-import os
 import socket
-import threading
-import time
 from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
 from granian._granian import SocketHolder
@@ -21,10 +17,8 @@ from tidegate.errors import InputError
 
 __all__ = [
     "HttpServer",
-    "await_native_threads",
     "bind",
     "is_loopback",
-    "native_threads",
     "url_of",
 ]
 
@@ -118,44 +112,6 @@ class HttpServer(Granian):
         """Drop the connections that did not end when the server was told to stop."""
         for worker in self.wrks:
             worker.kill()  # type: ignore[no-untyped-call]
-
-
-def native_threads() -> set[str]:
-    """Return the ids of this process's threads, those that Python does not know included."""
-    try:
-        return set(os.listdir("/proc/self/task"))
-    except FileNotFoundError:  # not Linux
-        return set()
-
-
-def await_native_threads(before: set[str], seconds: float) -> None:
-    """Wait for granian's threads to end, after its server has.
-
-    Its last callbacks may still want the interpreter's lock. Were the interpreter gone by then,
-    they would panic, and take the process's exit status with them.
-
-    Parameters
-    ----------
-    before : set of str
-        `native_threads`, from before the server was made.
-    seconds : float
-        When to stop waiting: a connection that was abandoned keeps its thread.
-    """
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        known = {str(thread.native_id) for thread in threading.enumerate()}
-        if not any(_is_unnamed(thread) for thread in native_threads() - before - known):
-            return
-        time.sleep(0.001)
-
-
-def _is_unnamed(thread: str) -> bool:
-    """Say whether a thread has the process's name, as granian's have and the store's have not."""
-    try:
-        name = Path("/proc/self/task", thread, "comm").read_text()
-    except OSError:  # it has just ended
-        return False
-    return name == Path("/proc/self/comm").read_text()
 
 
 def _cannot_bind(host: str, port: int, error: OSError) -> InputError:

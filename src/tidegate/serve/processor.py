@@ -21,6 +21,7 @@ from tidegate.errors import RecordError, StoreError, TidegateError
 from tidegate.metrics import GateMetrics
 from tidegate.record import Record, StoredAnswer
 from tidegate.serve import refusals, rules, sessions, tally
+from tidegate.serve.batch import Batch, Step
 from tidegate.serve.operations import Answer, Delete, Event, Operation, Result, SessionView
 from tidegate.serve.sessions import Limits
 from tidegate.store import Store, meta_key, session_key
@@ -33,51 +34,6 @@ __all__ = ["Processor"]
 _log = logging.getLogger(__name__)
 
 _PROBE = meta_key("probe")
-
-
-class _Step(msgspec.Struct):
-    """An event on its way through the engine."""
-
-    index: int
-    event: Event
-    seq: int
-    payload_hash: int
-    typed: tuple[float | bool | str | None, ...]
-    time: float
-    known: Record | None
-    """What it continues; None where the session begins (anew)."""
-    reset: bool
-    kinds: list[str]
-    """Breaks of continuity that count once it is applied."""
-    before: SessionState | None
-    """Of the session that it replaces, to go back to if it fails."""
-
-
-class _Batch:
-    """What one micro-batch knows and changes, until the store has it."""
-
-    def __init__(self, operations: Sequence[Operation], now: float) -> None:
-        self.operations = operations
-        self.now = now
-        self.results: list[Result | None] = [None] * len(operations)
-        self.loaded: dict[str, Record] = {}
-        self.damaged: dict[str, RecordError] = {}
-        self.changed: dict[str, Record] = {}
-        self.forgotten: list[str] = []
-        self.kinds: list[str] = []
-
-    def fail(self, index: int, error: TidegateError) -> None:
-        """Refuse an operation; later events of its session in the same request will fail too."""
-        operation = self.operations[index]
-        self.results[index] = error
-        if isinstance(operation, Event):
-            operation.failed.add(operation.session)
-
-    def fail_all(self, error: TidegateError) -> None:
-        """Refuse everything: nothing of the batch is given out."""
-        self.kinds.clear()
-        for index in range(len(self.operations)):
-            self.fail(index, error)
 
 
 class Processor:
@@ -140,7 +96,7 @@ class Processor:
             they say is durable.
         """
         self._metrics.batch_events.observe(len(operations))
-        batch = _Batch(operations, self._clock())
+        batch = Batch(operations, self._clock())
         try:
             began = perf_counter()
             self._load(batch)
@@ -172,7 +128,7 @@ class Processor:
 
     # What is known
 
-    def _load(self, batch: _Batch) -> None:
+    def _load(self, batch: Batch) -> None:
         """Read the sessions that are not in memory, all at once."""
         wanted = {
             operation.session
@@ -195,7 +151,7 @@ class Processor:
             else:
                 batch.loaded[session] = known
 
-    def _fetch(self, batch: _Batch, missing: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
+    def _fetch(self, batch: Batch, missing: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
         """Yield sessions with their stored bytes, without those that lie in a damaged block."""
         try:
             found = self._store.get([self._key(session) for session in missing])
@@ -217,7 +173,7 @@ class Processor:
             else:
                 yield session, data
 
-    def _known(self, batch: _Batch, session: str) -> Record | None:
+    def _known(self, batch: Batch, session: str) -> Record | None:
         known = batch.changed.get(session) or self._live.get(session) or batch.loaded.get(session)
         if known is None:
             if session in batch.damaged:
@@ -232,11 +188,11 @@ class Processor:
 
     # One round: at most one operation of each session
 
-    def _round(self, batch: _Batch, indices: Iterable[int]) -> None:
+    def _round(self, batch: Batch, indices: Iterable[int]) -> None:
         steps = []
         for index in indices:
             operation = batch.operations[index]
-            outcome: Result | _Step
+            outcome: Result | Step
             try:
                 if isinstance(operation, Event):
                     outcome = self._judge(batch, index, operation)
@@ -247,14 +203,14 @@ class Processor:
             except TidegateError as error:
                 batch.fail(index, error)
             else:
-                if isinstance(outcome, _Step):
+                if isinstance(outcome, Step):
                     steps.append(outcome)
                 else:
                     batch.results[index] = outcome
         if steps:
             self._step(batch, steps)
 
-    def _judge(self, batch: _Batch, index: int, event: Event) -> Answer | _Step:
+    def _judge(self, batch: Batch, index: int, event: Event) -> Answer | Step:
         """Decide what an event is to its session; raise what refuses it."""
         if event.error is not None:
             raise event.error
@@ -282,7 +238,7 @@ class Processor:
         reset = continues is not None and continues.fingerprint != self.bundle.fingerprint
         if reset:
             kinds.append("reset")
-        return _Step(
+        return Step(
             index=index,
             event=event,
             seq=verdict.seq,
@@ -311,7 +267,7 @@ class Processor:
             self._live[session] = sessions.without_states(known)
         return None
 
-    def _step(self, batch: _Batch, steps: Sequence[_Step]) -> None:
+    def _step(self, batch: Batch, steps: Sequence[Step]) -> None:
         stepped = self._engine.step_events(
             [step.event.session for step in steps],
             self.bundle.schema.stack([step.typed for step in steps]),
@@ -327,7 +283,7 @@ class Processor:
         for k, word in zip(good, words, strict=True):
             self._keep(batch, steps[k], msgspec.json.encode(word))
 
-    def _keep(self, batch: _Batch, step: _Step, answer: bytes) -> None:
+    def _keep(self, batch: Batch, step: Step, answer: bytes) -> None:
         """Take a stepped event into its session's record."""
         event, known = step.event, step.known
         batch.kinds += step.kinds
@@ -359,7 +315,7 @@ class Processor:
             session_reset=step.reset,
         )
 
-    def _read(self, batch: _Batch, session: str) -> SessionView:
+    def _read(self, batch: Batch, session: str) -> SessionView:
         known = self._known(batch, session)
         if known is None:
             raise refusals.session_unknown(session)
@@ -367,7 +323,7 @@ class Processor:
             raise rules.refusal(rules.gone(known))
         return sessions.view(session, known)
 
-    def _delete(self, batch: _Batch, session: str) -> SessionView:
+    def _delete(self, batch: Batch, session: str) -> SessionView:
         try:
             known = self._known(batch, session)
         except RecordError:
@@ -380,12 +336,12 @@ class Processor:
             self._engine.forget(session)
         return sessions.view(session, known)
 
-    def _blank(self, batch: _Batch) -> Record:
+    def _blank(self, batch: Batch) -> Record:
         return sessions.blank(batch.now, self.bundle.fingerprint, self.bundle.version)
 
     # Durable, or forgotten
 
-    def _commit(self, batch: _Batch) -> None:
+    def _commit(self, batch: Batch) -> None:
         # A tombstone that has stood for its time goes when somebody comes across it.
         swept = [self._key(name) for name in batch.forgotten if name not in batch.changed]
         if not batch.changed and not swept:
@@ -413,13 +369,13 @@ class Processor:
             self._engine.forget(coldest)
         self._cached.set(len(self._live))
 
-    def _forget(self, batch: _Batch) -> None:
+    def _forget(self, batch: Batch) -> None:
         """Drop what memory holds of a batch's sessions: the store is asked again."""
         for operation in batch.operations:
             self._live.pop(operation.session, None)
             self._engine.forget(operation.session)
 
-    def _store_failed(self, batch: _Batch, cause: StoreError) -> None:
+    def _store_failed(self, batch: Batch, cause: StoreError) -> None:
         _log.error("the store failed: %s", cause)
         self.healthy = False
         self._metrics.store_failures.inc()

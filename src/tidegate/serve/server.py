@@ -30,7 +30,6 @@ from tidegate.serve.sessions import Limits
 __all__ = ["ServeSettings", "leave", "serve"]
 
 _PROBE_SECONDS = 1.0
-_THREADS_SECONDS = 1.0
 _ABANDON_SECONDS = 1.0
 _RULES: dict[str, tuple[float, float]] = {
     "port": (0, 65_535),
@@ -146,7 +145,8 @@ def serve(
 
     Notes
     -----
-    To be called in the main thread: it handles the process's signals.
+    To be called in the main thread: it handles the process's signals. A program should end with
+    `leave` after it.
     """
     with ExitStack() as opened:
         stop = opened.enter_context(_Stop())
@@ -189,8 +189,6 @@ def serve(
             "model": loaded.name,
             "model_version": loaded.version,
         }
-        threads = listen.native_threads()
-        opened.callback(listen.await_native_threads, threads, _THREADS_SECONDS)
         opened.callback(app.close)
         asyncio.run(
             _live(
