@@ -255,6 +255,11 @@ def test_health(server):
     assert server.request("HEAD", "/healthz")[:2] == (200, b"")
 
 
+def test_a_method_that_is_refused_is_told_which_are_not(server):
+    _, _, headers = server.request("PUT", server.path("s"))
+    assert headers["allow"] == "GET, DELETE, POST"
+
+
 HUGE = 100_000_000
 
 

@@ -285,15 +285,23 @@ def _path_session(session: str) -> str:
     return session
 
 
+class _NotAllowedError(InputError):
+    """A path that does not know a method, with those that it knows."""
+
+    def __init__(self, method: str, allowed: Sequence[str]) -> None:
+        super().__init__(
+            "method_not_allowed",
+            f"{method} is not for this path",
+            field="method",
+            hint=f"use {' or '.join(allowed)}",
+        )
+        self.allowed = allowed
+
+
 def _allow(scope: Scope, *methods: str) -> None:
     method = "GET" if scope.method == "HEAD" else scope.method
     if method not in methods:
-        raise InputError(
-            "method_not_allowed",
-            f"{scope.method} is not for this path",
-            field="method",
-            hint=f"use {' or '.join(methods)}",
-        )
+        raise _NotAllowedError(scope.method, methods)
 
 
 def _no_route(path: str) -> InputError:
@@ -327,5 +335,9 @@ def _respond_result(proto: HTTPProtocol, result: Result) -> None:
 
 def _respond_error(proto: HTTPProtocol, error: TidegateError) -> None:
     status = status_of(error)
-    headers = [*_JSON, ("retry-after", "1")] if status == 503 else _JSON
+    headers = list(_JSON)
+    if status == 503:
+        headers.append(("retry-after", "1"))
+    if isinstance(error, _NotAllowedError):
+        headers.append(("allow", ", ".join(error.allowed)))  # RFC 9110, 15.5.6
     proto.response_bytes(status, headers, wire.encode_error(error))
