@@ -16,6 +16,8 @@
 #define HUGE_PAGE ((size_t)2 << 20)
 #define LINE 64
 
+_Static_assert(sizeof(tg_slot_header) == 32, "headers keep encoder states aligned");
+
 /* Marks of a slot, dense so that the clock's hand walks over few lines. */
 enum { LIVE = 1, DIRTY = 2, RECENT = 4, GIVEN = 8 };
 
@@ -171,25 +173,20 @@ static void search_skip(search *s) {
     s->far++;
 }
 
-/* Moves some cells of the old index, up to the end of a run of entries: what stands behind it has its
- * home there too, so a tag's home alone tells which index holds it. */
+/* Moves some cells of the old index, up to an empty one: entries that stand behind it have their homes
+ * there too, so a tag's home alone tells which index holds it. Once round, it goes on to the end of a
+ * run that grew over `start` in the meantime. */
 static void move_some(tg_arena *arena) {
     tg_index *old = &arena->old;
-    const size_t size = mask(old) + 1, least = arena->moved + MOVED_A_STEP;
-    while (arena->moved < size) {
-        const uint64_t cell = old->cells[(arena->start + arena->moved) & mask(old)];
-        arena->moved++;
-        if (cell) index_insert(&arena->index, cell);
-        else if (arena->moved >= least) break;
-#ifdef MADV_DONTNEED
-        /* Give memory back on the way, or the last step would return all of it at once. The piece that
-         * `start` lies in is needed until the end. */
-        const size_t piece = HUGE_PAGE / sizeof(uint64_t), to = (arena->start + arena->moved) & mask(old);
-        if (to % piece == 0 && arena->moved >= piece)
-            madvise(old->cells + ((to - piece) & mask(old)), HUGE_PAGE, MADV_DONTNEED);
-#endif
+    const size_t size = mask(old) + 1;
+    const size_t least = arena->moved + MOVED_A_STEP < size ? arena->moved + MOVED_A_STEP : size;
+    for (;; arena->moved++) {
+        uint64_t *cell = old->cells + ((arena->start + arena->moved) & mask(old));
+        if (!*cell && arena->moved >= least) break;
+        if (*cell) index_insert(&arena->index, *cell);
+        *cell = 0;
     }
-    if (arena->moved == size) {
+    if (arena->moved >= size) {
         unmap(old->cells, index_bytes(old));
         old->cells = NULL;
     }
