@@ -155,39 +155,32 @@ static tg_record_code check_header(tg_span data) {
     return TG_RECORD_OK;
 }
 
-static tg_record_code damaged(tg_decoded *decoded, uint32_t section) {
-    decoded->section = section;
-    return TG_RECORD_DAMAGED;
-}
-
 /* Finds the known sections by type, and counts the others. */
-static tg_record_code find_sections(tg_span data, tg_decoded *decoded, tg_span known[N_SECTIONS + 1],
-                                    size_t *others) {
+static tg_record_code find_sections(tg_span data, tg_span known[N_SECTIONS + 1], size_t *others) {
     const size_t count = read_u16(data.data + 6), limit = data.size - CHECKSUM_SIZE;
     size_t at = HEADER_SIZE;
     for (size_t i = 0; i < count; i++) {
         const size_t start = at + SECTION_HEADER_SIZE;
-        if (start > limit) return damaged(decoded, 0);
+        if (start > limit) return TG_RECORD_DAMAGED;
         const uint32_t type = read_u32(data.data + at);
         const size_t size = read_u32(data.data + at + 4);
         at = start + padded(size);
-        if (at > limit) return damaged(decoded, type);
+        if (at > limit) return TG_RECORD_DAMAGED;
         for (size_t k = start + size; k < at; k++)
-            if (data.data[k]) return damaged(decoded, type);
+            if (data.data[k]) return TG_RECORD_DAMAGED;
         if (type < 1 || type > N_SECTIONS) {
             ++*others;
         } else if (known[type].data) {
-            return damaged(decoded, type);
+            return TG_RECORD_DAMAGED;
         } else {
             known[type] = (tg_span){data.data + start, size};
         }
     }
-    if (at != limit) return damaged(decoded, 0);
+    if (at != limit) return TG_RECORD_DAMAGED;
     for (uint32_t type = 1; type <= N_SECTIONS; type++)
-        if (!known[type].data) return damaged(decoded, type);
-    if (known[TG_SECTION_SESSION].size != SESSION_SIZE) return damaged(decoded, TG_SECTION_SESSION);
-    if ((size_t)(known[TG_SECTION_HIDDEN].data - data.data) % HIDDEN_AT)
-        return damaged(decoded, TG_SECTION_HIDDEN);
+        if (!known[type].data) return TG_RECORD_DAMAGED;
+    if (known[TG_SECTION_SESSION].size != SESSION_SIZE) return TG_RECORD_DAMAGED;
+    if ((size_t)(known[TG_SECTION_HIDDEN].data - data.data) % HIDDEN_AT) return TG_RECORD_DAMAGED;
     return TG_RECORD_OK;
 }
 
@@ -225,20 +218,20 @@ static tg_record_code decode(const tg_arena *arena, const uint8_t *fingerprint, 
     if (code != TG_RECORD_OK) return code;
     tg_span known[N_SECTIONS + 1] = {{NULL, 0}};
     size_t others = 0;
-    if (find_sections(data, decoded, known, &others) != TG_RECORD_OK) return TG_RECORD_DAMAGED;
+    if (find_sections(data, known, &others) != TG_RECORD_OK) return TG_RECORD_DAMAGED;
 
     const tg_span model = known[TG_SECTION_MODEL], status = known[TG_SECTION_STATUS];
-    if (model.size < TG_FINGERPRINT_SIZE) return damaged(decoded, TG_SECTION_MODEL);
+    if (model.size < TG_FINGERPRINT_SIZE) return TG_RECORD_DAMAGED;
     const tg_span version = {model.data + TG_FINGERPRINT_SIZE, model.size - TG_FINGERPRINT_SIZE};
-    if (!is_utf8(version.data, version.size)) return damaged(decoded, TG_SECTION_MODEL);
+    if (!is_utf8(version.data, version.size)) return TG_RECORD_DAMAGED;
     if (status.size != sizeof(uint32_t) || read_u32(status.data) >= N_STATUSES)
-        return damaged(decoded, TG_SECTION_STATUS);
+        return TG_RECORD_DAMAGED;
     decoded->encoder = known[TG_SECTION_ENCODER];
-    if (decoded->encoder.size % sizeof(double)) return damaged(decoded, TG_SECTION_ENCODER);
+    if (decoded->encoder.size % sizeof(double)) return TG_RECORD_DAMAGED;
     decoded->hidden = known[TG_SECTION_HIDDEN];
-    if (decoded->hidden.size % sizeof(float)) return damaged(decoded, TG_SECTION_HIDDEN);
-    if (!are_answers(known[TG_SECTION_ANSWERS])) return damaged(decoded, TG_SECTION_ANSWERS);
-    if (!are_events(known[TG_SECTION_EVENTS])) return damaged(decoded, TG_SECTION_EVENTS);
+    if (decoded->hidden.size % sizeof(float)) return TG_RECORD_DAMAGED;
+    if (!are_answers(known[TG_SECTION_ANSWERS])) return TG_RECORD_DAMAGED;
+    if (!are_events(known[TG_SECTION_EVENTS])) return TG_RECORD_DAMAGED;
 
     tg_record *record = &decoded->record;
     const uint8_t *session = known[TG_SECTION_SESSION].data;

@@ -23,7 +23,7 @@ typedef enum {
     TG_RECORD_CHECKSUM,
     /* Whole records that an arena cannot take: */
     TG_RECORD_OTHER_MODEL,   /* another fingerprint */
-    TG_RECORD_OTHER_SIZE,    /* not the arena's hidden or encoder size */
+    TG_RECORD_OTHER_SIZE,    /* not the arena's hidden or encoder size: a tombstone may have neither */
     TG_RECORD_OTHER_SECTIONS /* sections beyond the known ones, which the codec keeps */
 } tg_record_code;
 
@@ -64,7 +64,6 @@ void tg_record_encode(const tg_arena *arena, const uint8_t *fingerprint, size_t 
 /* A record that was read, or why it was not. Spans point into its bytes. */
 typedef struct {
     tg_record_code code;
-    uint32_t section; /* TG_RECORD_DAMAGED: the type of the section that breaks the format, 0: none */
     tg_record record;
     tg_span hidden, encoder;
 } tg_decoded;
