@@ -21,7 +21,9 @@ _Static_assert(sizeof(tg_slot_header) == 32, "headers keep encoder states aligne
 /* Marks of a slot, dense so that the clock's hand walks over few lines. */
 enum { LIVE = 1, DIRTY = 2, RECENT = 4, GIVEN = 8 };
 
-static size_t rounded(size_t size, size_t multiple) { return (size + multiple - 1) / multiple * multiple; }
+static size_t rounded(size_t size, size_t multiple) {
+    return (size + multiple - 1) / multiple * multiple;
+}
 
 /* ---- Memory from the system: zeroed, and not there before it is touched ---- */
 
@@ -79,7 +81,8 @@ static uint32_t hash(const tg_arena *arena, tg_key key) {
         a = read4(at);
         b = read4(end - 4);
     } else { /* 1 to 3 bytes: the first, the middle one, the last */
-        a = (uint64_t)(uint8_t)at[0] << 16 | (uint64_t)(uint8_t)at[key.size >> 1] << 8 | (uint8_t)end[-1];
+        const uint8_t *byte = (const uint8_t *)at;
+        a = (uint64_t)byte[0] << 16 | (uint64_t)byte[key.size / 2] << 8 | byte[key.size - 1];
         b = 0;
     }
     return (uint32_t)(fold(fold(a ^ arena->seed[1], b ^ seed), arena->seed[2]) >> 32);
@@ -309,8 +312,10 @@ static int64_t search_key(const tg_arena *arena, search *s, int64_t slot, tg_key
 }
 
 /* Up to CHUNK keys, a stage at a time, so that the memory of all of them is fetched at once. */
-static void find_chunk(const tg_arena *arena, size_t n, const tg_key *keys, int64_t *slots, uint32_t *tags) {
+static void find_chunk(const tg_arena *arena, size_t n, const tg_key *keys, int64_t *slots,
+                       uint32_t *tags) {
     search searches[CHUNK];
+    for (size_t i = 0; i < n; i++) __builtin_prefetch(keys[i].data);
     for (size_t i = 0; i < n; i++) {
         tags[i] = hash(arena, keys[i]);
         searches[i] = search_begin(arena, tags[i]);

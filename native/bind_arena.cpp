@@ -19,7 +19,8 @@ namespace nb = nanobind;
 using namespace nb::literals;
 
 Keys read_keys(nb::handle sessions) {
-    if (nb::isinstance<nb::str>(sessions)) throw nb::type_error("sessions: a str, not a sequence of them");
+    if (nb::isinstance<nb::str>(sessions))
+        throw nb::type_error("sessions: a str, not a sequence of them");
     Keys read{nb::steal(PySequence_Tuple(sessions.ptr())), {}};
     if (!read.sessions.is_valid()) throw nb::python_error();
     const size_t n = nb::len(read.sessions);
@@ -91,7 +92,8 @@ std::vector<int64_t> known_slots(const tg_arena *arena, const Keys &keys) {
     tg_arena_find(arena, keys.size(), keys.data(), slots.data());
     for (size_t i = 0; i < slots.size(); i++)
         if (slots[i] < 0) {
-            PyErr_SetObject(PyExc_KeyError, PyTuple_GetItem(keys.sessions.ptr(), static_cast<Py_ssize_t>(i)));
+            PyObject *session = PyTuple_GetItem(keys.sessions.ptr(), static_cast<Py_ssize_t>(i));
+            PyErr_SetObject(PyExc_KeyError, session);
             throw nb::python_error();
         }
     return slots;
@@ -128,16 +130,17 @@ Array<int64_t> find(Arena &self, nb::handle sessions) {
 nb::tuple take(Arena &self, nb::handle sessions) {
     const Keys keys = read_keys(sessions);
     int64_t *slots;
+    static_assert(sizeof(bool) == sizeof(uint8_t), "fresh is 0 or 1");
     bool *fresh;
     Array<int64_t> slots_array = new_array<int64_t>({keys.size()}, slots);
     Array<bool> fresh_array = new_array<bool>({keys.size()}, fresh);
-    static_assert(sizeof(bool) == sizeof(uint8_t), "fresh is 0 or 1");
-    if (tg_arena_take(*Arena::Use(self), keys.size(), keys.data(), slots, reinterpret_cast<uint8_t *>(fresh)))
+    if (tg_arena_take(*Arena::Use(self), keys.size(), keys.data(), slots,
+                      reinterpret_cast<uint8_t *>(fresh)))
         throw std::bad_alloc();
     return nb::make_tuple(slots_array, fresh_array);
 }
 
-// Calls `change` with the slot of each session that is there (once each where it drops them); how many.
+// Calls `change` with the slot of each session that is there at its turn; how many.
 template <typename Change> size_t for_each_known(Arena &self, nb::handle sessions, Change change) {
     const Keys keys = read_keys(sessions);
     const Arena::Use arena(self);
@@ -180,8 +183,8 @@ void clean(Arena &self, nb::handle sessions) {
 
 nb::list coldest(Arena &self, size_t n) {
     const Arena::Use arena(self);
-    const size_t clean = tg_arena_count(*arena) - tg_arena_dirty_count(*arena);
-    std::vector<int64_t> slots(n < clean ? n : clean);
+    const size_t most = tg_arena_count(*arena) - tg_arena_dirty_count(*arena);
+    std::vector<int64_t> slots(n < most ? n : most);
     slots.resize(tg_arena_coldest(*arena, slots.size(), slots.data()));
     return sessions_of(*arena, slots);
 }
@@ -194,7 +197,8 @@ nb::tuple export_state(Arena &self, const nb::str &session) {
                           copy<float>(tg_arena_hidden(*arena, slot), self.hidden_size()));
 }
 
-void import_state(Arena &self, const nb::str &session, Vector<double> encoder, Vector<float> hidden) {
+void import_state(Arena &self, const nb::str &session, Vector<double> encoder,
+                  Vector<float> hidden) {
     if (encoder.size() != self.encoder_size()) throw nb::value_error("encoder: not of the arena's size");
     if (hidden.size() != self.hidden_size()) throw nb::value_error("hidden: not of the arena's size");
     const Keys key = one_key(session);
@@ -231,7 +235,8 @@ struct Spans {
     // For sections: their lengths are written in 32 bits.
     void refuse_huge(const char *name) const {
         for (const tg_span &span : spans)
-            if (span.size > UINT32_MAX) throw nb::value_error((std::string(name) + ": 4 GiB or more").c_str());
+            if (span.size > UINT32_MAX)
+                throw nb::value_error((std::string(name) + ": 4 GiB or more").c_str());
     }
 
     nb::object holder;
@@ -252,13 +257,15 @@ nb::list export_records(Arena &self, nb::handle sessions, const nb::bytes &finge
     if (seqs.size() != n) throw nb::value_error("seqs: not one for each session");
     if (times.shape(0) != n) throw nb::value_error("times: not one row for each session");
     if (statuses.size() != n) throw nb::value_error("statuses: not one for each session");
-    const Spans answer_state_data("answer_states", answer_states, n), answers_data("answers", answers, n),
-        events_data("events", events, n);
+    const Spans answer_state_data("answer_states", answer_states, n);
+    const Spans answers_data("answers", answers, n);
+    const Spans events_data("events", events, n);
     answer_state_data.refuse_huge("answer_states");
     answers_data.refuse_huge("answers");
     events_data.refuse_huge("events");
     const uint8_t *print = fingerprint_of(fingerprint);
-    const tg_span version = {reinterpret_cast<const uint8_t *>(model_version.data()), model_version.size()};
+    const tg_span version = {reinterpret_cast<const uint8_t *>(model_version.data()),
+                             model_version.size()};
 
     const Arena::Use arena(self);
     const std::vector<int64_t> slots = known_slots(*arena, keys);
@@ -284,11 +291,13 @@ nb::list export_records(Arena &self, nb::handle sessions, const nb::bytes &finge
         tg_record_encode(*arena, print, n, slots.data(), records.data(), buffer.get(), offsets.data());
     }
     nb::list encoded;
-    for (size_t i = 0; i < n; i++) encoded.append(nb::bytes(buffer.get() + offsets[i], offsets[i + 1] - offsets[i]));
+    for (size_t i = 0; i < n; i++)
+        encoded.append(nb::bytes(buffer.get() + offsets[i], offsets[i + 1] - offsets[i]));
     return encoded;
 }
 
-nb::tuple import_records(Arena &self, nb::handle sessions, nb::handle records, const nb::bytes &fingerprint) {
+nb::tuple import_records(Arena &self, nb::handle sessions, nb::handle records,
+                         const nb::bytes &fingerprint) {
     const Keys keys = read_keys(sessions);
     const size_t n = keys.size();
     if (records.is_none()) throw nb::type_error("records: None, not a sequence of bytes");
@@ -319,7 +328,8 @@ nb::tuple import_records(Arena &self, nb::handle sessions, nb::handle records, c
         times[3 * i + 1] = record.created;
         times[3 * i + 2] = record.updated;
         statuses[i] = static_cast<uint8_t>(record.status);
-        for (const tg_span &span : {record.model_version, record.answer_state, record.answers, record.events}) {
+        for (const tg_span &span :
+             {record.model_version, record.answer_state, record.answers, record.events}) {
             const int64_t start = span.data ? span.data - data.spans[i].data : 0;
             *spans++ = start;
             *spans++ = start + static_cast<int64_t>(span.size);
@@ -333,7 +343,8 @@ nb::tuple import_records(Arena &self, nb::handle sessions, nb::handle records, c
     const Arena::Use arena(self);
     std::vector<int64_t> slots(whole.size());
     std::vector<uint8_t> fresh(whole.size());
-    if (tg_arena_take(*arena, whole.size(), whole.data(), slots.data(), fresh.data())) throw std::bad_alloc();
+    if (tg_arena_take(*arena, whole.size(), whole.data(), slots.data(), fresh.data()))
+        throw std::bad_alloc();
     for (size_t i = 0; i < slots.size(); i++) {
         tg_record_load(*arena, states[i], slots[i]);
         tg_arena_mark_clean(*arena, slots[i]); // as the store has it
@@ -356,15 +367,17 @@ void bind_arena(nb::module_ &m) {
         .def("take", &take, "sessions"_a,
              "The slot of each session, begun where it is unknown, and which events began theirs.")
         .def("drop", &drop, "sessions"_a, "Forget sessions; how many there were.")
-        .def("export_state", &export_state, "session"_a, "Copies of a session's encoder and hidden state.")
+        .def("export_state", &export_state, "session"_a,
+             "Copies of a session's encoder and hidden state.")
         .def("import_state", &import_state, "session"_a, "encoder"_a, "hidden"_a,
              "Replace a session's memory, or begin one with it; it becomes dirty.")
-        .def("mark_dirty", &mark_dirty, "sessions"_a, "Say that the store lacks them; how many are known.")
+        .def("mark_dirty", &mark_dirty, "sessions"_a,
+             "Say that the store lacks them; how many are known.")
         .def("dirty", &dirty, "The sessions whose memory is newer than the store's, first marked first.")
         .def("clean", &clean, "sessions"_a = nb::none(), "Say that the store has them, or all.")
         .def("coldest", &coldest, "n"_a, "Up to n clean sessions, coldest first.")
-        .def("export_records", &export_records, "sessions"_a, "fingerprint"_a, "model_version"_a, "seqs"_a,
-             "times"_a, "statuses"_a, "answer_states"_a = nb::none(), "answers"_a = nb::none(),
+        .def("export_records", &export_records, "sessions"_a, "fingerprint"_a, "model_version"_a,
+             "seqs"_a, "times"_a, "statuses"_a, "answer_states"_a = nb::none(), "answers"_a = nb::none(),
              "events"_a = nb::none(),
              "Records in format 1. Rows of `times`: last event, created, updated. Sections as encoded.")
         .def("import_records", &import_records, "sessions"_a, "records"_a, "fingerprint"_a,

@@ -89,8 +89,8 @@ static uint8_t *put_span(uint8_t *at, uint32_t type, tg_span span) {
     return put_section(at, type, span.data, span.size);
 }
 
-static void encode(const tg_arena *arena, const uint8_t *fingerprint, int64_t slot, const tg_record *record,
-                   uint8_t *out) {
+static void encode(const tg_arena *arena, const uint8_t *fingerprint, int64_t slot,
+                   const tg_record *record, uint8_t *out) {
     const uint16_t head[2] = {FORMAT, N_SECTIONS};
     const uint64_t total = tg_record_size(arena, record);
     const double times[3] = {record->time, record->created, record->updated};
@@ -102,7 +102,8 @@ static void encode(const tg_arena *arena, const uint8_t *fingerprint, int64_t sl
     at = put_head(at, TG_SECTION_SESSION, SESSION_SIZE);
     at = put(at, &record->seq, sizeof record->seq);
     at = put(at, times, sizeof times);
-    at = put_section(at, TG_SECTION_HIDDEN, tg_arena_hidden(arena, slot), arena->hidden_size * sizeof(float));
+    at = put_section(at, TG_SECTION_HIDDEN, tg_arena_hidden(arena, slot),
+                     arena->hidden_size * sizeof(float));
     at = put_section(at, TG_SECTION_STATUS, &record->status, sizeof record->status);
     at = put_head(at, TG_SECTION_MODEL, model_size);
     at = put(at, fingerprint, TG_FINGERPRINT_SIZE);
@@ -119,10 +120,11 @@ static void encode(const tg_arena *arena, const uint8_t *fingerprint, int64_t sl
 
 void tg_record_encode(const tg_arena *arena, const uint8_t *fingerprint, size_t n, const int64_t *slots,
                       const tg_record *records, uint8_t *buffer, const size_t *offsets) {
-    for (size_t i = 0; i < n; i++) encode(arena, fingerprint, slots[i], &records[i], buffer + offsets[i]);
+    for (size_t i = 0; i < n; i++)
+        encode(arena, fingerprint, slots[i], &records[i], buffer + offsets[i]);
 }
 
-/* ---- Decoding: the same checks as codec.py's, in the same order, so that the same one fails first ---- */
+/* ---- Decoding: the checks of codec.py in its order, so that the same one fails first ---- */
 
 /* As Python's strict decoder: no surrogates, nothing overlong, nothing beyond U+10FFFF. */
 static int is_utf8(const uint8_t *at, size_t size) {
