@@ -198,7 +198,7 @@ class ReferenceModel:
             after.append(self._layer(index, layer, x, before))
             h = after[-1][: layer.hidden_size]
             x = h + x if layer.residual else h
-        # The head reads what it is given as it is kept: rounded to float32, like the next step will.
+        # The head reads the state as it is kept: rounded to float32, like the next step will.
         kept = x.astype(np.float32).astype(np.float64)
         output = self._weights["head.weight"] @ kept + self._weights["head.bias"]
         return np.concatenate(after), output
