@@ -10,10 +10,11 @@ extern "C" {
 namespace nb = nanobind;
 using namespace nb::literals;
 
+void bind_encode(nb::module_ &m);
 void bind_model(nb::module_ &m);
 
 NB_MODULE(_core, m) {
-    m.doc() = "The C core of tidegate: recurrent steps and checksums.";
+    m.doc() = "The C core of tidegate: recurrent steps, the schema, checksums.";
 
     m.def(
         "crc32c",
@@ -21,5 +22,6 @@ NB_MODULE(_core, m) {
             return tg_crc32c(value, static_cast<const uint8_t *>(data.data()), data.size());
         },
         "data"_a, "value"_a = 0, "CRC-32C of the bytes, continued from an earlier value.");
+    bind_encode(m);
     bind_model(m);
 }
