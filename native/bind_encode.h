@@ -114,8 +114,10 @@ private:
         Column &operator=(const Column &) = delete;
 
         bool holds(const char *format, size_t n) const {
-            return held_ && view_.ndim == 1 && std::strcmp(view_.format, format) == 0 &&
-                   view_.shape[0] == static_cast<Py_ssize_t>(n);
+            if (!held_ || view_.ndim != 1 || view_.shape[0] != static_cast<Py_ssize_t>(n) || !view_.format)
+                return false;
+            const bool unaligned = view_.format[0] == '='; // `at` does not mind
+            return std::strcmp(view_.format + unaligned, format) == 0;
         }
         template <typename Item> Item at(size_t i) const {
             Item item;
