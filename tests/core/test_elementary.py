@@ -73,7 +73,9 @@ def test_log1p_is_near_the_truth() -> None:
     random = np.random.default_rng(1)
     # Where 1 + x passes a power of two or sqrt(2) times one, the reduction changes.
     powers = 2.0 ** np.arange(1, 61)
-    seams = near(np.concatenate([powers - 1, powers * math.sqrt(0.5) - 1, 2.0 ** -np.arange(40, 70)]))
+    seams = near(
+        np.concatenate([powers - 1, powers * math.sqrt(0.5) - 1, 2.0 ** -np.arange(40, 70)])
+    )
     xs = np.concatenate(
         [
             seams,

@@ -23,9 +23,7 @@ def encoder_of(layout: Layout) -> Encoder:
 
 
 def _fields(layout: Layout) -> list[FieldSpec]:
-    indicator = dict(
-        zip(layout.indicated.tolist(), layout.indicator_columns.tolist(), strict=True)
-    )
+    indicator = dict(zip(layout.indicated.tolist(), layout.indicator_columns.tolist(), strict=True))
     slot = {field: index for index, field in enumerate(layout.remembered.tolist())}
     required, constants = set(layout.required.tolist()), set(layout.constants.tolist())
     logged = set(layout.logged.tolist())
