@@ -38,12 +38,14 @@ template <void (*function)(size_t, const double *, double *)> NewNumbers each(Nu
     return NewNumbers(out, shape.size(), shape.data(), owner);
 }
 
-std::vector<Failure> encode(const Encoder &encoder, nb::dict columns, Times times, States states, Rows rows) {
+std::vector<Failure> encode(const Encoder &encoder, nb::dict columns, Times times, States states,
+                            Rows rows) {
     const tg_schema *schema = encoder.schema();
     const size_t n = times.shape(0);
     if (states.shape(0) != n || states.shape(1) != schema->state_size)
         refuse("states: shape is not (events, state size)");
-    if (rows.shape(0) != n || rows.shape(1) != schema->width) refuse("rows: shape is not (events, width)");
+    if (rows.shape(0) != n || rows.shape(1) != schema->width)
+        refuse("rows: shape is not (events, width)");
     std::vector<double> raw(n * schema->n_fields);
     encoder.gather(columns, n, raw.data());
 

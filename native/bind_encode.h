@@ -30,8 +30,8 @@ class Encoder {
 public:
     // name, column, indicator, slot, required, constant, logged, fill, center, spread, values (None:
     // not a category). schema/native.py fills it in.
-    using FieldSpec = std::tuple<nb::str, size_t, std::optional<size_t>, std::optional<size_t>, bool, bool,
-                                 bool, double, double, double, std::optional<nb::tuple>>;
+    using FieldSpec = std::tuple<nb::str, size_t, std::optional<size_t>, std::optional<size_t>, bool,
+                                 bool, bool, double, double, double, std::optional<nb::tuple>>;
     // column, center, spread
     using DeltaSpec = std::tuple<size_t, double, double>;
 
@@ -42,11 +42,11 @@ public:
             if (at) taken.push_back(*at);
             return at.value_or(TG_NONE);
         };
-        for (const auto &[name, column, indicator, slot, required, constant, logged, fill, center, spread,
-                          values] : fields) {
+        for (const auto &[name, column, indicator, slot, required, constant, logged, fill, center,
+                          spread, values] : fields) {
             if (constant && !slot) refuse(name, "is constant, and has no slot");
-            fields_.push_back({place(columns, column), place(columns, indicator), place(slots, slot), required,
-                               constant, logged, values.has_value(), fill, center, spread});
+            fields_.push_back({place(columns, column), place(columns, indicator), place(slots, slot),
+                               required, constant, logged, values.has_value(), fill, center, spread});
             names_.push_back(name);
             vocabularies_.push_back(values ? vocabulary(name, *values) : nullptr);
         }
@@ -114,15 +114,15 @@ private:
         Column &operator=(const Column &) = delete;
 
         bool holds(const char *format, size_t n) const {
-            if (!held_ || view_.ndim != 1 || view_.shape[0] != static_cast<Py_ssize_t>(n) || !view_.format)
-                return false;
+            if (!held_ || view_.ndim != 1 || !view_.format) return false;
+            if (view_.shape[0] != static_cast<Py_ssize_t>(n)) return false;
             const bool unaligned = view_.format[0] == '='; // `at` does not mind
             return std::strcmp(view_.format + unaligned, format) == 0;
         }
         template <typename Item> Item at(size_t i) const {
             Item item;
-            std::memcpy(&item, static_cast<char *>(view_.buf) + static_cast<Py_ssize_t>(i) * view_.strides[0],
-                        sizeof item);
+            const Py_ssize_t offset = static_cast<Py_ssize_t>(i) * view_.strides[0];
+            std::memcpy(&item, static_cast<const char *>(view_.buf) + offset, sizeof item);
             return item;
         }
 
@@ -182,7 +182,9 @@ private:
         return true;
     }
 
-    [[noreturn]] static void refuse(const nb::str &name, const char *what) { refuse(name.c_str(), what); }
+    [[noreturn]] static void refuse(const nb::str &name, const char *what) {
+        refuse(name.c_str(), what);
+    }
     [[noreturn]] static void refuse(const char *name, const char *what) {
         throw nb::value_error((std::string(name) + ": " + what).c_str());
     }

@@ -58,10 +58,12 @@ double tg_log1p(double x) {
     /* 2/3, 2/7, ... and 2/5, 2/9, ...: two short chains run side by side. */
     const double odd = 0x1.5555555555555p-1 +
                        y * (0x1.2492492492492p-2 +
-                            y * (0x1.745d1745d1746p-3 + y * (0x1.1111111111111p-3 + y * 0x1.af286bca1af28p-4)));
+                            y * (0x1.745d1745d1746p-3 +
+                                 y * (0x1.1111111111111p-3 + y * 0x1.af286bca1af28p-4)));
     const double even = 0x1.999999999999ap-2 +
                         y * (0x1.c71c71c71c71cp-3 +
-                             y * (0x1.3b13b13b13b14p-3 + y * (0x1.e1e1e1e1e1e1ep-4 + y * 0x1.8618618618618p-4)));
+                             y * (0x1.3b13b13b13b14p-3 +
+                                  y * (0x1.e1e1e1e1e1e1ep-4 + y * 0x1.8618618618618p-4)));
     const double R = z * (odd + z * even);
 
     const double doublings = (double)(int64_t)k;
@@ -88,9 +90,11 @@ static double sin_eighth(double r) {
 
     const double z = r * r, y = z * z;
     const double even = -0x1.4abbce625be53p+5 +
-                        y * (-0x1.32d2cce62bd86p+6 + y * (-0x1.e3074fde8871fp+3 + y * -0x1.6fadb9f155744p-1));
+                        y * (-0x1.32d2cce62bd86p+6 +
+                             y * (-0x1.e3074fde8871fp+3 + y * -0x1.6fadb9f155744p-1));
     const double odd = 0x1.466bc6775aae2p+6 +
-                       y * (0x1.50783487ee782p+5 + y * (0x1.e8f434d018d63p+1 + y * 0x1.aaec32af93359p-4));
+                       y * (0x1.50783487ee782p+5 +
+                            y * (0x1.e8f434d018d63p+1 + y * 0x1.aaec32af93359p-4));
     return r_high * HI + (low + r * z * (even + z * odd));
 }
 
@@ -106,7 +110,8 @@ static double cos_eighth(double r) {
     const double z = r * r, y = z * z;
     const double w = 0x1.3bd3cc9be45dep+4 * z;
     const double even = 0x1.03c1f081b5ac4p+6 +
-                        y * (0x1.e1f506891babbp+5 + y * (0x1.f9d38a3763cc3p+2 + y * 0x1.20c62c2f2d7f5p-2));
+                        y * (0x1.e1f506891babbp+5 +
+                             y * (0x1.f9d38a3763cc3p+2 + y * 0x1.20c62c2f2d7f5p-2));
     const double odd = -0x1.55d3c7e3cbffap+6 + y * (-0x1.a6d1f2a204a8cp+4 + y * -0x1.b6e24f44b128fp+0);
     const double head = 1.0 - w;
     const double rest = (1.0 - head) - w;

@@ -44,7 +44,8 @@ static entry *find(const tg_vocabulary *vocabulary, tg_text text, uint64_t hashe
     const uint32_t tag = (uint32_t)(hashed >> 32);
     for (size_t at = hashed & vocabulary->mask;; at = (at + 1) & vocabulary->mask) {
         entry *found = &vocabulary->entries[at];
-        if (found->index == 0 || (found->tag == tag && is_text(vocabulary, found->index, text))) return found;
+        if (found->index == 0) return found;
+        if (found->tag == tag && is_text(vocabulary, found->index, text)) return found;
     }
 }
 

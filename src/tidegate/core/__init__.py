@@ -2,8 +2,8 @@
 
 `pack` turns a bundle's weights into a `Model` whose `step` runs in C, without the
 interpreter's lock. An `Encoder` is the schema in C (`schema.native` makes one). `log1p`, and
-`sin_turn` and `cos_turn` of a share of a full turn, map float64 arrays to new ones: within 1.5 units
-in the last place and, unlike NumPy's, the same bits on every processor.
+`sin_turn` and `cos_turn` of a share of a full turn, map float64 arrays to new ones: within 1.5
+units in the last place and, unlike NumPy's, the same bits on every processor.
 """
 
 from __future__ import annotations

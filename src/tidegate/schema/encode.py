@@ -1,8 +1,8 @@
 """Columns of raw values to rows of numbers, with what each session remembers.
 
 Tables, micro-batches and single events give equal bits, on every processor: addition, subtraction
-and division are IEEE 754's, one element at a time, and the other functions (log1p, sine, cosine) are
-the core's own, because NumPy's differ between processors. The arithmetic is float64; the row is
+and division are IEEE 754's, one element at a time, and the other functions (log1p, sine, cosine)
+are the core's own, because NumPy's differ between processors. The arithmetic is float64; the row is
 rounded to float32 at the very end.
 
 Tables are encoded here. One event each of many sessions, the server's case, is encoded by
