@@ -9,6 +9,8 @@ units in the last place and, unlike NumPy's, the same bits on every processor.
 from __future__ import annotations
 
 from tidegate._core import (
+    OUTPUT_NOT_FINITE,
+    ROWS_BAD,
     Arena,
     Encoder,
     Model,
@@ -16,12 +18,17 @@ from tidegate._core import (
     cos_turn,
     crc32c,
     log1p,
+    run,
     sin_turn,
+    step,
+    step_events,
 )
 from tidegate.core.isa import isa, isas, use_isa
 from tidegate.core.pack import Precision, pack
 
 __all__ = [
+    "OUTPUT_NOT_FINITE",
+    "ROWS_BAD",
     "Arena",
     "Encoder",
     "Model",
@@ -33,6 +40,9 @@ __all__ = [
     "isas",
     "log1p",
     "pack",
+    "run",
     "sin_turn",
+    "step",
+    "step_events",
     "use_isa",
 ]
