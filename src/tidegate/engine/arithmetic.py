@@ -111,14 +111,14 @@ class PlainArithmetic:
         slot = {name: index for index, name in enumerate(names)}
         memory = [arena.export_state(name) if name in arena else None for name in names]
         hidden = np.zeros((len(names), arena.hidden_size), dtype=np.float32)
-        for index, known in enumerate(memory):
+        for place, known in enumerate(memory):
             if known is not None:
-                hidden[index] = known[1]
+                hidden[place] = known[1]
         slots = np.array([slot[name] for name in sessions], dtype=np.int64)
         self._model.step(rows, slots, hidden, outputs)
-        sound = np.isfinite(hidden).all(axis=1)
-        for event, output in enumerate(outputs):
-            if not (sound[slots[event]] and np.isfinite(output).all()):
+        sound = np.isfinite(hidden).all(axis=1).tolist()
+        for event, (at, output) in enumerate(zip(slots.tolist(), outputs, strict=True)):
+            if not (sound[at] and np.isfinite(output).all()):
                 return event
         blank = np.full(arena.encoder_size, np.nan)
         for name, known, state in zip(names, memory, hidden, strict=True):
