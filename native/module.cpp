@@ -11,6 +11,7 @@ namespace nb = nanobind;
 using namespace nb::literals;
 
 void bind_model(nb::module_ &m);
+void bind_peaks(nb::module_ &m);
 
 NB_MODULE(_core, m) {
     m.doc() = "The C core of tidegate: recurrent steps and checksums.";
@@ -22,4 +23,5 @@ NB_MODULE(_core, m) {
         },
         "data"_a, "value"_a = 0, "CRC-32C of the bytes, continued from an earlier value.");
     bind_model(m);
+    bind_peaks(m);
 }

@@ -1,4 +1,4 @@
-"""The Python face of the C core: kernels and checksums.
+"""The Python face of the C core: kernels, checksums and what the processor can do at most.
 
 `pack` turns a bundle's weights into a `Model` whose `step` runs in C, without the
 interpreter's lock.
@@ -11,10 +11,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegate._core import Model, crc32c
+from tidegate._core import Model, crc32c, peak_gops, read_gbps
 from tidegate.spec import LayerSpec, ModelSpec
 
-__all__ = ["Model", "crc32c", "pack"]
+__all__ = ["Model", "crc32c", "pack", "peak_gops", "read_gbps"]
 
 
 def pack(spec: ModelSpec, weights: Mapping[str, NDArray[np.float32]]) -> Model:
