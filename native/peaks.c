@@ -79,16 +79,17 @@ CHAIN_BODY(avx512_bf16, BF16, __m512, _mm512_set1_ps(1), _mm512_set1_ps(1),
             uint8_t rows[16];                                                                           \
         } shape = {.palette = 1};                                                                       \
         for (int tile = 0; tile < 8; tile++) shape.row_bytes[tile] = 64, shape.rows[tile] = 16;         \
+        __asm__ volatile("" : : "r"(&shape) : "memory"); /* GCC: "reads 8 bytes of it" */               \
         _tile_loadconfig(&shape);                                                                       \
-        _tile_zero(0), _tile_zero(1), _tile_zero(2), _tile_zero(3);                                     \
-        _tile_zero(4), _tile_zero(5), _tile_zero(6), _tile_zero(7);                                     \
-        while (turns--) PRODUCT(0, 4, 6), PRODUCT(1, 4, 7), PRODUCT(2, 5, 6), PRODUCT(3, 5, 7);         \
+        _tile_zero(0); _tile_zero(1); _tile_zero(2); _tile_zero(3);                                     \
+        _tile_zero(4); _tile_zero(5); _tile_zero(6); _tile_zero(7);                                     \
+        while (turns--) {                                                                               \
+            PRODUCT(0, 4, 6); PRODUCT(1, 4, 7); PRODUCT(2, 5, 6); PRODUCT(3, 5, 7);                     \
+        }                                                                                               \
         _tile_release();                                                                                \
     }
-#define DOT_INT8(sum, left, right) ({ _tile_dpbusd(sum, left, right); })
-#define DOT_BF16(sum, left, right) ({ _tile_dpbf16ps(sum, left, right); })
-AMX_BODY(amx_int8, DOT_INT8)
-AMX_BODY(amx_bf16, DOT_BF16)
+AMX_BODY(amx_int8, _tile_dpbusd)
+AMX_BODY(amx_bf16, _tile_dpbf16ps)
 
 static int has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 static int has_avx512(void) { return __builtin_cpu_supports("avx512f"); }
