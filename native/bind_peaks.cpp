@@ -35,5 +35,5 @@ void bind_peaks(nb::module_ &m) {
     m.def("peak_gops", &peak_gops, "isa"_a, "precision"_a,
           "Peak multiply-add rate of one thread in 1e9 operations a second; 0 where there is none.");
     m.def("read_gbps", &read_gbps, "size"_a,
-          "Rate at which one thread reads a buffer of so many bytes again and again, in 1e9 bytes a second.");
+          "Rate at which one thread reads so many bytes again and again, in 1e9 bytes a second.");
 }

@@ -1,0 +1,130 @@
+"""tidegate's two entries: the kernel over the caller's arrays, and the engine with string ids."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegate import core
+from tidegate.bench.contestant import Weights
+from tidegate.engine import Engine
+from tidegate.schema import Field, Schema, SchemaConfig
+from tidegate.spec import ModelSpec
+
+__all__ = ["PRECISIONS", "EngineEntry", "KernelEntry", "default_isa", "isas", "pack", "precisions"]
+
+PRECISIONS = ("fp32", "bf16", "int8")
+
+# What the core can do. TODO: when `core.pack` has `precision` and `isa`, these four say just that.
+_PACKS = inspect.signature(core.pack).parameters
+
+
+def precisions() -> tuple[str, ...]:
+    """Return the precisions that the core has."""
+    return PRECISIONS if "precision" in _PACKS else ("fp32",)
+
+
+def isas() -> tuple[str, ...]:
+    """Return the instruction sets that the core has and this processor runs."""
+    return tuple(getattr(core, "isas", lambda: ["scalar"])())
+
+
+def default_isa() -> str:
+    """Return the instruction set that the core uses unless told."""
+    return str(getattr(core, "isa", lambda: "scalar")())
+
+
+def pack(
+    spec: ModelSpec, weights: Weights, precision: str, isa: str
+) -> core.Model:
+    """Pack a model in a precision for an instruction set."""
+    wanted = {"precision": precision, "isa": isa}
+    known: dict[str, Any] = {name: value for name, value in wanted.items() if name in _PACKS}
+    return core.pack(spec, weights, **known)
+
+
+class KernelEntry:
+    """`Model.step` over arrays of the caller; states side by side, in the order of the rows.
+
+    Parameters
+    ----------
+    model : core.Model
+        Packed.
+    inputs : float32 array (turns, batch, input_size)
+        One row for each call, in turn.
+    """
+
+    def __init__(self, model: core.Model, inputs: NDArray[np.float32]) -> None:
+        batch = inputs.shape[1]
+        self._model, self._inputs = model, list(inputs)
+        self._slots = np.arange(batch)
+        self._states = np.zeros((batch, model.state_size), dtype=np.float32)
+        self._outputs = np.empty((batch, 1), dtype=np.float32)
+
+    def run(self, calls: int) -> None:
+        """Step so many times."""
+        step, inputs, turns = self._model.step, self._inputs, len(self._inputs)
+        slots, states, outputs = self._slots, self._states, self._outputs
+        for turn in range(calls):
+            step(inputs[turn % turns], slots, states, outputs)
+            outputs.item(0)
+
+    def states(self) -> NDArray[np.float32]:
+        """Return the states."""
+        return self._states.copy()
+
+
+class EngineEntry:
+    """`Engine.step` with the sessions' ids.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        Of the model.
+    model : core.Model
+        Packed.
+    inputs : float32 array (turns, batch, input_size)
+        One row for each call, in turn.
+    """
+
+    def __init__(self, spec: ModelSpec, model: core.Model, inputs: NDArray[np.float32]) -> None:
+        self._engine = Engine(spec, _schema(spec.row_size), model)
+        self._inputs, self._batch = list(inputs), inputs.shape[1]
+        self._batches: Sequence[list[str]] = [[f"session-{i}" for i in range(self._batch)]]
+
+    def run(self, calls: int) -> None:
+        """Step so many times, a batch of sessions each."""
+        step, inputs, turns = self._engine.step, self._inputs, len(self._inputs)
+        batches, round_ = self._batches, len(self._batches)
+        for turn in range(calls):
+            step(batches[turn % round_], inputs[turn % turns]).item(0)
+
+    def states(self) -> NDArray[np.float32]:
+        """Return the states of the first batch."""
+        return np.stack([self._engine.export_state(session).hidden for session in self._batches[0]])
+
+    def crowd(self, sessions: int) -> None:
+        """Begin so many sessions; from now on a call takes a batch of them in random order.
+
+        The ids of a call lie side by side in memory, as those of a request that was just read do;
+        the sessions' states do not.
+        """
+        for first in range(0, sessions, self._batch):
+            ids = [f"session-{i}" for i in range(first, min(first + self._batch, sessions))]
+            self._engine.step(ids, self._inputs[0][: len(ids)])
+        order = np.random.default_rng(0).permutation(sessions)
+        ids = [f"session-{i}" for i in order.tolist()]
+        self._batches = [
+            ids[first : first + self._batch]
+            for first in range(0, sessions - self._batch + 1, self._batch)
+        ]
+
+
+def _schema(width: int) -> Schema:
+    fields = {f"x{i}": Field("numeric", scale="none") for i in range(width)}
+    columns = {name: np.zeros(1) for name in fields}
+    return Schema.fit(SchemaConfig(fields), columns, np.zeros(1), np.array([0, 1]))
