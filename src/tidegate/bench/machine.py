@@ -16,9 +16,11 @@ from tidegate.bench.roofline import ISAS
 __all__ = ["describe"]
 
 _FLAGS = (
-    "avx2 fma avx_vnni avx512f avx512bw avx512vl avx512_vnni avx512_bf16 avx512_fp16 "
-    "amx_tile amx_int8 amx_bf16 asimd asimddp bf16 i8mm sve"
-).split()
+    *("avx2", "fma", "avx_vnni"),
+    *("avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx512_bf16", "avx512_fp16"),
+    *("amx_tile", "amx_int8", "amx_bf16"),
+    *("asimd", "asimddp", "bf16", "i8mm", "sve"),
+)
 _SIZES = tuple(1 << power for power in range(14, 27, 2))
 _PACKAGES = ("numpy", "torch", "onnxruntime")
 

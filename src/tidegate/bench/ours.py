@@ -38,9 +38,7 @@ def default_isa() -> str:
     return str(getattr(core, "isa", lambda: "scalar")())
 
 
-def pack(
-    spec: ModelSpec, weights: Weights, precision: str, isa: str
-) -> core.Model:
+def pack(spec: ModelSpec, weights: Weights, precision: str, isa: str) -> core.Model:
     """Pack a model in a precision for an instruction set."""
     wanted = {"precision": precision, "isa": isa}
     known: dict[str, Any] = {name: value for name, value in wanted.items() if name in _PACKS}

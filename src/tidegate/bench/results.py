@@ -8,7 +8,9 @@ from typing import Literal
 import msgspec
 
 from tidegate import files
+from tidegate.bench.cases import Case
 from tidegate.errors import InputError
+from tidegate.spec import Cell
 
 __all__ = ["Machine", "Results", "Row", "Settings", "Timing", "load", "save"]
 
@@ -39,7 +41,7 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     entry: Literal["kernel", "engine"]
-    cell: str
+    cell: Cell
     input_size: int
     hidden_size: int
     layers: int
@@ -53,7 +55,13 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
     ratio_onnxruntime: float
     roofline_fraction: float
     sessions: int = 0
-    times_kernel: float = 0.0
+    times_kernel: float | None = None
+
+    @property
+    def case(self) -> str:
+        """The case, as the command line names it."""
+        sizes = self.input_size, self.hidden_size, self.layers, self.batch, self.sessions
+        return str(Case(self.cell, *sizes))
 
     @property
     def model(self) -> str:
@@ -135,7 +143,7 @@ class Results(msgspec.Struct, frozen=True):
 def save(path: Path, results: Results) -> None:
     """Write results as JSON, whole or not at all."""
     data = msgspec.json.format(msgspec.json.encode(results), indent=1)
-    files.write_whole(path, data + b"\n")
+    files.write_file(path, data + b"\n")
 
 
 def load(path: Path) -> Results:

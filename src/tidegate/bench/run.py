@@ -18,7 +18,7 @@ from tidegate.bench.results import Row, Settings, Timing
 from tidegate.bench.roofline import roof_seconds, strongest, weight_bytes
 from tidegate.errors import EngineError, InputError
 
-__all__ = ["TOLERANCES", "Entry", "check_agreement", "check_entries", "entries", "run_case"]
+__all__ = ["TOLERANCES", "Entry", "check_agreement", "entries", "run_case"]
 
 TOLERANCES = {"fp32": 1e-4, "bf16": 2e-2, "int8": 5e-2}
 """How far a state may be from torch's, by precision, for a timing to count."""
@@ -45,9 +45,9 @@ def entries(precisions: Sequence[str] = (), isas: Sequence[str] = ()) -> list[En
     Parameters
     ----------
     precisions : sequence of str
-        None: all that the core has.
+        Empty: all that the core has.
     isas : sequence of str
-        None: the one that the core uses unless told.
+        Empty: the one that the core uses unless told.
 
     Raises
     ------
@@ -111,9 +111,7 @@ def run_case(
     return rows, [_timing(case, name, found) for name, found in times.items()]
 
 
-def check_agreement(
-    contestants: Mapping[str, Contestant], tolerances: Mapping[str, float]
-) -> None:
+def check_agreement(contestants: Mapping[str, Contestant], tolerances: Mapping[str, float]) -> None:
     """Refuse contestants that do not compute the same.
 
     Each takes the same steps from zero states; every state is compared with the first
@@ -152,10 +150,11 @@ def _contestants(case: Case, wanted: Sequence[Entry]) -> dict[str, Contestant]:
     """Build all contestants of a case; torch's module is first: others are compared with it."""
     spec = case.spec
     weights, inputs = draw_weights(spec), draw_inputs(spec, case.batch)
-    kinds = (peers.TorchModule, peers.TorchCell, peers.OnnxRun, peers.OnnxBound)
     contestants: dict[str, Contestant] = {
-        name: kind(spec, weights, inputs)
-        for name, kind in zip((*_TORCH, *_ONNX), kinds, strict=True)
+        "torch module": peers.TorchModule(spec, weights, inputs),
+        "torch cell": peers.TorchCell(spec, weights, inputs),
+        "onnxruntime run": peers.OnnxRun(spec, weights, inputs),
+        "onnxruntime bound": peers.OnnxBound(spec, weights, inputs),
     }
     for each in wanted:
         model = ours.pack(spec, weights, each.precision, each.isa)
@@ -238,7 +237,7 @@ def _row(case: Case, entry: Entry, medians: Mapping[str, float], roof: float) ->
         ratio_onnxruntime=_significant(onnx_s / ours_s),
         roofline_fraction=_significant(roof / ours_s),
         sessions=case.sessions,
-        times_kernel=_significant(ours_s / kernel_s) if case.sessions else 0.0,
+        times_kernel=_significant(ours_s / kernel_s) if case.sessions else None,
     )
 
 
