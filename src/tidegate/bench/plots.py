@@ -90,7 +90,7 @@ def write(folder: Path, results: Results) -> list[Path]:
     """
     drawn = charts(results)
     page = _PAGE.format(
-        javascript=vl_convert.javascript_bundle(None).replace("</script", "<\\/script"),
+        javascript=_javascript().replace("</script", "<\\/script"),
         figures="\n".join(_figure(name, chart) for name, chart in drawn.items()),
         table=html.escape(render(results)),
     )
@@ -116,7 +116,7 @@ def _chart(rows: Sequence[Row], title: str) -> alt.TopLevelMixin:
         _panel([r for r in rows if r.batch == batch], "hidden_size", f"batch {batch:,}")
         for batch in _spread(batches)
     ]
-    return (
+    chart: alt.TopLevelMixin = (
         alt.vconcat(alt.hconcat(*by_batch), alt.hconcat(*by_hidden), spacing=24)
         .properties(title=title)
         .configure(background="white", padding=16, font="sans-serif")
@@ -124,9 +124,12 @@ def _chart(rows: Sequence[Row], title: str) -> alt.TopLevelMixin:
         .configure_axis(
             gridColor="#E6E6E6", domainColor="#888888", tickColor="#888888", labelFontSize=11
         )
-        .configure_title(fontSize=13, anchor="start", offset=8)
-        .configure_legend(labelFontSize=12, orient="bottom", symbolStrokeWidth=2.5)
+        .configure_title(fontSize=13, anchor="start", offset=10)
+        .configure_legend(
+            labelFontSize=12, orient="bottom", symbolType="stroke", symbolStrokeWidth=3
+        )
     )
+    return chart
 
 
 def _panel(rows: Sequence[Row], over: str, title: str) -> alt.Chart:
@@ -138,7 +141,9 @@ def _panel(rows: Sequence[Row], over: str, title: str) -> alt.Chart:
     ticks = sorted({getattr(row, over) for row in rows})
     names = list(_SERIES)
     scale: dict[str, Any] = {"domain": names}
-    return (
+    times = [value["us"] for value in values]
+    lowest, highest = min(times) / 1.4, max(times) * 1.4
+    panel: alt.Chart = (
         alt.Chart(alt.InlineData(values=values))
         .mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=36))
         .encode(
@@ -151,8 +156,8 @@ def _panel(rows: Sequence[Row], over: str, title: str) -> alt.Chart:
             y=alt.Y(
                 "us:Q",
                 title="µs a call",
-                scale=alt.Scale(type="log", nice=True),
-                axis=alt.Axis(format="~g", tickCount=5),
+                scale=alt.Scale(type="log", domain=[lowest, highest], nice=False),
+                axis=alt.Axis(format=",~f", values=_ticks(lowest, highest), minExtent=46),
             ),
             color=alt.Color(
                 "series:N",
@@ -169,6 +174,19 @@ def _panel(rows: Sequence[Row], over: str, title: str) -> alt.Chart:
         )
         .properties(width=_WIDTH, height=_HEIGHT, title=title)
     )
+    return panel
+
+
+def _ticks(lowest: float, highest: float) -> list[float]:
+    """Return round numbers within a range: powers of ten, and more of them where it is narrow."""
+    steps = (1, 2, 5) if highest < 200 * lowest else (1,)
+    ticks = [step * 10.0**power for power in range(-3, 8) for step in steps]
+    return [tick for tick in ticks if lowest <= tick <= highest]
+
+
+def _javascript() -> str:
+    """Return Vega with what it needs."""
+    return str(vl_convert.javascript_bundle())  # type: ignore[call-arg]  # the stub is too strict
 
 
 def _times(row: Row) -> dict[str, float]:

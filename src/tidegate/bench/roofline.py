@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from tidegate import core
 from tidegate.bench.ours import PRECISIONS
@@ -12,7 +11,7 @@ from tidegate.spec import ModelSpec
 __all__ = ["ISAS", "multiply_adds", "roof_seconds", "strongest", "weight_bytes"]
 
 ISAS = ("scalar", "neon", "avx2", "avx512", "amx")
-"""Instruction sets, each on top of those before it that the processor has."""
+"""Every instruction set that a kernel may be built for."""
 
 _BYTES = dict(zip(PRECISIONS, (4, 2, 1), strict=True))
 _BIASES = ("b_input", "b_recurrent", "bias")
@@ -51,19 +50,18 @@ def multiply_adds(spec: ModelSpec) -> int:
     )
 
 
-def strongest(isa: str, precision: str) -> tuple[str, str]:
-    """Return the fastest multiply-add that may serve a precision, with the sets up to `isa`.
+def strongest(precision: str) -> tuple[str, str]:
+    """Return this processor's fastest multiply-add that may serve a precision.
 
-    A narrow weight may always be widened and multiplied as fp32; where a processor's own
-    instruction for it is slower than that, the roof is that of fp32.
+    A narrow weight may always be widened and multiplied as fp32: where the processor's own
+    instruction is slower than that, or missing, the roof is that of fp32.
 
     Returns
     -------
     (str, str)
         Instruction set and precision, for `core.peak_gops`.
     """
-    sets: Sequence[str] = ISAS[: ISAS.index(isa) + 1]
-    ways = [(each, kind) for each in sets for kind in dict.fromkeys((precision, "fp32"))]
+    ways = [(isa, kind) for isa in ISAS for kind in dict.fromkeys((precision, "fp32"))]
     return max(ways, key=lambda way: core.peak_gops(*way))
 
 

@@ -104,7 +104,7 @@ def run_case(
         torch.set_num_threads(threads)
     medians = {name: float(np.median(found)) for name, found in times.items()}
     rows = [
-        _row(case, each, medians, roofs[each.precision, each.isa])
+        _row(case, each, medians, roofs[each.precision])
         for each in wanted
         if each.entry == "engine" or not case.sessions
     ]
@@ -171,15 +171,14 @@ def _rounds(
     contestants: Mapping[str, Contestant],
     wanted: Sequence[Entry],
     settings: Settings,
-) -> tuple[dict[str, list[float]], dict[tuple[str, str], float]]:
-    """Return each contestant's seconds a call, by round, and the roof of each kind of entry.
+) -> tuple[dict[str, list[float]], dict[str, float]]:
+    """Return each contestant's seconds a call, by round, and the roof of each precision.
 
     The order is drawn anew in every round. The roof is measured in each round as well: on a machine
     whose speed drifts, it drifts with the rest.
     """
-    kinds = list(dict.fromkeys((each.precision, each.isa) for each in wanted))
-    ways = {kind: strongest(kind[1], kind[0]) for kind in kinds}
-    roofs: dict[tuple[str, str], list[float]] = {kind: [] for kind in kinds}
+    ways = {each.precision: strongest(each.precision) for each in wanted}
+    roofs: dict[str, list[float]] = {precision: [] for precision in ways}
     times: dict[str, list[float]] = {name: [] for name in contestants}
     calls = {name: _calls(each.run, settings.seconds) for name, each in contestants.items()}
     names = list(contestants)
@@ -190,12 +189,11 @@ def _rounds(
             began = time.perf_counter()
             contestants[name].run(calls[name])
             times[name].append((time.perf_counter() - began) / calls[name])
-        for precision, isa in kinds:
-            gops = core.peak_gops(*ways[precision, isa])
+        for precision, way in ways.items():
+            gops = core.peak_gops(*way)
             gbps = core.read_gbps(weight_bytes(case.spec, precision))
-            roof = roof_seconds(case.spec, case.batch, precision, gops, gbps)
-            roofs[precision, isa].append(roof)
-    return times, {kind: float(np.median(found)) for kind, found in roofs.items()}
+            roofs[precision].append(roof_seconds(case.spec, case.batch, precision, gops, gbps))
+    return times, {precision: float(np.median(found)) for precision, found in roofs.items()}
 
 
 def _calls(run: Callable[[int], None], seconds: float) -> int:

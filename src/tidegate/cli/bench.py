@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from tidegate.errors import InputError
 
 if TYPE_CHECKING:
     from tidegate.bench.cases import Case
-    from tidegate.bench.results import Results, Settings
+    from tidegate.bench.results import Results, Row, Settings
     from tidegate.bench.run import Entry
 
 __all__ = ["NAME", "app"]
@@ -149,37 +150,32 @@ def _measure(chosen: Sequence[Case], entries: Sequence[Entry], settings: Setting
 
 
 def _show(found: Results) -> None:
-    """Print the rows."""
+    """Print every contestant's times, and the ratios of tidegate's entries."""
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
     from tidegate.bench.markdown import time
 
-    spreads = {(each.case, each.contestant): each for each in found.timings}
-    shown = Table(
-        title=f"One step of a batch, one thread: {found.machine.processor}", title_justify="left"
-    )
-    for name in ("model", "batch", "entry", "in"):
-        shown.add_column(name, justify="right" if name == "batch" else "left")
-    for name in ("a call", "quartiles", "torch", "ONNX Rt", "× torch", "× ONNX Rt", "of roof"):
+    rows = {(row.case, f"{row.entry} {row.precision} {row.isa}"): row for row in found.rows}
+    shown = Table(box=SIMPLE_HEAD, pad_edge=False)
+    shown.add_column("case", no_wrap=True)
+    shown.add_column("one thread", no_wrap=True)
+    for name in ("a call", "±", "×torch", "×ONNX", "roof"):
         shown.add_column(name, justify="right", no_wrap=True)
-    for row in found.rows:
-        spread = spreads[row.case, f"{row.entry} {row.precision} {row.isa}"]
-        live = f" of {row.sessions:,}" if row.sessions else ""
-        half = (spread.third_quartile_us - spread.first_quartile_us) / 2
-        shown.add_row(
-            row.model,
-            f"{row.batch:,}{live}",
-            row.entry,
-            f"{row.precision} {row.isa}",
-            time(row.us_per_step),
-            f"± {half / row.us_per_step:.0%}",
-            time(row.torch_us),
-            time(row.onnxruntime_us),
-            f"{row.ratio_torch:.2f}",
-            f"{row.ratio_onnxruntime:.2f}",
-            f"{row.roofline_fraction:.0%}",
-        )
+    for case, timings in itertools.groupby(found.timings, key=lambda timing: timing.case):
+        shown.add_section()
+        for place, timing in enumerate(timings):
+            spread = (timing.third_quartile_us - timing.first_quartile_us) / 2 / timing.median_us
+            row = rows.get((case, timing.contestant))
+            shown.add_row(
+                case if place == 0 else "",
+                timing.contestant,
+                time(timing.median_us),
+                f"± {spread:.0%}",
+                *(_ratios(row) if row is not None else ()),
+                style="bold" if row is not None else None,
+            )
     console = Console()
     console.print(shown)
     for row in found.rows:
@@ -189,6 +185,14 @@ def _show(found: Results) -> None:
                 f"{row.sessions:,} live sessions takes the engine {row.times_kernel:.2f} times as "
                 "long as the kernel takes over contiguous states"
             )
+
+
+def _ratios(row: Row) -> tuple[str, str, str]:
+    return (
+        f"{row.ratio_torch:.2f}",
+        f"{row.ratio_onnxruntime:.2f}",
+        f"{row.roofline_fraction:.0%}",
+    )
 
 
 def _draw(out: Path | None, found: Results) -> None:
