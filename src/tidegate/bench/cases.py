@@ -12,7 +12,11 @@ from tidegate.spec import GATES, Cell, LayerSpec, ModelSpec
 
 __all__ = ["QUICK", "STANDARD", "Case", "parse"]
 
-_PATTERN = re.compile(r"(\w+):(\d+)-(\d+)(?:x(\d+))?@(\d+)(?:/(\d+))?")
+_SIZE = r"(?P<{}>[0-9]{{1,9}})".format
+_PATTERN = re.compile(
+    rf"([a-z]+):{_SIZE('input_size')}-{_SIZE('hidden_size')}(?:x{_SIZE('layers')})?"
+    rf"@{_SIZE('batch')}(?:/{_SIZE('sessions')})?"
+)
 _MOST = {"input_size": 4096, "hidden_size": 4096, "layers": 16, "batch": 65536, "sessions": 10**8}
 
 
@@ -85,17 +89,13 @@ def parse(text: str) -> Case:
     match = _PATTERN.fullmatch(text)
     if match is None or match[1] not in GATES:
         raise _bad_case(text, "is not CELL:INPUT-HIDDEN[xLAYERS]@BATCH[/SESSIONS]")
-    sizes = dict(zip(_MOST, (int(part or default) for part, default in _parts(match)), strict=True))
+    sizes = {name: int(size) for name, size in match.groupdict().items() if size is not None}
     for name, size in sizes.items():
-        if size > _MOST[name] or (size < 1 and name != "sessions"):
+        if not 1 <= size <= _MOST[name]:
             raise _bad_case(text, f"has {name} {size}, not 1 to {_MOST[name]:,}")
-    if 0 < sizes["sessions"] < sizes["batch"]:
+    if sizes.get("sessions", sizes["batch"]) < sizes["batch"]:
         raise _bad_case(text, "takes a larger batch than it has sessions")
     return Case(cast(Cell, match[1]), **sizes)
-
-
-def _parts(match: re.Match[str]) -> list[tuple[str | None, int]]:
-    return list(zip(match.groups()[1:], (1, 1, 1, 1, 0), strict=True))
 
 
 def _bad_case(text: str, what: str) -> InputError:

@@ -1,14 +1,21 @@
-"""Results as the Markdown that the docs hold."""
+"""Results in words: the Markdown that the docs hold, and its parts."""
 
 from __future__ import annotations
 
-from tidegate.bench.results import Machine, Results, Row
+from tidegate.bench.results import Results, Row
 
-__all__ = ["render", "time"]
+__all__ = ["crowds", "facts", "render", "table", "time"]
+
+_WORDS = ("model", "tidegate in")
+_HEADER = (
+    *("model", "batch", "tidegate in"),
+    *("kernel", "engine", "torch", "ONNX Runtime"),
+    *("kernel: × torch", "× ONNX Runtime", "of the roof"),
+)
 
 
 def render(results: Results) -> str:
-    """Write results as a section: the machine, what it can do, a table, the crowded engine.
+    """Write results as a section: the machine, a table, the engine with many sessions.
 
     Parameters
     ----------
@@ -20,29 +27,62 @@ def render(results: Results) -> str:
     str
         Markdown that begins with a heading of the third level.
     """
+    header, *rows = table(results)
+    aligned = ["---" if name in _WORDS else "--:" for name in header]
+    lines = [f"### {results.machine.processor}", "", *facts(results), ""]
+    lines += [f"| {' | '.join(cells)} |" for cells in (header, aligned, *rows)]
+    return "\n".join([*lines, "", *(f"- {line}" for line in crowds(results)), ""])
+
+
+def facts(results: Results) -> list[str]:
+    """Say what machine it was, what it can do at most, and how was measured."""
     machine, settings = results.machine, results.settings
-    lines = [
-        f"### {machine.processor}",
-        "",
-        *_facts(machine),
-        f"One thread; medians of {settings.rounds} rounds of {settings.seconds:g} s a contestant.",
-        "",
-        "| model | batch | tidegate in | kernel | engine | torch | ONNX Runtime "
-        "| kernel: × torch | × ONNX Runtime | of the roof |",
-        "| --- | --: | --- | --: | --: | --: | --: | --: | --: | --: |",
+    peaks = (
+        f"{isa} {', '.join(f'{gops:,.0f} ({precision})' for precision, gops in found.items())}"
+        for isa, found in machine.peak_gops.items()
+    )
+    reads = (f"{gbps:.0f} ({_size(size)})" for size, gbps in machine.read_gbps.items())
+    versions = (f"{name} {version}" for name, version in machine.versions.items())
+    return [
+        f"{machine.date}, {machine.system}, {machine.architecture}; {', '.join(versions)}. "
+        f"Instruction sets that run here: {', '.join(machine.isas)}.",
+        f"Measured peaks of one thread in Gop/s: {'; '.join(peaks)}. "
+        f"Reading again and again, in GB/s: {', '.join(reads)}.",
+        f"One thread each; medians of {settings.rounds} rounds of {settings.seconds:g} s.",
     ]
+
+
+def table(results: Results) -> list[list[str]]:
+    """Return the table: a header, then a row for each case, precision and instruction set."""
     engines = {_key(row): row for row in results.rows if row.entry == "engine"}
-    lines += [_line(row, engines[_key(row)]) for row in results.rows if row.entry == "kernel"]
-    crowded = [row for row in results.rows if row.times_kernel is not None]
-    if crowded:
-        lines += ["", "Sessions that are live in the engine, and stepped in random order:", ""]
-    lines += [
-        f"- {row.sessions:,} of {row.model}, {row.batch} a call, {row.precision}, {row.isa}: "
-        f"{time(row.us_per_step)}, **{row.times_kernel:.2f} times** the bare kernel over "
-        "contiguous states."
-        for row in crowded
+    rows = [
+        [
+            row.model,
+            f"{row.batch:,}",
+            f"{row.precision}, {row.isa}",
+            time(row.us_per_step),
+            time(engines[_key(row)].us_per_step),
+            time(row.torch_us),
+            time(row.onnxruntime_us),
+            f"{row.ratio_torch:.2f}",
+            f"{row.ratio_onnxruntime:.2f}",
+            f"{row.roofline_fraction:.0%}",
+        ]
+        for row in results.rows
+        if row.entry == "kernel"
     ]
-    return "\n".join(lines) + "\n"
+    return [list(_HEADER), *rows]
+
+
+def crowds(results: Results) -> list[str]:
+    """Say how long the engine takes with many live sessions, a line each."""
+    return [
+        f"{row.sessions:,} live sessions of {row.model}, {row.batch:,} of them a call in random "
+        f"order, {row.precision}, {row.isa}: the engine takes {time(row.us_per_step)}, "
+        f"{row.times_kernel:.2f} times as long as the kernel over contiguous states."
+        for row in results.rows
+        if row.times_kernel is not None
+    ]
 
 
 def time(us: float) -> str:
@@ -62,37 +102,9 @@ def _three(value: float) -> str:
     return f"{value:.{3 if value < 1 else 2 if value < 10 else 1 if value < 100 else 0}f}"
 
 
-def _facts(machine: Machine) -> list[str]:
-    peaks = (
-        f"{isa} {', '.join(f'{gops:,.0f} ({precision})' for precision, gops in found.items())}"
-        for isa, found in machine.peak_gops.items()
-    )
-    reads = (f"{gbps:.0f} ({_size(size)})" for size, gbps in machine.read_gbps.items())
-    versions = (f"{name} {version}" for name, version in machine.versions.items())
-    return [
-        f"{machine.date}, {machine.system}, {machine.architecture}, {', '.join(versions)}. "
-        f"Instruction sets: {', '.join(machine.isas)}.",
-        f"Measured peaks of one thread in Gop/s: {'; '.join(peaks)}. "
-        f"Reading again and again, in GB/s: {', '.join(reads)}.",
-    ]
-
-
 def _size(size: int) -> str:
     return f"{size >> 20} MB" if size >= 1 << 20 else f"{size >> 10} kB"
 
 
 def _key(row: Row) -> tuple[object, ...]:
     return row.model, row.batch, row.sessions, row.precision, row.isa
-
-
-def _line(kernel: Row, engine: Row) -> str:
-    cells = (
-        kernel.model,
-        f"{kernel.batch:,}",
-        f"{kernel.precision}, {kernel.isa}",
-        *(time(us) for us in (kernel.us_per_step, engine.us_per_step)),
-        *(time(us) for us in (kernel.torch_us, kernel.onnxruntime_us)),
-        *(f"{ratio:.2f}" for ratio in (kernel.ratio_torch, kernel.ratio_onnxruntime)),
-        f"{kernel.roofline_fraction:.0%}",
-    )
-    return f"| {' | '.join(cells)} |"

@@ -14,7 +14,7 @@ import altair as alt
 import vl_convert
 
 from tidegate import files
-from tidegate.bench.markdown import render
+from tidegate.bench.markdown import crowds, facts, table
 from tidegate.bench.results import Results, Row
 
 __all__ = ["charts", "write"]
@@ -36,7 +36,10 @@ _PAGE = """<!doctype html>
 body {{ font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 1000px;
   margin: 2rem auto; padding: 0 1rem; }}
 h1 {{ font-size: 1.6rem; }}  figure {{ margin: 2rem 0; overflow-x: auto; }}
-pre {{ overflow-x: auto; font-size: .8rem; }}
+table {{ border-collapse: collapse; font-size: .87rem; }}
+td, th {{ padding: .2rem .8rem .2rem 0; border-bottom: 1px solid #e6e6e6; text-align: right;
+  vertical-align: bottom; font-variant-numeric: tabular-nums; }}
+td:first-child, th:first-child {{ text-align: left; }}
 </style>
 <script>{javascript}</script></head><body>
 <h1>A recurrent step on one thread</h1>
@@ -44,7 +47,10 @@ pre {{ overflow-x: auto; font-size: .8rem; }}
 processor allows: the weights read once from the cache that holds them, or the multiply-adds at the
 measured peak, whichever takes longer. Both scales are logarithmic.</p>
 {figures}
-<pre>{table}</pre>
+<table>
+{table}
+</table>
+{facts}
 </body></html>
 """
 
@@ -92,7 +98,10 @@ def write(folder: Path, results: Results) -> list[Path]:
     page = _PAGE.format(
         javascript=_javascript().replace("</script", "<\\/script"),
         figures="\n".join(_figure(name, chart) for name, chart in drawn.items()),
-        table=html.escape(render(results)),
+        table="\n".join(_table_row(cells) for cells in table(results)),
+        facts="\n".join(
+            f"<p>{html.escape(line)}</p>" for line in (*crowds(results), *facts(results))
+        ),
     )
     contents = {"engine.html": page.encode()}
     for name, chart in drawn.items():
@@ -204,6 +213,10 @@ def _times(row: Row) -> dict[str, float]:
 def _spread(values: Sequence[int]) -> list[int]:
     """Return at most as many of the values as there are panels: the smallest, and up from there."""
     return list(values[:_PANELS])
+
+
+def _table_row(cells: Sequence[str]) -> str:
+    return f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in cells)}</tr>"
 
 
 def _figure(name: str, chart: alt.TopLevelMixin) -> str:

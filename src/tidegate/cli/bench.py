@@ -41,12 +41,12 @@ def engine(
         Path | None, typer.Option("--json", help="File for the figures.", show_default=False)
     ] = None,
     out: OutOption = None,
-    quick: Annotated[bool, typer.Option(help="Five cases and three rounds.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Five cases and three rounds.")] = False,
     case: Annotated[
         list[str] | None,
         typer.Option(
-            help="CELL:INPUT-HIDDEN[xLAYERS]@BATCH[/SESSIONS], such as gru:16-64@256; may be given "
-            "several times. Default: some thirty.",
+            help="CELL:INPUT-HIDDEN@BATCH, such as gru:16-64@256; several times. Two layers: "
+            "lstm:64-64x2@1; with live sessions: gru:16-64@256/1000000. Default: some thirty.",
             show_default=False,
         ),
     ] = None,
@@ -155,10 +155,10 @@ def _show(found: Results) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from tidegate.bench.markdown import time
+    from tidegate.bench.markdown import crowds, time
 
     rows = {(row.case, f"{row.entry} {row.precision} {row.isa}"): row for row in found.rows}
-    shown = Table(box=SIMPLE_HEAD, pad_edge=False)
+    shown = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
     shown.add_column("case", no_wrap=True)
     shown.add_column("one thread", no_wrap=True)
     for name in ("a call", "±", "×torch", "×ONNX", "roof"):
@@ -178,13 +178,8 @@ def _show(found: Results) -> None:
             )
     console = Console()
     console.print(shown)
-    for row in found.rows:
-        if row.sessions:
-            console.print(
-                f"{row.model}, {row.precision} {row.isa}: a batch of {row.batch:,} of "
-                f"{row.sessions:,} live sessions takes the engine {row.times_kernel:.2f} times as "
-                "long as the kernel takes over contiguous states"
-            )
+    for line in crowds(found):
+        console.print(line)
 
 
 def _ratios(row: Row) -> tuple[str, str, str]:
