@@ -1,144 +1,315 @@
 // tidegate._core.Model: recurrent steps. Every size and index is validated here, once; the C below
 // trusts its caller.
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
+#include "bind_model.h"
+
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
-#include <cstdint>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <new>
 #include <string>
-#include <utility>
-#include <vector>
 
 extern "C" {
-#include "step.h"
+#include "kernels.h"
 }
 
 namespace nb = nanobind;
 using namespace nb::literals;
 
+namespace tidegate {
+
 namespace {
 
+using Floats = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
+using Whole = nb::ndarray<const int32_t, nb::c_contig, nb::device::cpu>;
+using Bytes = nb::ndarray<const uint8_t, nb::ndim<4>, nb::c_contig, nb::device::cpu>;
 using Vector = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Matrix = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using MutableMatrix = nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using MutableVector = nb::ndarray<float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Slots = nb::ndarray<const int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 [[noreturn]] void refuse(const std::string &what) { throw nb::value_error(what.c_str()); }
 
-tg_cell cell_named(const std::string &name) {
-    if (name == "gru") return TG_GRU;
-    if (name == "lstm") return TG_LSTM;
-    if (name == "rnn_tanh") return TG_RNN_TANH;
-    if (name == "rnn_relu") return TG_RNN_RELU;
-    refuse("cell: '" + name + "' is not one of gru, lstm, rnn_tanh, rnn_relu");
+// Sizes are multiplied below: none may be so large that a product of a few of them wraps around.
+constexpr size_t kLargest = size_t{1} << 24;
+
+size_t units(size_t n, const char *name) {
+    if (n == 0 || n > kLargest) refuse(std::string(name) + ": not in 1 to 16,777,216");
+    return n;
 }
 
-// Owns a copy of a model's weights, so that nothing outside can change or free them.
-class Model {
-public:
-    Model(size_t row_size, std::vector<size_t> numbers)
-        : row_size_(row_size), numbers_(std::move(numbers)) {
-        for (size_t column : numbers_)
-            if (column >= row_size_) refuse("numbers: a column is outside the row");
-    }
+tg_cell cell_named(const std::string &name) {
+    static const char *const names[] = {"gru", "gru_before", "lstm", "rnn_tanh", "rnn_relu"};
+    static const tg_cell cells[] = {TG_GRU, TG_GRU_BEFORE, TG_LSTM, TG_RNN_TANH, TG_RNN_RELU};
+    for (size_t i = 0; i < 5; i++)
+        if (name == names[i]) return cells[i];
+    refuse("cell: '" + name + "' is not one of gru, gru_before, lstm, rnn_tanh, rnn_relu");
+}
 
-    void add_layer(const std::string &cell, Matrix input, Matrix recurrent, Vector b_input,
-                   Vector b_recurrent) {
-        refuse_when_ready();
-        const tg_cell kind = cell_named(cell);
-        const size_t H = recurrent.shape(0), rows = tg_gates(kind) * H;
-        const size_t below = layers_.empty() ? numbers_.size() : layers_.back().hidden_size;
-        if (H == 0 || recurrent.shape(1) != rows) refuse("recurrent: shape is not (hidden, gates * hidden)");
-        if (input.shape(0) != below || input.shape(1) != rows)
-            refuse("input: shape is not (inputs, gates * hidden)");
-        if (b_input.shape(0) != rows || b_recurrent.shape(0) != rows)
-            refuse("bias: length is not gates * hidden");
-        layers_.push_back({kind, below, H, keep(input), keep(recurrent), keep(b_input),
-                           keep(b_recurrent)});
-    }
+tg_precision precision_named(const std::string &name) {
+    if (name == "fp32") return TG_F32;
+    if (name == "bf16") return TG_BF16;
+    if (name == "int8") return TG_INT8;
+    refuse("precision: '" + name + "' is not one of fp32, bf16, int8");
+}
 
-    void add_category(size_t column, Matrix table) {
-        refuse_when_ready();
-        if (layers_.size() != 1) refuse("add_category: comes after the first layer and before the second");
-        const size_t rows = tg_gates(layers_[0].cell) * layers_[0].hidden_size;
-        if (column >= row_size_) refuse("column: outside the row");
-        if (table.shape(0) == 0 || table.shape(1) != rows) refuse("table: shape is not (size, gates * hidden)");
-        categories_.push_back({column, table.shape(0), keep(table)});
-    }
-
-    void set_head(Matrix weight, Vector bias) {
-        refuse_when_ready();
-        if (layers_.empty()) refuse("set_head: comes after the layers");
-        if (weight.shape(0) != layers_.back().hidden_size || weight.shape(1) == 0 ||
-            bias.shape(0) != weight.shape(1))
-            refuse("head: shape is not (hidden, outputs)");
-        model_.output_size = weight.shape(1);
-        model_.head_weight = keep(weight);
-        model_.head_bias = keep(bias);
-        model_.row_size = row_size_;
-        model_.n_numbers = numbers_.size();
-        model_.numbers = numbers_.data();
-        model_.n_categories = categories_.size();
-        model_.categories = categories_.data();
-        model_.n_layers = layers_.size();
-        model_.layers = layers_.data();
-        ready_ = true;
-    }
-
-    void step(Matrix rows, Slots slots, MutableMatrix states, MutableMatrix outputs) const {
-        if (!ready_) refuse("step: the model has no head yet");
-        const size_t n = rows.shape(0);
-        if (rows.shape(1) != row_size_) refuse("rows: width is not the model's row size");
-        if (slots.shape(0) != n) refuse("slots: length is not the number of rows");
-        if (states.shape(1) != tg_state_size(&model_)) refuse("states: width is not the model's state size");
-        if (outputs.shape(0) != n || outputs.shape(1) != model_.output_size)
-            refuse("outputs: shape is not (rows, outputs)");
-        const auto capacity = static_cast<int64_t>(states.shape(0));
-        for (size_t i = 0; i < n; i++)
-            if (slots.data()[i] < 0 || slots.data()[i] >= capacity) refuse("slots: outside the states");
-        const ptrdiff_t bad = tg_check_categories(&model_, n, rows.data());
-        if (bad >= 0) refuse("rows: event " + std::to_string(bad) + " has a category index outside its table");
-        std::vector<float> scratch(tg_scratch_size(&model_));
-        nb::gil_scoped_release release;
-        tg_step(&model_, n, rows.data(), slots.data(), states.data(), outputs.data(), scratch.data());
-    }
-
-    size_t state_size() const { return ready_ ? tg_state_size(&model_) : 0; }
-    size_t output_size() const { return ready_ ? model_.output_size : 0; }
-
-private:
-    template <typename Array> const float *keep(const Array &array) {
-        weights_.emplace_back(array.data(), array.data() + array.size());
-        return weights_.back().data(); // moving a vector into a longer list keeps its data in place
-    }
-
-    void refuse_when_ready() const {
-        if (ready_) refuse("the model is complete: its head is set");
-    }
-
-    size_t row_size_;
-    std::vector<size_t> numbers_;
-    std::vector<tg_layer> layers_;
-    std::vector<tg_category> categories_;
-    std::vector<std::vector<float>> weights_;
-    tg_model model_{};
-    bool ready_ = false;
-};
+void check_finite(const float *x, size_t n, const char *name) {
+    for (size_t i = 0; i < n; i++)
+        if (!std::isfinite(x[i])) refuse(std::string(name) + ": holds a value that is not finite");
+}
 
 } // namespace
 
+Memory::Memory(size_t bytes) : bytes_(bytes) {
+    const size_t rounded = (bytes + TG_ALIGNMENT - 1) / TG_ALIGNMENT * TG_ALIGNMENT;
+    data_.reset(std::aligned_alloc(TG_ALIGNMENT, rounded ? rounded : TG_ALIGNMENT));
+    if (!data_) throw std::bad_alloc();
+    std::memset(data_.get(), 0, rounded);
+}
+
+Model::Model(const std::string &precision, size_t row_size, std::vector<size_t> numbers,
+             bool fast_activations)
+    : numbers_(std::move(numbers)) {
+    model_.precision = precision_named(precision);
+    model_.fast_activations = fast_activations;
+    model_.row_size = units(row_size, "row_size");
+    model_.numbers_first = true;
+    for (size_t i = 0; i < numbers_.size(); i++) {
+        if (numbers_[i] >= row_size) refuse("numbers: a column is outside the row");
+        model_.numbers_first = model_.numbers_first && numbers_[i] == i;
+    }
+    if (numbers_.size() > row_size) refuse("numbers: more than there are columns");
+    if (!tg_active()) tg_isas();
+}
+
+template <typename T> const T *Model::keep(const T *data, size_t count, size_t behind) {
+    Memory &memory = kept_.emplace_back(count * sizeof(T) + behind);
+    std::memcpy(memory.data(), data, count * sizeof(T));
+    return static_cast<const T *>(memory.data());
+}
+
+const float *Model::keep_floats(const Floats &array, size_t count, const char *name) {
+    if (array.size() != count)
+        refuse(std::string(name) + ": " + std::to_string(array.size()) + " numbers instead of " +
+               std::to_string(count));
+    check_finite(array.data(), count, name);
+    return keep(array.data(), count);
+}
+
+tg_product Model::product(const nb::dict &parts, size_t inputs, size_t hidden_size, size_t gates) {
+    const auto part = [&](const char *name) -> nb::object {
+        if (!parts.contains(name)) refuse(std::string("product: has no ") + name);
+        return parts[name];
+    };
+    tg_product made{};
+    made.inputs = inputs;
+    made.gates = gates;
+    made.panels = tg_padded(hidden_size) / TG_UNITS;
+    const size_t per_step = model_.precision == TG_F32 ? 1 : model_.precision == TG_BF16 ? 2 : 4;
+    made.steps = (inputs + per_step - 1) / per_step;
+    const size_t columns = made.panels * gates * TG_UNITS;
+    const auto weights = nb::cast<Bytes>(part("weights"), false);
+    if (weights.shape(0) != made.panels || weights.shape(1) != made.steps || weights.shape(2) != gates ||
+        weights.shape(3) != 64)
+        refuse("weights: shape is not (panels, steps, gates, 64)");
+    if (model_.precision == TG_F32) {
+        // A copy: bytes of a NumPy array need not be aligned for floats.
+        std::vector<float> values(weights.size() / sizeof(float));
+        std::memcpy(values.data(), weights.data(), weights.size());
+        check_finite(values.data(), values.size(), "weights");
+    } else if (model_.precision == TG_BF16) {
+        for (size_t i = 1; i < weights.size(); i += 2)
+            if ((weights.data()[i] & 0x7f) == 0x7f && weights.data()[i - 1] & 0x80)
+                refuse("weights: holds a value that is not finite");
+    }
+    made.weights = keep(weights.data(), weights.size(), TG_BEHIND);
+    made.bias = keep_floats(nb::cast<Floats>(part("bias"), false), columns, "bias");
+    if (model_.precision == TG_INT8) {
+        made.scale = keep_floats(nb::cast<Floats>(part("scale"), false), columns, "scale");
+        const auto start = nb::cast<Whole>(part("start"), false);
+        if (start.size() != columns) refuse("start: length is not panels * gates * 16");
+        made.start = keep(start.data(), columns);
+        made.bounded = nb::cast<bool>(part("bounded"));
+        const auto fits = INT64_C(0x7fffffff) / (INT64_C(127) * static_cast<int64_t>(inputs ? inputs : 1));
+        made.largest = static_cast<int32_t>(fits < 16383 ? fits : 16383);
+        if (made.largest < 127) refuse("inputs: too many for int8");
+    }
+    return made;
+}
+
+void Model::add_layer(const std::string &cell, size_t hidden_size, bool residual, nb::dict input,
+                      nb::dict recurrent, std::optional<nb::dict> candidate, std::optional<nb::dict> norms) {
+    refuse_when_ready();
+    tg_layer layer{};
+    layer.cell = cell_named(cell);
+    layer.hidden_size = units(hidden_size, "hidden_size");
+    layer.panels = tg_padded(hidden_size) / TG_UNITS;
+    layer.gates = tg_gates(layer.cell);
+    layer.residual = residual;
+    const size_t below = layers_.empty() ? numbers_.size() : layers_.back().hidden_size;
+    if (residual && below != hidden_size) refuse("residual: the layer below has another size");
+    const bool before = layer.cell == TG_GRU_BEFORE;
+    layer.input = product(input, below, hidden_size, layer.gates);
+    layer.recurrent = product(recurrent, hidden_size, hidden_size, before ? 2 : layer.gates);
+    if (before) {
+        if (!candidate) refuse("candidate: a gru_before needs it");
+        layer.candidate = product(*candidate, hidden_size, hidden_size, 1);
+    }
+    if (norms) {
+        const auto floats = [&](const char *name, size_t gates) {
+            if (!norms->contains(name)) refuse(std::string("norms: has no ") + name);
+            return keep_floats(nb::cast<Floats>((*norms)[name], false), layer.panels * gates * TG_UNITS, name);
+        };
+        layer.norms.gain_input = floats("gain_input", layer.gates);
+        layer.norms.shift_input = floats("shift_input", layer.gates);
+        layer.norms.gain_recurrent = floats("gain_recurrent", layer.recurrent.gates);
+        layer.norms.shift_recurrent = floats("shift_recurrent", layer.recurrent.gates);
+        if (before) {
+            layer.norms.gain_candidate = floats("gain_candidate", 1);
+            layer.norms.shift_candidate = floats("shift_candidate", 1);
+        }
+        if (layer.cell == TG_LSTM) {
+            layer.norms.gain_cell = floats("gain_cell", 1);
+            layer.norms.bias_cell = floats("bias_cell", 1);
+        }
+    }
+    layers_.push_back(layer);
+}
+
+void Model::add_category(size_t column, Matrix table) {
+    refuse_when_ready();
+    if (layers_.size() != 1) refuse("add_category: comes after the first layer and before the second");
+    const size_t columns = layers_[0].panels * layers_[0].gates * TG_UNITS;
+    if (column >= model_.row_size) refuse("column: outside the row");
+    if (table.shape(0) == 0 || table.shape(0) > kLargest || table.shape(1) != columns)
+        refuse("table: shape is not (size, panels * gates * 16)");
+    check_finite(table.data(), table.size(), "table");
+    categories_.push_back({column, table.shape(0), keep(table.data(), table.size())});
+}
+
+void Model::set_head(Matrix weight, Vector bias) {
+    refuse_when_ready();
+    if (layers_.empty()) refuse("set_head: comes after the layers");
+    const size_t stride = tg_padded(layers_.back().hidden_size);
+    if (weight.shape(0) == 0 || weight.shape(0) > kLargest || weight.shape(1) != stride ||
+        bias.shape(0) != weight.shape(0))
+        refuse("head: shape is not (outputs, hidden size padded to 16)");
+    model_.output_size = weight.shape(0);
+    model_.head_stride = stride;
+    check_finite(weight.data(), weight.size(), "head");
+    check_finite(bias.data(), bias.size(), "head bias");
+    model_.head_weight = keep(weight.data(), weight.size());
+    model_.head_bias = keep(bias.data(), bias.size());
+    model_.n_numbers = numbers_.size();
+    model_.numbers = numbers_.data();
+    model_.n_categories = categories_.size();
+    model_.categories = categories_.data();
+    model_.n_layers = layers_.size();
+    model_.layers = layers_.data();
+    for (const tg_layer &layer : layers_) model_.state_size += tg_layer_state_size(&layer);
+    scratch_ = Memory(tg_scratch_size(&model_));
+    ready_ = true;
+}
+
+void Model::refuse_when_ready() const {
+    if (ready_) refuse("the model is complete: its head is set");
+}
+
+void Model::check_rows(const float *rows, size_t n) const {
+    const ptrdiff_t bad = tg_check_categories(&model_, n, rows);
+    if (bad >= 0) refuse("rows: event " + std::to_string(bad) + " has a category index outside its table");
+}
+
+// A call's working memory: the model's own unless another thread is using it.
+Model::Work::Work(const Model &model) : model_(model) {
+    mine_ = !model.busy_.test_and_set(std::memory_order_acquire);
+    if (!mine_) other_ = Memory(tg_scratch_size(&model.model_));
+}
+Model::Work::~Work() {
+    if (mine_) model_.busy_.clear(std::memory_order_release);
+}
+void *Model::Work::memory() { return mine_ ? model_.scratch_.data() : other_.data(); }
+
+void Model::step(Matrix rows, Slots slots, MutableMatrix states, MutableMatrix outputs) const {
+    if (!ready_) refuse("step: the model has no head yet");
+    const size_t n = rows.shape(0);
+    if (rows.shape(1) != model_.row_size) refuse("rows: width is not the model's row size");
+    if (slots.shape(0) != n) refuse("slots: length is not the number of rows");
+    if (states.shape(1) != model_.state_size) refuse("states: width is not the model's state size");
+    if (outputs.shape(0) != n || outputs.shape(1) != model_.output_size)
+        refuse("outputs: shape is not (rows, outputs)");
+    const auto capacity = static_cast<int64_t>(states.shape(0));
+    float *one[16];
+    std::vector<float *> many(n > 16 ? n : 0);
+    float **at = n > 16 ? many.data() : one;
+    for (size_t i = 0; i < n; i++) {
+        const int64_t slot = slots.data()[i];
+        if (slot < 0 || slot >= capacity) refuse("slots: outside the states");
+        at[i] = states.data() + static_cast<size_t>(slot) * model_.state_size;
+    }
+    check_rows(rows.data(), n);
+    Work work(*this);
+    nb::gil_scoped_release release;
+    tg_step(&model_, n, rows.data(), at, outputs.data(), work.memory());
+}
+
+void Model::run(Matrix rows, MutableVector state, MutableMatrix outputs) const {
+    if (!ready_) refuse("run: the model has no head yet");
+    const size_t n = rows.shape(0);
+    if (rows.shape(1) != model_.row_size) refuse("rows: width is not the model's row size");
+    if (state.shape(0) != model_.state_size) refuse("state: length is not the model's state size");
+    if (outputs.shape(0) != n || outputs.shape(1) != model_.output_size)
+        refuse("outputs: shape is not (rows, outputs)");
+    check_rows(rows.data(), n);
+    Work work(*this);
+    nb::gil_scoped_release release;
+    tg_run(&model_, n, rows.data(), state.data(), outputs.data(), work.memory());
+}
+
+namespace {
+
+void activate(bool fast, Vector x, MutableVector sigmoid, MutableVector tanh) {
+    if (sigmoid.size() != x.size() || tanh.size() != x.size()) refuse("sigmoid, tanh: not as long as x");
+    tg_isas();
+    tg_active()->activate(fast, x.size(), x.data(), sigmoid.data(), tanh.data());
+}
+
+std::vector<std::string> isas() {
+    std::vector<std::string> names;
+    for (const char *const *name = tg_isas(); *name; name++) names.emplace_back(*name);
+    return names;
+}
+
+} // namespace
+} // namespace tidegate
+
 void bind_model(nb::module_ &m) {
-    nb::class_<Model>(m, "Model", "A stack of recurrent layers with a linear head, stepped in fp32.")
-        .def(nb::init<size_t, std::vector<size_t>>(), "row_size"_a, "numbers"_a)
-        .def("add_layer", &Model::add_layer, "cell"_a, "input"_a, "recurrent"_a, "b_input"_a,
-             "b_recurrent"_a, "Weights one input a row; called from the input up.")
+    using tidegate::Model;
+    nb::class_<Model>(m, "Model", "A stack of recurrent layers with a linear head.")
+        .def(nb::init<const std::string &, size_t, std::vector<size_t>, bool>(), "precision"_a, "row_size"_a,
+             "numbers"_a, "fast_activations"_a = false)
+        .def("add_layer", &Model::add_layer, "cell"_a, "hidden_size"_a, "residual"_a, "input"_a, "recurrent"_a,
+             "candidate"_a = nb::none(), "norms"_a = nb::none(), "Products in panels; called from the input up.")
         .def("add_category", &Model::add_category, "column"_a, "table"_a,
              "What each index of a category column adds to the first layer's gates.")
-        .def("set_head", &Model::set_head, "weight"_a, "bias"_a, "The last part: hidden x outputs.")
-        .def("step", &Model::step, "rows"_a, "slots"_a, "states"_a.noconvert(),
+        .def("set_head", &Model::set_head, "weight"_a, "bias"_a, "The last part: outputs x hidden.")
+        .def("step", &Model::step, "rows"_a.noconvert(), "slots"_a.noconvert(), "states"_a.noconvert(),
              "outputs"_a.noconvert(),
              "Step events in order; the states at their slots and the outputs are written.")
+        .def("run", &Model::run, "rows"_a.noconvert(), "state"_a.noconvert(), "outputs"_a.noconvert(),
+             "Step events of one session in order; its state and the outputs are written.")
         .def_prop_ro("state_size", &Model::state_size)
         .def_prop_ro("output_size", &Model::output_size);
+    m.def("isas", &tidegate::isas, "Instruction sets that this processor and build have, widest last.");
+    m.def(
+        "isa", [] { return tg_isas(), tg_active()->name; }, "The instruction set in use.");
+    m.def(
+        "use_isa", [](const std::string &name) { return tg_use_isa(name.c_str()) == 0; }, "name"_a,
+        "Use a set from now on; False if there is no such set here.");
+    m.def("activate", &tidegate::activate, "fast"_a, "x"_a, "sigmoid"_a.noconvert(), "tanh"_a.noconvert(),
+          "The kernels' logistic function and tanh, for tests of their error.");
 }

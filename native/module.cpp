@@ -10,6 +10,7 @@ extern "C" {
 namespace nb = nanobind;
 using namespace nb::literals;
 
+void bind_arena(nb::module_ &m);
 void bind_model(nb::module_ &m);
 void bind_peaks(nb::module_ &m);
 
@@ -22,6 +23,7 @@ NB_MODULE(_core, m) {
             return tg_crc32c(value, static_cast<const uint8_t *>(data.data()), data.size());
         },
         "data"_a, "value"_a = 0, "CRC-32C of the bytes, continued from an earlier value.");
+    bind_arena(m);
     bind_model(m);
     bind_peaks(m);
 }

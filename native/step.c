@@ -1,13 +1,13 @@
 #include "step.h"
 
 #include <math.h>
-#include <string.h>
 
-static inline float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
+#include "kernels.h"
 
 size_t tg_gates(tg_cell cell) {
     switch (cell) {
-    case TG_GRU: return 3;
+    case TG_GRU:
+    case TG_GRU_BEFORE: return 3;
     case TG_LSTM: return 4;
     default: return 1;
     }
@@ -17,116 +17,78 @@ size_t tg_layer_state_size(const tg_layer *layer) {
     return layer->hidden_size * (layer->cell == TG_LSTM ? 2 : 1);
 }
 
-size_t tg_state_size(const tg_model *model) {
-    size_t size = 0;
-    for (size_t l = 0; l < model->n_layers; l++) size += tg_layer_state_size(&model->layers[l]);
-    return size;
+static void *carve(uint8_t *memory, size_t *used, size_t bytes) {
+    void *at = memory ? memory + *used : NULL;
+    *used += (bytes + TG_ALIGNMENT - 1) / TG_ALIGNMENT * TG_ALIGNMENT;
+    return at;
 }
 
-size_t tg_scratch_size(const tg_model *model) {
-    size_t widest = 0;
-    for (size_t l = 0; l < model->n_layers; l++) {
-        const size_t rows = tg_gates(model->layers[l].cell) * model->layers[l].hidden_size;
-        if (rows > widest) widest = rows;
-    }
-    return 2 * widest;
-}
-
-/* sum[j] += x * w[j] */
-static void add_scaled(size_t n, float x, const float *restrict w, float *restrict sum) {
-    for (size_t j = 0; j < n; j++) sum[j] += x * w[j];
-}
-
-static void add(size_t n, const float *restrict w, float *restrict sum) {
-    for (size_t j = 0; j < n; j++) sum[j] += w[j];
-}
-
-/* b + x W, with W stored one input a row */
-static void product(size_t n_in, size_t n_out, const float *x, const float *w, const float *b,
-                    float *sum) {
-    memcpy(sum, b, n_out * sizeof *sum);
-    for (size_t k = 0; k < n_in; k++) add_scaled(n_out, x[k], w + k * n_out, sum);
-}
-
-/* r = s(Wr x + Ur h), z = s(Wz x + Uz h), n = tanh(Wn x + r * (Un h)), h' = (1 - z) * n + z * h
- * (biases inside both products; z is the share of the old state that is kept). */
-static void gru(size_t H, const float *restrict a, const float *restrict u, float *restrict h) {
-    for (size_t j = 0; j < H; j++) {
-        const float r = sigmoid(a[j] + u[j]);
-        const float z = sigmoid(a[H + j] + u[H + j]);
-        const float n = tanhf(a[2 * H + j] + r * u[2 * H + j]);
-        h[j] = (1.0f - z) * n + z * h[j];
-    }
-}
-
-/* c' = f * c + i * g, h' = o * tanh(c') */
-static void lstm(size_t H, const float *restrict a, const float *restrict u, float *restrict h,
-                 float *restrict c) {
-    for (size_t j = 0; j < H; j++) {
-        const float i = sigmoid(a[j] + u[j]);
-        const float f = sigmoid(a[H + j] + u[H + j]);
-        const float g = tanhf(a[2 * H + j] + u[2 * H + j]);
-        const float o = sigmoid(a[3 * H + j] + u[3 * H + j]);
-        c[j] = f * c[j] + i * g;
-        h[j] = o * tanhf(c[j]);
-    }
-}
-
-static void rnn_tanh(size_t H, const float *restrict a, const float *restrict u, float *restrict h) {
-    for (size_t j = 0; j < H; j++) h[j] = tanhf(a[j] + u[j]);
-}
-
-static void rnn_relu(size_t H, const float *restrict a, const float *restrict u, float *restrict h) {
-    for (size_t j = 0; j < H; j++) {
-        const float s = a[j] + u[j];
-        h[j] = s < 0.0f ? 0.0f : s; /* a NaN stays one */
-    }
-}
-
-/* The first layer's input product: dense numbers, then one table row a category. */
-static void input_product(const tg_model *model, const float *row, float *a) {
-    const tg_layer *layer = &model->layers[0];
-    const size_t rows = tg_gates(layer->cell) * layer->hidden_size;
-    memcpy(a, layer->b_input, rows * sizeof *a);
-    for (size_t k = 0; k < model->n_numbers; k++)
-        add_scaled(rows, row[model->numbers[k]], layer->input + k * rows, a);
-    for (size_t c = 0; c < model->n_categories; c++) {
-        const tg_category *category = &model->categories[c];
-        add(rows, category->table + (size_t)row[category->column] * rows, a);
-    }
-}
-
-static void step_one(const tg_model *model, const float *row, float *state, float *output,
-                     float *scratch) {
-    const float *x = NULL;
+tg_scratch tg_carve(const tg_model *model, void *memory) {
+    size_t inputs = 0, units = 0, width = 0, used = 0;
     for (size_t l = 0; l < model->n_layers; l++) {
         const tg_layer *layer = &model->layers[l];
-        const size_t H = layer->hidden_size, rows = tg_gates(layer->cell) * H;
-        float *a = scratch, *u = scratch + rows;
-        if (l == 0)
-            input_product(model, row, a);
-        else
-            product(layer->input_size, rows, x, layer->input, layer->b_input, a);
-        product(H, rows, state, layer->recurrent, layer->b_recurrent, u);
-        switch (layer->cell) {
-        case TG_GRU: gru(H, a, u, state); break;
-        case TG_LSTM: lstm(H, a, u, state, state + H); break;
-        case TG_RNN_TANH: rnn_tanh(H, a, u, state); break;
-        case TG_RNN_RELU: rnn_relu(H, a, u, state); break;
-        }
-        x = state;
-        state += tg_layer_state_size(layer);
+        const size_t padded = tg_padded(layer->hidden_size);
+        if (layer->input.inputs > inputs) inputs = layer->input.inputs;
+        if (padded > units) units = padded;
+        if (padded * layer->gates > width) width = padded * layer->gates;
     }
-    product(model->layers[model->n_layers - 1].hidden_size, model->output_size, x,
-            model->head_weight, model->head_bias, output);
+    tg_scratch scratch;
+    scratch.x_operand = carve(memory, &used, TG_BLOCK * tg_operand_stride(inputs));
+    scratch.h_operand = carve(memory, &used, TG_BLOCK * tg_operand_stride(units));
+    scratch.x_scale = carve(memory, &used, TG_BLOCK * sizeof(float));
+    scratch.h_scale = carve(memory, &used, TG_BLOCK * sizeof(float));
+    scratch.dense = carve(memory, &used, TG_BLOCK * model->n_numbers * sizeof(float));
+    scratch.old = carve(memory, &used, TG_BLOCK * units * sizeof(float));
+    for (int i = 0; i < 2; i++) scratch.y[i] = carve(memory, &used, TG_BLOCK * units * sizeof(float));
+    scratch.input = carve(memory, &used, TG_BLOCK * width * sizeof(float));
+    scratch.recurrent = carve(memory, &used, TG_BLOCK * width * sizeof(float));
+    scratch.gated = carve(memory, &used, TG_BLOCK * units * sizeof(float));
+    scratch.candidate = carve(memory, &used, TG_BLOCK * units * sizeof(float));
+    scratch.bytes = used;
+    return scratch;
 }
 
-void tg_step(const tg_model *model, size_t n, const float *rows, const int64_t *slots, float *states,
-             float *outputs, float *scratch) {
-    const size_t state_size = tg_state_size(model);
-    for (size_t i = 0; i < n; i++)
-        step_one(model, rows + i * model->row_size, states + (size_t)slots[i] * state_size,
-                 outputs + i * model->output_size, scratch);
+size_t tg_scratch_size(const tg_model *model) { return tg_carve(model, NULL).bytes; }
+
+enum { SEEN_BITS = 12 };
+
+/* The longest prefix of the events, TG_BLOCK at most, in which no state occurs twice. States are told apart
+ * by a few bits of a hash: two that share them cost a shorter block, not a wrong one. */
+static size_t distinct(size_t n, float *const *states, uint64_t *seen) {
+    const size_t most = n < TG_BLOCK ? n : TG_BLOCK;
+    size_t count = 0;
+    if (most == 1) return 1;
+    uint16_t marks[TG_BLOCK];
+    while (count < most) {
+        const uint64_t hash = (uint64_t)(uintptr_t)states[count] * 0x9e3779b97f4a7c15u;
+        const uint16_t mark = (uint16_t)(hash >> (64 - SEEN_BITS));
+        if (seen[mark / 64] >> mark % 64 & 1u) break;
+        seen[mark / 64] |= (uint64_t)1 << mark % 64;
+        marks[count++] = mark;
+    }
+    for (size_t i = 0; i < count; i++) seen[marks[i] / 64] = 0;
+    return count;
+}
+
+void tg_step(const tg_model *model, size_t n, const float *rows, float *const *states, float *outputs,
+             void *memory) {
+    const tg_kernels *kernels = tg_active();
+    const tg_scratch scratch = tg_carve(model, memory);
+    uint64_t seen[(1u << SEEN_BITS) / 64] = {0};
+    for (size_t i = 0, count; i < n; i += count) {
+        count = distinct(n - i, states + i, seen);
+        kernels->block(model, count, rows + i * model->row_size, states + i,
+                       outputs + i * model->output_size, &scratch);
+    }
+}
+
+void tg_run(const tg_model *model, size_t n, const float *rows, float *state, float *outputs,
+            void *memory) {
+    const tg_kernels *kernels = tg_active();
+    const tg_scratch scratch = tg_carve(model, memory);
+    for (size_t i = 0; i < n; i += TG_BLOCK)
+        kernels->run(model, n - i < TG_BLOCK ? n - i : TG_BLOCK, rows + i * model->row_size, state,
+                     outputs + i * model->output_size, &scratch);
 }
 
 ptrdiff_t tg_check_categories(const tg_model *model, size_t n, const float *rows) {

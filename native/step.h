@@ -1,63 +1,115 @@
 /* One step of a stack of recurrent layers, for any number of sessions.
  *
- * Plain C11: no allocation, no globals; every array belongs to the caller. A session's numbers depend
- * on that session alone: the order of every sum is fixed, so its result is the same to the bit whatever
- * else is in the call.
- *
- * Weights arrive "unit-minor": row k holds what input (or state) number k adds to each of the gates'
- * units. Walking k outside and units inside lets a compiler vectorise without reordering a sum.
+ * Plain C11: no allocation, no globals but the choice of instruction set; every array belongs to the
+ * caller. A session's numbers depend on that session alone: the order of every sum is fixed, so its
+ * result is the same to the bit whatever else is in the call, wherever it stands in it, and however many
+ * threads share the work.
  */
 #ifndef TIDEGATE_STEP_H
 #define TIDEGATE_STEP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-typedef enum { TG_GRU, TG_LSTM, TG_RNN_TANH, TG_RNN_RELU } tg_cell;
+enum {
+    TG_UNITS = 16,  /* units that lie side by side: one AVX-512 register, one AMX tile row */
+    TG_BLOCK = 64,  /* sessions that pass through a layer together */
+    TG_ALIGNMENT = 64,
+    TG_BEHIND = 4096, /* bytes behind the weights that the last tile may read */
+};
 
-/* rows = hidden_size x gates; gates are r, z, n (GRU), i, f, g, o (LSTM) or one (RNN). */
+typedef enum { TG_F32, TG_BF16, TG_INT8 } tg_precision;
+
+typedef enum {
+    TG_GRU,        /* reset gate after the recurrent product (torch, cuDNN) */
+    TG_GRU_BEFORE, /* reset gate on the state before it (Cho et al. 2014) */
+    TG_LSTM,
+    TG_RNN_TANH,
+    TG_RNN_RELU,
+} tg_cell;
+
+/* x W + b for the units of a layer.
+ *
+ * Outputs are grouped in panels of 16 units: [gate 0 of the 16 units][gate 1 of them] and so on. A panel's
+ * weights lie one K-step after the other, for each step and gate 64 bytes: one input of 16 units (fp32),
+ * two of them (bf16) or four (int8), which is what FMA, the dot products of AVX-512 and a tile of AMX each
+ * take at once. Units and inputs that fill the last group up have weights 0. */
+typedef struct {
+    size_t inputs;
+    size_t gates;
+    size_t panels;
+    size_t steps;         /* K-steps: inputs, or a half or a quarter of them, rounded up */
+    const void *weights;  /* panels x steps x gates x 64 bytes, and TG_BEHIND of zeros */
+    const float *bias;    /* panels x gates x 16 */
+    const float *scale;   /* int8: what a weight's 1 stands for, panels x gates x 16; of bounded inputs,
+                             what the product of two 1s does */
+    const int32_t *start; /* int8: what sums of bytes begin with; see product_whole */
+    bool bounded;         /* int8: inputs lie in -1 to 1; else each session has a scale of its own */
+    int32_t largest;      /* int8: what the largest input of a session without bounds becomes */
+} tg_product;
+
+/* Each product of a layer with LayerNorm is normalised as one vector (Ba, Kiros, Hinton 2016). */
+typedef struct {
+    const float *gain_input, *gain_recurrent; /* panels x gates x 16; NULL: no LayerNorm */
+    const float *gain_cell, *bias_cell;       /* LSTM: of c where it goes into h; panels x 16 */
+    const float *shift_input, *shift_recurrent; /* the biases, which follow the normalisation */
+    const float *gain_candidate, *shift_candidate; /* GRU_BEFORE: of the product of r * h */
+} tg_norms;
+
 typedef struct {
     tg_cell cell;
-    size_t input_size;
     size_t hidden_size;
-    const float *input;       /* input_size x rows */
-    const float *recurrent;   /* hidden_size x rows */
-    const float *b_input;     /* rows */
-    const float *b_recurrent; /* rows */
+    size_t panels;
+    size_t gates;
+    bool residual; /* what goes up is h + x; the state stays h */
+    tg_product input;
+    tg_product recurrent; /* GRU_BEFORE: r and z */
+    tg_product candidate; /* GRU_BEFORE: n, of r * h */
+    tg_norms norms;
 } tg_layer;
 
 /* A category column: its embedding table times the first layer's input weights, one row an index. */
 typedef struct {
     size_t column;
     size_t size;
-    const float *table; /* size x rows of the first layer */
+    const float *table; /* size x (panels x gates x 16) of the first layer */
 } tg_category;
 
 typedef struct {
+    tg_precision precision;
+    bool fast_activations;
     size_t row_size; /* columns of an encoded row */
+    size_t state_size;
     size_t n_numbers;
     const size_t *numbers; /* the columns that are numbers: the first layer's dense inputs */
+    bool numbers_first;    /* they are columns 0, 1, 2, ... */
     size_t n_categories;
     const tg_category *categories;
     size_t n_layers;
     const tg_layer *layers;
     size_t output_size;
-    const float *head_weight; /* hidden_size of the last layer x output_size */
+    size_t head_stride;       /* floats of a head row: the last layer's units, padded to 16 */
+    const float *head_weight; /* output_size x head_stride */
     const float *head_bias;   /* output_size */
 } tg_model;
 
 size_t tg_gates(tg_cell cell);
 size_t tg_layer_state_size(const tg_layer *layer);
-size_t tg_state_size(const tg_model *model);
 
-/* Floats of scratch memory that one call of tg_step needs. */
+/* Bytes of scratch memory, aligned to 64, that one call of tg_step or tg_run needs. */
 size_t tg_scratch_size(const tg_model *model);
 
-/* Steps `n` events in order. Event i takes rows[i * row_size ..], reads and writes the state at
- * states[slots[i] * state_size ..] and writes outputs[i * output_size ..]. A slot may occur several
- * times. Slots and category indices are trusted here: check the latter with tg_check_categories. */
-void tg_step(const tg_model *model, size_t n, const float *rows, const int64_t *slots, float *states,
-             float *outputs, float *scratch);
+/* Steps `n` events in order. Event i takes rows[i * row_size ..], reads and writes the state at states[i]
+ * (state_size floats) and writes outputs[i * output_size ..]. A state may occur several times. Category
+ * indices are trusted here: check them with tg_check_categories. */
+void tg_step(const tg_model *model, size_t n, const float *rows, float *const *states, float *outputs,
+             void *scratch);
+
+/* The same for `n` events of one session: equal to the bit to single steps, and faster, since the input
+ * products of many events are one. */
+void tg_run(const tg_model *model, size_t n, const float *rows, float *state, float *outputs,
+            void *scratch);
 
 /* The first event of `n` whose category index is not in its table, or -1. */
 ptrdiff_t tg_check_categories(const tg_model *model, size_t n, const float *rows);

@@ -58,7 +58,14 @@ class LayerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Separate input and recurrent biases (torch), one of both, or none.
     activation : {"tanh", "relu"}
         RNN only.
-    layer_norm, residual, bidirectional, peephole, learned_initial_state : bool
+    layer_norm : bool
+        Normalise the input product and the recurrent product, each as one vector over all gates,
+        before the biases are added; an LSTM also normalises c where it goes into h
+        (Ba, Kiros, Hinton 2016). Where the reset gate comes first, the candidate's product is a
+        vector of its own.
+    residual : bool
+        What goes up from the layer is its state plus its input, which has the same size.
+    bidirectional, peephole, learned_initial_state : bool
         Options of later layers; an engine that lacks one refuses it by name.
     """
 
@@ -152,6 +159,17 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                     field=field,
                     hint="a model has columns, layers and outputs, and distinct category columns",
                 )
+        for index, (layer, size) in enumerate(zip(self.layers, self.input_sizes, strict=True)):
+            dense = index > 0 or not self.categories
+            if layer.residual and not (dense and size == layer.hidden_size):
+                raise InputError(
+                    "bad_spec",
+                    f"the input has {size} numbers and the state {layer.hidden_size}"
+                    if dense
+                    else "the input holds categories, which are no numbers to add",
+                    field=f"layers.{index}.residual",
+                    hint="use residual where a layer's input and state have the same size",
+                )
 
     @property
     def number_columns(self) -> tuple[int, ...]:
@@ -195,8 +213,16 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             prefix = f"layers.{index}.forward"
             shapes[f"{prefix}.input"] = (rows, input_size)
             shapes[f"{prefix}.recurrent"] = (rows, layer.hidden_size)
-            shapes[f"{prefix}.b_input"] = (rows,)
-            shapes[f"{prefix}.b_recurrent"] = (rows,)
+            if layer.bias != "none":
+                shapes[f"{prefix}.b_input"] = (rows,)
+            if layer.bias == "double":
+                shapes[f"{prefix}.b_recurrent"] = (rows,)
+            if layer.layer_norm:
+                shapes[f"{prefix}.norm_input"] = (rows,)
+                shapes[f"{prefix}.norm_recurrent"] = (rows,)
+                if layer.cell == "lstm":
+                    shapes[f"{prefix}.norm_cell"] = (layer.hidden_size,)
+                    shapes[f"{prefix}.b_cell"] = (layer.hidden_size,)
         shapes["head.weight"] = (self.output_size, self.layers[-1].hidden_size)
         shapes["head.bias"] = (self.output_size,)
         return shapes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tidegate import core
 from tidegate.bench import ours, peers
 from tidegate.bench.cases import parse
 from tidegate.bench.contestant import TURNS, draw_inputs, draw_weights
@@ -19,10 +20,10 @@ def contestant(kind: str, case):
     spec = case.spec
     weights, inputs = draw_weights(spec), draw_inputs(spec, case.batch)
     if kind in {"kernel", "engine"}:
-        model = ours.pack(spec, weights, "fp32", ours.default_isa())
+        model = core.pack(spec, weights)
         if kind == "kernel":
-            return ours.KernelEntry(model, inputs)
-        return ours.EngineEntry(spec, model, inputs)
+            return ours.KernelEntry(model, inputs, core.isa())
+        return ours.EngineEntry(spec, model, inputs, core.isa())
     peer = {
         "module": peers.TorchModule,
         "cell": peers.TorchCell,

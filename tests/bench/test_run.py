@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from tidegate import core
 from tidegate.bench import peers, run
 from tidegate.bench.cases import parse
 from tidegate.bench.contestant import draw_inputs, draw_weights
@@ -69,6 +70,16 @@ def test_threads_are_as_they_were_afterwards(wanted) -> None:
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_every_precision_on_every_instruction_set() -> None:
+    before = core.isa()
+    chosen = run.entries([], core.isas())
+    rows, _ = run.run_case(parse("gru:16-64@5"), chosen, Settings(0.0001, 1))
+    assert [(row.precision, row.isa) for row in rows if row.entry == "kernel"] == [
+        (precision, isa) for isa in core.isas() for precision in ("fp32", "bf16", "int8")
+    ]
+    assert core.isa() == before
 
 
 @pytest.mark.parametrize("wrong", ["weights", "nan", "late"])

@@ -19,6 +19,11 @@ MODELS = {
     "lstm": (LayerSpec("lstm", 9),),
     "rnn": (LayerSpec("rnn", 10),),
     "mixed": (LayerSpec("gru", 8), LayerSpec("lstm", 5), LayerSpec("rnn", 6)),
+    "optional": (
+        LayerSpec("gru", 8, reset_after=False, bias="single"),
+        LayerSpec("lstm", 8, layer_norm=True, residual=True),
+        LayerSpec("gru", 8, reset_after=False, layer_norm=True, bias="none", residual=True),
+    ),
 }
 
 
@@ -241,10 +246,6 @@ def test_an_unknown_session_has_no_state(engine):
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        ("reset_after", False),
-        ("bias", "single"),
-        ("layer_norm", True),
-        ("residual", True),
         ("bidirectional", True),
         ("peephole", True),
         ("learned_initial_state", True),

@@ -42,7 +42,7 @@ def describe() -> Machine:
         architecture=platform.machine(),
         cores=len(os.sched_getaffinity(0)),
         system=f"{platform.system()} {platform.release()}",
-        isas=list(ours.isas()),
+        isas=core.isas(),
         flags=[flag for flag in _FLAGS if flag in flags],
         peak_gops={isa: found for isa, found in peaks.items() if found},
         read_gbps={size: round(core.read_gbps(size), 1) for size in _SIZES},

@@ -2,47 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
-from typing import Any
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tidegate import core
-from tidegate.bench.contestant import Weights
 from tidegate.engine import Engine
 from tidegate.schema import Field, Schema, SchemaConfig
 from tidegate.spec import ModelSpec
 
-__all__ = ["PRECISIONS", "EngineEntry", "KernelEntry", "default_isa", "isas", "pack", "precisions"]
+__all__ = ["PRECISIONS", "EngineEntry", "KernelEntry"]
 
-PRECISIONS = ("fp32", "bf16", "int8")
-
-# A core of plain C packs fp32 alone; these four functions are all that asks which core it is.
-_PACKS = inspect.signature(core.pack).parameters
-
-
-def precisions() -> tuple[str, ...]:
-    """Return the precisions that the core has."""
-    return PRECISIONS if "precision" in _PACKS else ("fp32",)
-
-
-def isas() -> tuple[str, ...]:
-    """Return the instruction sets that the core has and this processor runs."""
-    return tuple(getattr(core, "isas", lambda: ["scalar"])())
-
-
-def default_isa() -> str:
-    """Return the instruction set that the core uses unless told."""
-    return str(getattr(core, "isa", lambda: "scalar")())
-
-
-def pack(spec: ModelSpec, weights: Weights, precision: str, isa: str) -> core.Model:
-    """Pack a model in a precision for an instruction set."""
-    wanted = {"precision": precision, "isa": isa}
-    known: dict[str, Any] = {name: value for name, value in wanted.items() if name in _PACKS}
-    return core.pack(spec, weights, **known)
+PRECISIONS: tuple[str, ...] = get_args(core.Precision)
 
 
 class KernelEntry:
@@ -54,10 +27,13 @@ class KernelEntry:
         Packed.
     inputs : float32 array (turns, batch, input_size)
         One row for each call, in turn.
+    isa : str
+        Instruction set to use. It is one for the whole process: `run` sets it.
     """
 
-    def __init__(self, model: core.Model, inputs: NDArray[np.float32]) -> None:
+    def __init__(self, model: core.Model, inputs: NDArray[np.float32], isa: str) -> None:
         batch = inputs.shape[1]
+        self._isa = isa
         self._model, self._inputs = model, list(inputs)
         self._slots = np.arange(batch)
         self._states = np.zeros((batch, model.state_size), dtype=np.float32)
@@ -65,6 +41,7 @@ class KernelEntry:
 
     def run(self, calls: int) -> None:
         """Step so many times."""
+        core.use_isa(self._isa)
         step, inputs, turns = self._model.step, self._inputs, len(self._inputs)
         slots, states, outputs = self._slots, self._states, self._outputs
         for turn in range(calls):
@@ -87,15 +64,21 @@ class EngineEntry:
         Packed.
     inputs : float32 array (turns, batch, input_size)
         One row for each call, in turn.
+    isa : str
+        Instruction set to use. It is one for the whole process: `run` sets it.
     """
 
-    def __init__(self, spec: ModelSpec, model: core.Model, inputs: NDArray[np.float32]) -> None:
+    def __init__(
+        self, spec: ModelSpec, model: core.Model, inputs: NDArray[np.float32], isa: str
+    ) -> None:
+        self._isa = isa
         self._engine = Engine(spec, _schema(spec.row_size), model)
         self._inputs, self._batch = list(inputs), inputs.shape[1]
         self._batches: Sequence[list[str]] = [[f"session-{i}" for i in range(self._batch)]]
 
     def run(self, calls: int) -> None:
         """Step so many times, a batch of sessions each."""
+        core.use_isa(self._isa)
         step, inputs, turns = self._engine.step, self._inputs, len(self._inputs)
         batches, round_ = self._batches, len(self._batches)
         for turn in range(calls):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 from tidegate import core
-from tidegate.bench.ours import PRECISIONS
 from tidegate.spec import ModelSpec
 
 __all__ = ["ISAS", "multiply_adds", "roof_seconds", "strongest", "weight_bytes"]
@@ -13,7 +12,7 @@ __all__ = ["ISAS", "multiply_adds", "roof_seconds", "strongest", "weight_bytes"]
 ISAS = ("scalar", "neon", "avx2", "avx512", "amx")
 """Every instruction set that a kernel may be built for."""
 
-_BYTES = dict(zip(PRECISIONS, (4, 2, 1), strict=True))
+_BYTES = {"fp32": 4, "bf16": 2, "int8": 1}
 _BIASES = ("b_input", "b_recurrent", "bias")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import cast
 
 import msgspec
 import numpy as np
@@ -54,12 +55,12 @@ def entries(precisions: Sequence[str] = (), isas: Sequence[str] = ()) -> list[En
     InputError
         ``unknown_precision``, ``unknown_isa``: the core, or this processor, does not have it.
     """
-    _refuse_unknown("precision", precisions, ours.precisions())
-    _refuse_unknown("isa", isas, ours.isas())
+    _refuse_unknown("precision", precisions, ours.PRECISIONS)
+    _refuse_unknown("isa", isas, core.isas())
     return [
         Entry(entry, precision, isa)
-        for isa in isas or (ours.default_isa(),)
-        for precision in precisions or ours.precisions()
+        for isa in isas or (core.isa(),)
+        for precision in precisions or ours.PRECISIONS
         for entry in ("kernel", "engine")
     ]
 
@@ -90,7 +91,7 @@ def run_case(
     EngineError
         ``contestants_differ``: then nothing is timed.
     """
-    threads = torch.get_num_threads()
+    threads, isa = torch.get_num_threads(), core.isa()
     torch.set_num_threads(settings.threads)
     try:
         contestants = _contestants(case, wanted)
@@ -102,6 +103,7 @@ def run_case(
         times, roofs = _rounds(case, contestants, wanted, settings)
     finally:
         torch.set_num_threads(threads)
+        core.use_isa(isa)
     medians = {name: float(np.median(found)) for name, found in times.items()}
     rows = [
         _row(case, each, medians, roofs[each.precision])
@@ -157,11 +159,11 @@ def _contestants(case: Case, wanted: Sequence[Entry]) -> dict[str, Contestant]:
         "onnxruntime bound": peers.OnnxBound(spec, weights, inputs),
     }
     for each in wanted:
-        model = ours.pack(spec, weights, each.precision, each.isa)
+        model = core.pack(spec, weights, cast(core.Precision, each.precision))
         contestants[str(each)] = (
-            ours.KernelEntry(model, inputs)
+            ours.KernelEntry(model, inputs, each.isa)
             if each.entry == "kernel"
-            else ours.EngineEntry(spec, model, inputs)
+            else ours.EngineEntry(spec, model, inputs, each.isa)
         )
     return contestants
 

@@ -25,7 +25,9 @@ __all__ = ["Backend", "Engine", "SessionState", "Stepped"]
 Backend = Literal["native", "reference"]
 
 _FIRST_CAPACITY = 64
-_IMPLEMENTED = frozenset({"cell", "hidden_size", "activation"})
+_IMPLEMENTED = frozenset(
+    {"cell", "hidden_size", "activation", "reset_after", "bias", "layer_norm", "residual"}
+)
 """Fields of a layer of which engines run every value; of the others, the default."""
 
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegate.spec import LayerSpec, ModelSpec
+from tidegate.spec import GATES, LayerSpec, ModelSpec
 
-__all__ = ["ReferenceModel", "gru_step", "lstm_step", "rnn_step"]
+__all__ = ["ReferenceModel", "gru_step", "layer_norm", "lstm_step", "rnn_step"]
 
 Vector = NDArray[np.float64]
 
@@ -57,7 +57,52 @@ def gru_step(a: Vector, u: Vector, h: Vector) -> Vector:
     return np.asarray((1 - z) * n + z * h)
 
 
-def lstm_step(a: Vector, u: Vector, state: Vector) -> Vector:
+def gru_before_step(
+    a: Vector, u: Vector, h: Vector, candidate: Callable[[Vector], Vector]
+) -> Vector:
+    """One step of a gated recurrent unit with the reset gate before the product.
+
+    Parameters
+    ----------
+    a : array (3 * hidden_size,)
+        Input product, bias included; gates r, z, n.
+    u : array (2 * hidden_size,)
+        Recurrent product of r and z, biases included.
+    h : array (hidden_size,)
+        The previous state.
+    candidate : callable
+        From r * h to n's recurrent product, bias included.
+
+    Returns
+    -------
+    array (hidden_size,)
+        The next state; z is the share of the old state that is kept.
+
+    References
+    ----------
+    K. Cho et al., "Learning phrase representations using RNN encoder-decoder", 2014.
+    """
+    a_r, a_z, a_n = np.split(a, 3)
+    u_r, u_z = np.split(u, 2)
+    r = sigmoid(a_r + u_r)
+    z = sigmoid(a_z + u_z)
+    n = np.tanh(a_n + candidate(r * h))
+    return np.asarray((1 - z) * n + z * h)
+
+
+def layer_norm(x: Vector, gain: Vector, bias: Vector) -> Vector:
+    """Bring a vector to mean 0 and variance 1, then to a learned gain and bias.
+
+    References
+    ----------
+    J. Ba, J. Kiros, G. Hinton, "Layer normalization", 2016.
+    """
+    return np.asarray((x - x.mean()) / np.sqrt(x.var() + 1e-5) * gain + bias)
+
+
+def lstm_step(
+    a: Vector, u: Vector, state: Vector, norm: Callable[[Vector], Vector] = lambda c: c
+) -> Vector:
     """One step of a long short-term memory with a forget gate.
 
     Parameters
@@ -66,6 +111,8 @@ def lstm_step(a: Vector, u: Vector, state: Vector) -> Vector:
         Input and recurrent products, biases included; gates i, f, g, o.
     state : array (2 * hidden_size,)
         h, then c.
+    norm : callable
+        What becomes of c where it goes into h.
 
     Returns
     -------
@@ -79,7 +126,7 @@ def lstm_step(a: Vector, u: Vector, state: Vector) -> Vector:
     _, c = np.split(state, 2)
     i, f, g, o = np.split(a + u, 4)
     c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
-    h = sigmoid(o) * np.tanh(c)
+    h = sigmoid(o) * np.tanh(norm(c))
     return np.concatenate([h, c])
 
 
@@ -149,7 +196,8 @@ class ReferenceModel:
             before = state[start : start + layer.state_size].astype(np.float64)
             start += layer.state_size
             after.append(self._layer(index, layer, x, before))
-            x = after[-1][: layer.hidden_size]
+            h = after[-1][: layer.hidden_size]
+            x = h + x if layer.residual else h
         # The head reads the state as it is kept: rounded to float32, like the next step will.
         kept = x.astype(np.float32).astype(np.float64)
         output = self._weights["head.weight"] @ kept + self._weights["head.bias"]
@@ -164,16 +212,35 @@ class ReferenceModel:
         return np.concatenate([numbers, *embedded])
 
     def _layer(self, index: int, layer: LayerSpec, x: Vector, state: Vector) -> Vector:
+        H, G = layer.hidden_size, len(GATES[layer.cell])
+        parts = f"layers.{index}.forward"
         w = {
-            part: self._weights[f"layers.{index}.forward.{part}"]
-            for part in ("input", "recurrent", "b_input", "b_recurrent")
+            name.removeprefix(f"{parts}."): array
+            for name, array in self._weights.items()
+            if name.startswith(parts)
         }
-        h = state[: layer.hidden_size]
-        a = w["input"] @ x + w["b_input"]
-        u = w["recurrent"] @ h + w["b_recurrent"]
-        cells: dict[str, Callable[[], Vector]] = {
-            "gru": lambda: gru_step(a, u, h),
-            "lstm": lambda: lstm_step(a, u, state),
-            "rnn": lambda: rnn_step(a, u, layer.activation),
-        }
-        return cells[layer.cell]()
+        zero = np.zeros(G * H)
+        b_input, b_recurrent = w.get("b_input", zero), w.get("b_recurrent", zero)
+
+        def product(v: Vector, kind: str, bias: Vector, rows: slice) -> Vector:
+            found = w[kind][rows] @ v
+            if layer.layer_norm:
+                return layer_norm(found, w[f"norm_{kind}"][rows], bias[rows])
+            return np.asarray(found + bias[rows])
+
+        def recurrent(v: Vector, rows: slice) -> Vector:
+            return product(v, "recurrent", b_recurrent, rows)
+
+        h = state[:H]
+        a = product(x, "input", b_input, slice(None))
+        if layer.cell == "gru" and not layer.reset_after:
+            u = recurrent(h, slice(0, 2 * H))
+            return gru_before_step(a, u, h, lambda rh: recurrent(rh, slice(2 * H, None)))
+        u = recurrent(h, slice(None))
+        if layer.cell == "gru":
+            return gru_step(a, u, h)
+        if layer.cell == "rnn":
+            return rnn_step(a, u, layer.activation)
+        if layer.layer_norm:
+            return lstm_step(a, u, state, lambda c: layer_norm(c, w["norm_cell"], w["b_cell"]))
+        return lstm_step(a, u, state)

@@ -1,0 +1,120 @@
+/* The sessions of an engine: a hash table from session key to a slot that holds the session's memory.
+ *
+ * A slot is a small integer that stays the same until its session is dropped; then it is used again.
+ * Its memory never moves: slots live in slabs of some MiB, and growth adds a slab. The index (key to
+ * slot) grows a few entries a call, so no call copies the world.
+ *
+ * What a session costs besides its hidden state (padded to 64 bytes) and its encoder state: 33 bytes,
+ * which hold a key of up to TG_INLINE_KEY bytes (a longer one is a malloc of its own), and 11 to 21
+ * bytes of index, 32 while it grows.
+ *
+ * Not thread-safe: the owner locks. Slots and sizes are trusted.
+ */
+#ifndef TIDEGATE_ARENA_H
+#define TIDEGATE_ARENA_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define TG_KEY_MAX 512
+#define TG_INLINE_KEY 22
+
+/* A session id: 1 to TG_KEY_MAX bytes of any value. */
+typedef struct {
+    const char *data;
+    size_t size;
+} tg_key;
+
+/* What stands before a slot's encoder state. */
+typedef struct {
+    uint32_t previous, next; /* in the list of dirty slots; `next` also in that of free ones */
+    uint16_t key_size;
+    char key[TG_INLINE_KEY]; /* or a pointer to a longer one */
+} tg_slot_header;
+
+/* Cells of the index: 32 bits of hash above, slot + 1 below; 0 is an empty one. */
+typedef struct {
+    uint64_t *cells;
+    unsigned bits; /* 2^bits cells */
+} tg_index;
+
+/* Private, but for the inline functions below. */
+typedef struct tg_arena {
+    size_t hidden_size, encoder_size;
+    /* A slab: 2^slab_bits hidden states, then as many headers with encoder states, then marks. */
+    unsigned slab_bits;
+    size_t hidden_stride, tail_stride, tails_at, marks_at; /* bytes */
+    uint8_t **slabs;
+    size_t n_slabs, slabs_capacity;
+
+    size_t count;      /* sessions */
+    size_t high_water; /* slots that were ever in use */
+    uint32_t free;     /* the first free slot below high_water */
+    uint32_t dirty_first, dirty_last;
+    size_t dirty_count;
+    size_t hand; /* of the clock that finds cold slots */
+    size_t long_key_bytes;
+
+    uint64_t seed[3];
+    tg_index index;
+    tg_index old; /* its first `moved` cells from `start` on, circularly, are in `index` by now */
+    size_t start, moved;
+} tg_arena;
+
+/* For states of so many floats and doubles. NULL: out of memory, or no random seed to be had. */
+tg_arena *tg_arena_new(size_t hidden_size, size_t encoder_size);
+void tg_arena_free(tg_arena *arena);
+
+static inline size_t tg_arena_count(const tg_arena *arena) { return arena->count; }
+
+/* Bytes of memory in use: whole index, slots that were ever in use, long keys. */
+size_t tg_arena_bytes(const tg_arena *arena);
+
+/* The slot of each key; -1: unknown. The slots' memory is on its way into the cache. */
+void tg_arena_find(const tg_arena *arena, size_t n, const tg_key *keys, int64_t *slots);
+
+/* As tg_arena_find, but unknown sessions begin: hidden zeros, encoder NaN, clean. fresh[i] is 1 where
+ * event i began its session, else 0. A key may occur several times. All become recent.
+ * 0, or -1: out of memory, and nothing has changed. */
+int tg_arena_take(tg_arena *arena, size_t n, const tg_key *keys, int64_t *slots, uint8_t *fresh);
+
+void tg_arena_drop(tg_arena *arena, int64_t slot);
+
+/* Dirty slots are those whose memory is newer than the store's, in the order of being marked. */
+void tg_arena_mark_dirty(tg_arena *arena, int64_t slot); /* also where it is dirty already */
+void tg_arena_mark_clean(tg_arena *arena, int64_t slot); /* also where it is clean already */
+static inline size_t tg_arena_dirty_count(const tg_arena *arena) { return arena->dirty_count; }
+void tg_arena_dirty(const tg_arena *arena, int64_t *slots); /* all tg_arena_dirty_count of them */
+
+/* Writes up to n slots that are clean, coldest first, and returns how many. A clock: slots that were
+ * not taken since its hand last passed come before those that were, and the hand forgives one visit a
+ * round. A call walks over every slot twice at most. */
+size_t tg_arena_coldest(tg_arena *arena, size_t n, int64_t *slots);
+
+/* Valid until the session is dropped. */
+tg_key tg_arena_key(const tg_arena *arena, int64_t slot);
+
+static inline uint8_t *tg_arena_slab(const tg_arena *arena, int64_t slot) {
+    return arena->slabs[slot >> arena->slab_bits];
+}
+
+static inline size_t tg_arena_within(const tg_arena *arena, int64_t slot) {
+    return (size_t)slot & (((size_t)1 << arena->slab_bits) - 1);
+}
+
+/* 64-byte aligned, padded with zeros to a multiple of 16 floats. */
+static inline float *tg_arena_hidden(const tg_arena *arena, int64_t slot) {
+    return (float *)(void *)(tg_arena_slab(arena, slot) +
+                             tg_arena_within(arena, slot) * arena->hidden_stride);
+}
+
+static inline tg_slot_header *tg_arena_header(const tg_arena *arena, int64_t slot) {
+    return (tg_slot_header *)(void *)(tg_arena_slab(arena, slot) + arena->tails_at +
+                                      tg_arena_within(arena, slot) * arena->tail_stride);
+}
+
+static inline double *tg_arena_encoder(const tg_arena *arena, int64_t slot) {
+    return (double *)(void *)(tg_arena_header(arena, slot) + 1);
+}
+
+#endif

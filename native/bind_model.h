@@ -1,0 +1,92 @@
+// The model as nanobind files share it.
+#pragma once
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+extern "C" {
+#include "step.h"
+}
+
+namespace tidegate {
+
+namespace nb = nanobind;
+
+// Zeroed memory, aligned for the widest vectors.
+class Memory {
+public:
+    Memory() = default;
+    explicit Memory(size_t bytes);
+    void *data() const { return data_.get(); }
+
+private:
+    struct Free {
+        void operator()(void *p) const { std::free(p); }
+    };
+    std::unique_ptr<void, Free> data_;
+    size_t bytes_ = 0;
+};
+
+// Owns a copy of a model's weights, so that nothing outside can change or free them.
+class Model {
+public:
+    using Floats = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
+    using Vector = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+    using Matrix = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+    using MutableMatrix = nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+    using MutableVector = nb::ndarray<float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+    using Slots = nb::ndarray<const int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+    Model(const std::string &precision, size_t row_size, std::vector<size_t> numbers, bool fast_activations);
+    void add_layer(const std::string &cell, size_t hidden_size, bool residual, nb::dict input,
+                   nb::dict recurrent, std::optional<nb::dict> candidate, std::optional<nb::dict> norms);
+    void add_category(size_t column, Matrix table);
+    void set_head(Matrix weight, Vector bias);
+    void step(Matrix rows, Slots slots, MutableMatrix states, MutableMatrix outputs) const;
+    void run(Matrix rows, MutableVector state, MutableMatrix outputs) const;
+
+    const tg_model &model() const { return model_; }
+    size_t state_size() const { return model_.state_size; }
+    size_t output_size() const { return model_.output_size; }
+
+    class Work {
+    public:
+        explicit Work(const Model &model);
+        ~Work();
+        Work(const Work &) = delete;
+        Work &operator=(const Work &) = delete;
+        void *memory();
+
+    private:
+        const Model &model_;
+        Memory other_;
+        bool mine_;
+    };
+
+private:
+    template <typename T> const T *keep(const T *data, size_t count, size_t behind = 0);
+    const float *keep_floats(const Floats &array, size_t count, const char *name);
+    tg_product product(const nb::dict &parts, size_t inputs, size_t hidden_size, size_t gates);
+    void refuse_when_ready() const;
+    void check_rows(const float *rows, size_t n) const;
+
+    std::vector<size_t> numbers_;
+    std::vector<tg_layer> layers_;
+    std::vector<tg_category> categories_;
+    std::list<Memory> kept_;
+    tg_model model_{};
+    Memory scratch_;
+    mutable std::atomic_flag busy_ = ATOMIC_FLAG_INIT;
+    bool ready_ = false;
+};
+
+} // namespace tidegate

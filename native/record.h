@@ -1,0 +1,79 @@
+/* Session records, format 1: their bytes, straight from and to an arena's slots.
+ *
+ * The format and its words are those of tidegate/record/codec.py, whose bytes and refusals these are.
+ * What is not understood here (sections of other types) is left to that codec, and said so.
+ */
+#ifndef TIDEGATE_RECORD_H
+#define TIDEGATE_RECORD_H
+
+#include "arena.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define TG_FINGERPRINT_SIZE 32
+
+typedef enum {
+    TG_RECORD_OK,
+    TG_RECORD_TRUNCATED,
+    TG_RECORD_MAGIC,
+    TG_RECORD_VERSION,
+    TG_RECORD_DAMAGED,
+    TG_RECORD_TRAILING,
+    TG_RECORD_CHECKSUM,
+    /* Whole records that an arena cannot take: */
+    TG_RECORD_OTHER_MODEL,   /* another fingerprint */
+    TG_RECORD_OTHER_SIZE,    /* not the arena's hidden or encoder size: a tombstone may have neither */
+    TG_RECORD_OTHER_SECTIONS /* sections beyond the known ones, which the codec keeps */
+} tg_record_code;
+
+/* Sections; the types that format 1 knows. */
+enum {
+    TG_SECTION_SESSION = 1,
+    TG_SECTION_HIDDEN,
+    TG_SECTION_STATUS,
+    TG_SECTION_MODEL,
+    TG_SECTION_ENCODER,
+    TG_SECTION_ANSWER_STATE,
+    TG_SECTION_ANSWERS,
+    TG_SECTION_EVENTS
+};
+
+typedef struct {
+    const uint8_t *data;
+    size_t size;
+} tg_span;
+
+/* A record apart from its hidden and encoder state. Sections are their data, encoded. */
+typedef struct {
+    uint64_t seq;
+    double time, created, updated; /* unix seconds */
+    uint32_t status;               /* 0 live, 1 ended, 2 deleted, 3 expired */
+    tg_span model_version;         /* UTF-8 */
+    tg_span answer_state;
+    tg_span answers, events; /* of no bytes: none */
+} tg_record;
+
+/* Bytes of a record of an arena's session. Its sections have less than 2^32 bytes each. */
+size_t tg_record_size(const tg_arena *arena, const tg_record *record);
+
+/* Writes n records, that of slots[i] at buffer + offsets[i] with tg_record_size bytes. */
+void tg_record_encode(const tg_arena *arena, const uint8_t *fingerprint, size_t n, const int64_t *slots,
+                      const tg_record *records, uint8_t *buffer, const size_t *offsets);
+
+/* A record that was read, or why it was not. Spans point into its bytes. */
+typedef struct {
+    tg_record_code code;
+    tg_record record;
+    tg_span hidden, encoder;
+} tg_decoded;
+
+/* Checks all of n records, byte for byte as codec.py does, and then that the arena can take them. Where
+ * the code is beyond TG_RECORD_CHECKSUM, the record is whole and its members are set too. */
+void tg_record_decode(const tg_arena *arena, const uint8_t *fingerprint, size_t n, const tg_span *data,
+                      tg_decoded *decoded);
+
+/* Puts the states of a TG_RECORD_OK record into a slot. */
+void tg_record_load(const tg_arena *arena, const tg_decoded *decoded, int64_t slot);
+
+#endif

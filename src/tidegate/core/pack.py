@@ -1,0 +1,242 @@
+"""A bundle's weights, laid out for the kernels.
+
+Units lie in panels of 16, all gates of a panel side by side. A panel holds one step of its inputs
+after the other; a step is 64 bytes a gate: one input of the 16 units (fp32), two (bf16) or four
+(int8). That is what one FMA, one dot product or one row of a tile takes at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegate._core import Model
+from tidegate.core.quantise import to_bf16, to_int8
+from tidegate.spec import GATES, LayerSpec, ModelSpec
+
+__all__ = ["Precision", "pack"]
+
+Precision = Literal["fp32", "bf16", "int8"]
+
+UNITS = 16
+"""Units of a panel."""
+
+INPUT_STEPS = 127
+"""Steps of a quantised input or state from 0 to 1, where it lies in -1 to 1."""
+
+_PER_STEP = {"fp32": 1, "bf16": 2, "int8": 4}
+
+Weights = Mapping[str, NDArray[Any]]
+
+
+def pack(
+    spec: ModelSpec,
+    weights: Weights,
+    precision: Precision = "fp32",
+    *,
+    fast_activations: bool = False,
+) -> Model:
+    """Lay a model's weights out for the C kernels.
+
+    The embedding table of a category column is multiplied into the first layer's input weights: its
+    product becomes one row to add, and no index ever becomes a long one-hot vector.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        The model.
+    weights : mapping of str to array
+        Names and shapes as in `ModelSpec.weight_shapes`. A matrix may be int8 already: then
+        ``NAME.scale`` is the scale of its rows.
+    precision : {"fp32", "bf16", "int8"}
+        Of the products. The state, biases, activations, category tables and the head are fp32
+        always. bf16 rounds weights, inputs and the state to 8 bits of mantissa. int8 gives each
+        output's weights a scale of their own, the state 127 steps to each side, and inputs without
+        bounds 14 bits beside a scale of each event.
+    fast_activations : bool
+        Evaluate exponentials with a polynomial of degree 3: logistic functions are off by up to
+        2.6e-5 and tanh by up to 5.1e-5, instead of 1e-7 and 2e-7. Not with LayerNorm.
+
+    Returns
+    -------
+    Model
+        Owns copies of everything; `weights` may be dropped.
+
+    Raises
+    ------
+    ValueError
+        Weights that do not fit the spec or are not finite.
+    """
+    model = Model(precision, spec.row_size, list(spec.number_columns), fast_activations)
+    n_numbers = len(spec.number_columns)
+    for index, layer in enumerate(spec.layers):
+        prefix = f"layers.{index}.forward"
+        inputs = _matrix(weights, f"{prefix}.input")
+        model.add_layer(
+            _kernel(layer),
+            layer.hidden_size,
+            layer.residual,
+            **_products(spec, index, weights, inputs, precision),
+            norms=_norms(layer, weights, prefix) if layer.layer_norm else None,
+        )
+        if index == 0:
+            first = n_numbers
+            whole = _dequantised(*inputs)
+            for category in spec.categories:
+                columns = whole[:, first : first + category.embedding_size]
+                table = weights[f"embeddings.{category.column}"].astype(np.float64) @ columns.T
+                model.add_category(category.column, _rows(table, len(GATES[layer.cell])))
+                first += category.embedding_size
+    padding = -spec.layers[-1].hidden_size % UNITS
+    model.set_head(
+        np.ascontiguousarray(np.pad(weights["head.weight"], ((0, 0), (0, padding)))),
+        weights["head.bias"],
+    )
+    return model
+
+
+def _products(
+    spec: ModelSpec,
+    index: int,
+    weights: Weights,
+    inputs: tuple[NDArray[Any], NDArray[np.float32] | None],
+    precision: Precision,
+) -> dict[str, Any]:
+    layer, prefix = spec.layers[index], f"layers.{index}.forward"
+    gates, H = len(GATES[layer.cell]), layer.hidden_size
+    dense = len(spec.number_columns) if index == 0 else spec.input_sizes[index]
+    below = spec.layers[index - 1] if index else None
+    weight, scale = inputs
+    recurrent, recurrent_scale = _matrix(weights, f"{prefix}.recurrent")
+    b_input, b_recurrent = _biases(layer, weights, prefix)
+    if layer.layer_norm:  # there a bias follows the normalisation: see _norms
+        b_input, b_recurrent = np.zeros_like(b_input), np.zeros_like(b_recurrent)
+    bounded = _is_bounded(layer)
+
+    def product(rows: slice, count: int) -> dict[str, Any]:
+        part = None if recurrent_scale is None else recurrent_scale[rows]
+        return _product(recurrent[rows], part, b_recurrent[rows], count, precision, bounded)
+
+    whole = slice(0, gates * H)
+    before = layer.cell == "gru" and not layer.reset_after
+    return {
+        "input": _product(
+            weight[:, :dense],
+            scale,
+            b_input,
+            gates,
+            precision,
+            below is not None and _is_bounded(below) and not below.residual,
+        ),
+        "recurrent": product(slice(0, 2 * H) if before else whole, 2 if before else gates),
+        "candidate": product(slice(2 * H, 3 * H), 1) if before else None,
+    }
+
+
+def _is_bounded(layer: LayerSpec) -> bool:
+    """Say whether the layer's state lies in -1 to 1."""
+    return layer.cell != "rnn" or layer.activation == "tanh"
+
+
+def _biases(
+    layer: LayerSpec, weights: Weights, prefix: str
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    none = np.zeros(layer.hidden_size * len(GATES[layer.cell]), dtype=np.float32)
+    return (
+        weights[f"{prefix}.b_input"] if layer.bias != "none" else none,
+        weights[f"{prefix}.b_recurrent"] if layer.bias == "double" else none,
+    )
+
+
+def _norms(layer: LayerSpec, weights: Weights, prefix: str) -> dict[str, NDArray[np.float32]]:
+    gates, H = len(GATES[layer.cell]), layer.hidden_size
+    b_input, b_recurrent = _biases(layer, weights, prefix)
+    gain = weights[f"{prefix}.norm_recurrent"]
+    before = layer.cell == "gru" and not layer.reset_after
+    split = 2 * H if before else gates * H
+    parts = {
+        "gain_input": (weights[f"{prefix}.norm_input"], gates),
+        "shift_input": (b_input, gates),
+        "gain_recurrent": (gain[:split], split // H),
+        "shift_recurrent": (b_recurrent[:split], split // H),
+    }
+    if before:
+        parts |= {"gain_candidate": (gain[split:], 1), "shift_candidate": (b_recurrent[split:], 1)}
+    if layer.cell == "lstm":
+        parts |= {
+            "gain_cell": (weights[f"{prefix}.norm_cell"], 1),
+            "bias_cell": (weights[f"{prefix}.b_cell"], 1),
+        }
+    return {name: _rows(values[None], count)[0] for name, (values, count) in parts.items()}
+
+
+def _matrix(weights: Weights, name: str) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
+    return weights[name], weights.get(f"{name}.scale")
+
+
+def _dequantised(weight: NDArray[Any], scale: NDArray[np.float32] | None) -> NDArray[np.float64]:
+    whole = weight.astype(np.float64)
+    return whole if scale is None else whole * scale[:, None]
+
+
+def _product(
+    weight: NDArray[Any],
+    scale: NDArray[np.float32] | None,
+    bias: NDArray[np.float32],
+    gates: int,
+    precision: Precision,
+    bounded: bool,
+) -> dict[str, Any]:
+    if precision == "int8":
+        if scale is None:
+            weight, scale = to_int8(weight)
+        if bounded:
+            scale = scale / np.float32(INPUT_STEPS)
+        # What the bytes that stand for inputs of 0 would add.
+        start = (-INPUT_STEPS if bounded else -128) * weight.astype(np.int64).sum(axis=1)
+        return {
+            "weights": _panels(weight, gates, precision),
+            "bias": _rows(bias[None], gates)[0],
+            "scale": _rows(scale[None], gates)[0],
+            "start": _rows(start[None], gates, np.int32)[0],
+            "bounded": bounded,
+        }
+    if scale is not None:
+        weight = _dequantised(weight, scale).astype(np.float32)
+    converted = to_bf16(weight) if precision == "bf16" else weight.astype(np.float32, copy=False)
+    return {
+        "weights": _panels(converted, gates, precision),
+        "bias": _rows(bias[None], gates)[0],
+    }
+
+
+def _panels(weight: NDArray[Any], gates: int, precision: Precision) -> NDArray[np.uint8]:
+    """Arrange (gates * hidden, inputs) as bytes (panels, steps, gates, 64)."""
+    together = _PER_STEP[precision]
+    hidden, inputs = len(weight) // gates, weight.shape[1]
+    padded = np.pad(
+        weight.reshape(gates, hidden, inputs),
+        ((0, 0), (0, -hidden % UNITS), (0, -inputs % together)),
+    )
+    panels, steps = padded.shape[1] // UNITS, padded.shape[2] // together
+    parts = padded.reshape(gates, panels, UNITS, steps, together).transpose(1, 3, 0, 2, 4)
+    arranged = np.ascontiguousarray(parts).reshape(panels, steps, gates, UNITS * together)
+    return arranged.view(np.uint8)
+
+
+def _rows(values: NDArray[Any], gates: int, dtype: type = np.float32) -> NDArray[Any]:
+    """Arrange (n, gates * hidden) as (n, panels * gates * 16)."""
+    n, columns = values.shape
+    hidden = columns // gates
+    padded = np.pad(values.reshape(n, gates, hidden), ((0, 0), (0, 0), (0, -hidden % UNITS)))
+    panels = padded.reshape(n, gates, -1, UNITS).transpose(0, 2, 1, 3)
+    return np.ascontiguousarray(panels.reshape(n, -1), dtype=dtype)
+
+
+def _kernel(layer: LayerSpec) -> str:
+    if layer.cell == "rnn":
+        return f"rnn_{layer.activation}"
+    return "gru_before" if layer.cell == "gru" and not layer.reset_after else layer.cell
