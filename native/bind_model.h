@@ -55,6 +55,7 @@ public:
     void run(Matrix rows, MutableVector state, MutableMatrix outputs) const;
 
     const tg_model &model() const { return model_; }
+    bool ready() const { return ready_; }
     size_t state_size() const { return model_.state_size; }
     size_t output_size() const { return model_.output_size; }
 

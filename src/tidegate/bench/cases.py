@@ -20,7 +20,7 @@ _PATTERN = re.compile(
 _MOST = {"input_size": 4096, "hidden_size": 4096, "layers": 16, "batch": 65536, "sessions": 10**8}
 
 
-class Case(msgspec.Struct, frozen=True, order=True):
+class Case(msgspec.Struct, frozen=True):
     """One shape of a step.
 
     Parameters
@@ -52,12 +52,7 @@ class Case(msgspec.Struct, frozen=True, order=True):
     def __str__(self) -> str:
         layers = f"x{self.layers}" if self.layers > 1 else ""
         sessions = f"/{self.sessions}" if self.sessions else ""
-        return f"{self.model}{layers}@{self.batch}{sessions}"
-
-    @property
-    def model(self) -> str:
-        """The cell and its sizes, without layers, batch and sessions."""
-        return f"{self.cell}:{self.input_size}-{self.hidden_size}"
+        return f"{self.cell}:{self.input_size}-{self.hidden_size}{layers}@{self.batch}{sessions}"
 
     @property
     def spec(self) -> ModelSpec:
