@@ -14,6 +14,7 @@ typedef struct {
     float *input, *recurrent;       /* products of whole layers, where a cell needs them so */
     float *gated;                   /* r * h, or c as its normalisation takes it */
     float *candidate;               /* the product of r * h */
+    float *scores;                  /* some of many outputs */
     size_t bytes;
 } tg_scratch;
 
@@ -25,11 +26,16 @@ static inline size_t tg_operand_stride(size_t inputs) { return (inputs * 4 + 63)
 
 static inline size_t tg_padded(size_t units) { return (units + TG_UNITS - 1) / TG_UNITS * TG_UNITS; }
 
+enum { TG_SCORES = 256 }; /* outputs of a large head that are looked at together */
+
 typedef struct {
     const char *name;
     /* One event each of n <= TG_BLOCK different sessions. */
     void (*block)(const tg_model *model, size_t n, const float *rows, float *const *states, float *outputs,
                   const tg_scratch *scratch);
+    /* The same, giving each one's k largest outputs. */
+    void (*top)(const tg_model *model, size_t n, const float *rows, float *const *states, size_t k,
+                float *scores, int64_t *indices, const tg_scratch *scratch);
     /* n <= TG_BLOCK events of one session, in order. */
     void (*run)(const tg_model *model, size_t n, const float *rows, float *state, float *outputs,
                 const tg_scratch *scratch);

@@ -44,6 +44,7 @@ tg_scratch tg_carve(const tg_model *model, void *memory) {
     scratch.recurrent = carve(memory, &used, TG_BLOCK * width * sizeof(float));
     scratch.gated = carve(memory, &used, TG_BLOCK * units * sizeof(float));
     scratch.candidate = carve(memory, &used, TG_BLOCK * units * sizeof(float));
+    scratch.scores = carve(memory, &used, model->head_weight ? 0 : TG_BLOCK * TG_SCORES * sizeof(float));
     scratch.bytes = used;
     return scratch;
 }
@@ -79,6 +80,18 @@ void tg_step(const tg_model *model, size_t n, const float *rows, float *const *s
         count = distinct(n - i, states + i, seen);
         kernels->block(model, count, rows + i * model->row_size, states + i,
                        outputs + i * model->output_size, &scratch);
+    }
+}
+
+void tg_step_top(const tg_model *model, size_t n, const float *rows, float *const *states, size_t k,
+                 float *scores, int64_t *indices, void *memory) {
+    const tg_kernels *kernels = tg_active();
+    const tg_scratch scratch = tg_carve(model, memory);
+    uint64_t seen[(1u << SEEN_BITS) / 64] = {0};
+    for (size_t i = 0, count; i < n; i += count) {
+        count = distinct(n - i, states + i, seen);
+        kernels->top(model, count, rows + i * model->row_size, states + i, k, scores + i * k, indices + i * k,
+                     &scratch);
     }
 }
 

@@ -29,6 +29,9 @@ typedef enum {
     TG_RNN_RELU,
 } tg_cell;
 
+/* What becomes of the head's linear outputs. */
+typedef enum { TG_LINEAR, TG_SIGMOID, TG_SOFTMAX } tg_head;
+
 /* x W + b for the units of a layer.
  *
  * Outputs are grouped in panels of 16 units: [gate 0 of the 16 units][gate 1 of them] and so on. A panel's
@@ -89,10 +92,15 @@ typedef struct {
     size_t n_layers;
     const tg_layer *layers;
     size_t output_size;
-    size_t head_stride;       /* floats of a head row: the last layer's units, padded to 16 */
-    const float *head_weight; /* output_size x head_stride */
+    tg_head head;
+    /* A few outputs: one row each, and its product with the state is one sum over sixteen sums. */
+    size_t head_stride;       /* floats of a row: the last layer's units, padded to 16 */
+    const float *head_weight; /* output_size x head_stride; NULL: many outputs, which are one gate of panels */
     const float *head_bias;   /* output_size */
+    tg_product catalogue;     /* always fp32 */
 } tg_model;
+
+enum { TG_FEW_OUTPUTS = 7 }; /* as many at most are rows */
 
 size_t tg_gates(tg_cell cell);
 size_t tg_layer_state_size(const tg_layer *layer);
@@ -110,6 +118,11 @@ void tg_step(const tg_model *model, size_t n, const float *rows, float *const *s
  * products of many events are one. */
 void tg_run(const tg_model *model, size_t n, const float *rows, float *state, float *outputs,
             void *scratch);
+
+/* As tg_step, for a model of many outputs; instead of all of them, the `k` largest linear ones of each event,
+ * falling, equal ones in the order of their indices. Those that are NaN come last. k <= output_size. */
+void tg_step_top(const tg_model *model, size_t n, const float *rows, float *const *states, size_t k,
+                 float *scores, int64_t *indices, void *scratch);
 
 /* Whether none of n numbers is a NaN or an infinity. */
 bool tg_finite(size_t n, const float *x);

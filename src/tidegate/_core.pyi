@@ -114,7 +114,15 @@ class Model:
         norms: dict[str, NDArray[np.float32]] | None = None,
     ) -> None: ...
     def add_category(self, column: int, table: NDArray[np.float32]) -> None: ...
-    def set_head(self, weight: NDArray[np.float32], bias: NDArray[np.float32]) -> None: ...
+    def set_head(self, kind: str, parts: dict[str, Any]) -> None: ...
+    def step_top(
+        self,
+        rows: NDArray[np.float32],
+        slots: NDArray[np.int64],
+        states: NDArray[np.float32],
+        scores: NDArray[np.float32],
+        indices: NDArray[np.int64],
+    ) -> None: ...
     def step(
         self,
         rows: NDArray[np.float32],
@@ -139,6 +147,7 @@ def step(
     sessions: Sequence[str],
     rows: NDArray[np.float32],
     outputs: NDArray[np.float32],
+    indices: NDArray[np.int64] | None = None,
 ) -> int: ...
 def run(
     model: Model,

@@ -17,12 +17,17 @@ from tidegate._core import Model
 from tidegate.core.quantise import to_bf16, to_int8
 from tidegate.spec import GATES, LayerSpec, ModelSpec
 
-__all__ = ["Precision", "pack"]
+__all__ = ["FEW_OUTPUTS", "Head", "Precision", "pack"]
 
 Precision = Literal["fp32", "bf16", "int8"]
 
+Head = Literal["linear", "sigmoid", "softmax"]
+
 UNITS = 16
 """Units of a panel."""
+
+FEW_OUTPUTS = 7
+"""Outputs of which as many at most have a row of weights each; of more, panels."""
 
 INPUT_STEPS = 127
 """Steps of a quantised input or state from 0 to 1, where it lies in -1 to 1."""
@@ -37,6 +42,7 @@ def pack(
     weights: Weights,
     precision: Precision = "fp32",
     *,
+    head: Head = "linear",
     fast_activations: bool = False,
 ) -> Model:
     """Lay a model's weights out for the C kernels.
@@ -56,6 +62,8 @@ def pack(
         always. bf16 rounds weights, inputs and the state to 8 bits of mantissa. int8 gives each
         output's weights a scale of their own, the state 127 steps to each side, and inputs without
         bounds 14 bits beside a scale of each event.
+    head : {"linear", "sigmoid", "softmax"}
+        What becomes of the head's outputs. (`Model.step_top` gives linear ones.)
     fast_activations : bool
         Evaluate exponentials with a polynomial of degree 3: logistic functions are off by up to
         2.6e-5 and tanh by up to 5.1e-5, instead of 1e-7 and 2e-7. Not with LayerNorm.
@@ -90,12 +98,17 @@ def pack(
                 table = weights[f"embeddings.{category.column}"].astype(np.float64) @ columns.T
                 model.add_category(category.column, _rows(table, len(GATES[layer.cell])))
                 first += category.embedding_size
-    padding = -spec.layers[-1].hidden_size % UNITS
-    model.set_head(
-        np.ascontiguousarray(np.pad(weights["head.weight"], ((0, 0), (0, padding)))),
-        weights["head.bias"],
-    )
+    model.set_head(head, _head(spec, weights))
     return model
+
+
+def _head(spec: ModelSpec, weights: Weights) -> dict[str, Any]:
+    """Return rows for a few outputs, panels for many: the head of a catalogue is a product."""
+    weight, bias = weights["head.weight"], weights["head.bias"]
+    if spec.output_size > FEW_OUTPUTS:
+        return {"outputs": len(weight), **_product(weight, None, bias, 1, "fp32", False)}
+    padded = np.pad(weight, ((0, 0), (0, -weight.shape[1] % UNITS)))
+    return {"outputs": len(weight), "weight": np.ascontiguousarray(padded), "bias": bias}
 
 
 def _products(

@@ -125,7 +125,7 @@ class Engine:
             arithmetic = NativeArithmetic(core.pack(bundle.spec, bundle.weights))
         elif backend == "reference":
             model = ReferenceModel(bundle.spec, bundle.weights)
-            arithmetic = PlainArithmetic(model, bundle.spec.categories)
+            arithmetic = PlainArithmetic(model, bundle.spec)
         else:
             raise InputError(
                 "unknown_backend",
@@ -187,6 +187,46 @@ class Engine:
         if found != DONE:
             raise self._refused(rows, found, sessions[max(found, 0)])
         return outputs
+
+    def top_k(
+        self, sessions: Sequence[str], rows: NDArray[np.float32], k: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Step encoded rows, and give the largest outputs of each: the head of a catalogue.
+
+        Parameters
+        ----------
+        sessions, rows
+            As in `step`.
+        k : int
+            How many; 1 to ``spec.output_size``. The model has more than 7 outputs.
+
+        Returns
+        -------
+        scores : float32 array (events, k)
+            The largest linear outputs of the head, falling; equal ones by index.
+        indices : int64 array (events, k)
+            Which outputs they are.
+
+        Raises
+        ------
+        InputError
+            ``bad_k``; or as `step`. No session changes.
+        """
+        if not (self.spec.output_size > core.FEW_OUTPUTS and 1 <= k <= self.spec.output_size):
+            raise InputError(
+                "bad_k",
+                f"the {k} largest of {self.spec.output_size} outputs are not to be had",
+                field="k",
+                hint=f"use 1 to output_size, of a model of more than {core.FEW_OUTPUTS} outputs",
+            )
+        rows = self._rows(rows, len(sessions))
+        scores = np.empty((len(rows), k), dtype=np.float32)
+        indices = np.empty((len(rows), k), dtype=np.int64)
+        with self._lock, _naming_ids():
+            found = self._arithmetic.step_top(self._arena, sessions, rows, scores, indices)
+        if found != DONE:
+            raise self._refused(rows, found, sessions[max(found, 0)])
+        return scores, indices
 
     def step_events(
         self, sessions: Sequence[str], columns: Columns, times: NDArray[np.float64]
