@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate._core import Model
-from tidegate.core.quantise import to_bf16, to_int8
+from tidegate.core.quantise import from_bf16, to_bf16, to_int8
 from tidegate.spec import GATES, LayerSpec, ModelSpec
 
 __all__ = ["Precision", "pack"]
@@ -50,7 +50,7 @@ def pack(
         The model.
     weights : mapping of str to array
         Names and shapes as in `ModelSpec.weight_shapes`. A matrix may be int8 already: then
-        ``NAME.scale`` is the scale of its rows.
+        ``NAME.scale`` is the scale of its rows; or uint16: then it is bf16.
     precision : {"fp32", "bf16", "int8"}
         Of the products. The state, biases, activations, category tables and the head are fp32
         always. bf16 rounds weights, inputs and the state to 8 bits of mantissa. int8 gives each
@@ -174,7 +174,10 @@ def _norms(layer: LayerSpec, weights: Weights, prefix: str) -> dict[str, NDArray
 
 
 def _matrix(weights: Weights, name: str) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
-    return weights[name], weights.get(f"{name}.scale")
+    weight = weights[name]
+    if weight.dtype == np.uint16:
+        weight = from_bf16(weight)
+    return weight, weights.get(f"{name}.scale")
 
 
 def _dequantised(weight: NDArray[Any], scale: NDArray[np.float32] | None) -> NDArray[np.float64]:
