@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load as safetensors_load
@@ -33,7 +32,7 @@ from safetensors.numpy import save as safetensors_save
 
 from tidegate import __version__, files
 from tidegate.bundle import card
-from tidegate.bundle.weights import check_weights
+from tidegate.bundle.weights import check_weights, encode
 from tidegate.core import Precision
 from tidegate.errors import BundleError, InputError, TidegateError
 from tidegate.schema import Schema
@@ -74,8 +73,8 @@ class Bundle:
     precision : {"fp32", "bf16", "int8"}
         Of the weights, and of the products that are made with them.
     fingerprint : bytes
-        32 bytes over spec, schema, task, weights and precision: bundles with equal fingerprints give equal
-        answers, and may share sessions.
+        32 bytes over spec, schema, task, weights and precision: bundles with equal fingerprints
+        give equal answers, and may share sessions.
     path : Path or None
         The folder, if it came from one.
     """
@@ -125,7 +124,7 @@ def save(bundle: Bundle, path: str | Path, *, overwrite: bool = False) -> Bundle
     check_weights(bundle.spec, bundle.precision, bundle.weights)
     _check_vectors(bundle.vectors)
     contents = {
-        "weights.safetensors": safetensors_save(dict(bundle.weights)),
+        "weights.safetensors": encode(bundle.weights),
         "baseline.json": _json(bundle.baseline),
         "vectors.safetensors": safetensors_save(dict(bundle.vectors)),
         "card.md": card.write(bundle).encode(),

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import save
 
 from tidegate.core import Precision
 from tidegate.core.quantise import LARGEST, to_bf16, to_int8
 from tidegate.errors import BundleError
 from tidegate.spec import ModelSpec
 
-__all__ = ["Weights", "check_weights", "layout", "quantised"]
+__all__ = ["Weights", "check_weights", "encode", "layout", "quantised"]
 
 Weights = Mapping[str, NDArray[Any]]
 
@@ -86,6 +87,11 @@ def quantised(spec: ModelSpec, weights: Weights, precision: Precision) -> dict[s
     return converted
 
 
+def encode(weights: Weights) -> bytes:
+    """Return the bytes of a bundle's weight file."""
+    return bytes(save(dict(weights)))
+
+
 def check_weights(spec: ModelSpec, precision: Precision, weights: Weights) -> None:
     """Refuse weights that the model cannot be run with.
 
@@ -114,7 +120,7 @@ def _problem(
         return "is no weight of this model"
     if array is None:
         return "is missing"
-    if (array.dtype, array.shape) != wanted:
+    if (array.dtype.name, array.shape) != wanted:
         return f"is {array.dtype} {array.shape}, the spec says {wanted[0]} {wanted[1]}"
     if array.dtype == np.uint16:  # bf16: a full exponent is an infinity or a NaN
         finite = bool(((array & 0x7F80) != 0x7F80).all())

@@ -158,8 +158,8 @@ class ReferenceModel:
     spec : ModelSpec
         The model.
     weights : mapping of str to array
-        Of a bundle. bf16 and int8 matrices are run as the numbers that they stand for: what rounding
-        inputs and states does to a result is not in it.
+        Of a bundle. bf16 and int8 matrices are run as the numbers that they stand for; inputs and
+        states are not rounded, as the C core does then.
     """
 
     def __init__(self, spec: ModelSpec, weights: Mapping[str, NDArray[Any]]) -> None:

@@ -24,10 +24,13 @@ if TYPE_CHECKING:
 __all__ = ["TOLERANCE", "draw", "make", "record", "replay", "tolerance"]
 
 TOLERANCE = 1e-5
-"""Largest difference allowed in fp32: absolute, or relative to the largest value if that is above 1."""
+"""Largest difference allowed in fp32, relative to the larger of 1 and the value."""
 
-_NATIVE = {"fp32": TOLERANCE, "bf16": 1e-2, "int8": 0.0}
-_COARSE = 0.1
+_NATIVE = {"fp32": TOLERANCE, "bf16": 2e-2, "int8": 0.0}
+"""bf16: up to 5e-3 was seen between instruction sets, in an RNN of random weights."""
+
+_ROUNDED = 0.1
+"""Of the reference, from bf16 and int8: up to 2e-2 was seen, in the same."""
 
 _SESSIONS = 6
 _EVENTS = 12
@@ -94,7 +97,7 @@ def tolerance(precision: Precision, backend: Backend) -> float:
         so that of a bf16 or int8 bundle it is only near.
     """
     if backend == "reference" and precision != "fp32":
-        return _COARSE
+        return _ROUNDED
     return _NATIVE[precision]
 
 
@@ -156,8 +159,9 @@ def replay(
     vectors : mapping of str to array
         From `make`.
     tolerance : float
-        Largest difference allowed of outputs and hidden states. What the encoder remembers does not
-        depend on the model: it is held to `TOLERANCE` at least.
+        Largest difference allowed of outputs and hidden states, relative to the larger of 1 and the
+        value; above `TOLERANCE`, the largest value. What the encoder remembers does not depend on
+        the model's precision: it is held to `TOLERANCE` at least.
 
     Raises
     ------
@@ -172,6 +176,8 @@ def replay(
             raise _mismatch(name, f"shape {array.shape} is not the bundle's {wanted.shape}")
         with np.errstate(invalid="ignore"):  # an infinity gives NaN, which counts as a mismatch
             scale = np.maximum(1.0, np.abs(wanted))
+            if allowed > TOLERANCE:  # what rounding does grows with the largest terms of a sum
+                scale = scale.max()
             difference = np.abs(array.astype(np.float64) - wanted) / scale
         # A NaN (nothing yet) equals a NaN, and nothing else.
         difference[np.isnan(array) & np.isnan(wanted)] = 0.0
