@@ -134,7 +134,7 @@ class Engine:
                 hint="use 'native' or 'reference'",
             )
         if replay:
-            tolerance = vectors.tolerance(bundle.precision, backend)
+            tolerance = vectors.tolerance_of(bundle.precision, backend)
             vectors.replay(cls(bundle.spec, bundle.schema, arithmetic), bundle.vectors, tolerance)
         return cls(bundle.spec, bundle.schema, arithmetic)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tidegate.engine.engine import Backend, Engine
     from tidegate.schema import Schema
 
-__all__ = ["TOLERANCE", "draw", "make", "record", "replay", "tolerance"]
+__all__ = ["TOLERANCE", "draw", "make", "record", "replay", "tolerance_of"]
 
 TOLERANCE = 1e-5
 """Largest difference allowed in fp32, relative to the larger of 1 and the value."""
@@ -79,7 +79,7 @@ def draw(schema: Schema, baseline: Mapping[str, Any], seed: int) -> list[dict[st
     return events
 
 
-def tolerance(precision: Precision, backend: Backend) -> float:
+def tolerance_of(precision: Precision, backend: Backend) -> float:
     """Return the largest difference from a bundle's test vectors that is no error.
 
     Parameters
