@@ -10,21 +10,21 @@
 #include <string>
 #include <vector>
 
+#include "array.h"
 #include "bind_arena.h"
 #include "bind_encode.h"
 #include "bind_model.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
+using tidegate::ArrayOf;
 using tidegate::Encoder;
 using tidegate::Model;
 
 namespace {
 
-using Matrix = Model::Matrix;
-using MutableMatrix = Model::MutableMatrix;
-using Times = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-using Faults = nb::ndarray<int32_t, nb::shape<-1, 2>, nb::c_contig, nb::device::cpu>;
+using Rows = ArrayOf<float, 2>;
+using Outputs = ArrayOf<float, 2, true>;
 
 // What is wrong with a call or an event; the schema's faults (tg_fault) come before these.
 enum : int32_t { ROWS_BAD = 100, OUTPUT_NOT_FINITE = 101 };
@@ -99,7 +99,7 @@ private:
     size_t n_;
 };
 
-void check_shapes(const Model &model, const Arena &arena, size_t n, const MutableMatrix &outputs) {
+void check_shapes(const Model &model, const Arena &arena, size_t n, const Outputs &outputs) {
     if (!model.ready()) refuse("model: it has no head yet");
     if (arena.hidden_size() != model.state_size()) refuse("arena: its states are not the model's");
     if (outputs.shape(0) != n || outputs.shape(1) != model.output_size())
@@ -108,7 +108,9 @@ void check_shapes(const Model &model, const Arena &arena, size_t n, const Mutabl
 
 // Steps encoded rows. -1, or the first event whose output or state would not be finite, or -2: a row that is
 // not finite or has an index outside its table. Then nothing has changed.
-int64_t step(const Model &model, Arena &arena, nb::handle sessions, Matrix rows, MutableMatrix outputs) {
+int64_t step(const Model &model, Arena &arena, nb::handle sessions, nb::handle rows_, nb::handle outputs_) {
+    const Rows rows(rows_, "rows");
+    const Outputs outputs(outputs_, "outputs");
     const Keys keys = read_keys(sessions);
     const size_t n = keys.size();
     if (rows.shape(0) != n || rows.shape(1) != model.model().row_size)
@@ -137,7 +139,9 @@ int64_t step(const Model &model, Arena &arena, nb::handle sessions, Matrix rows,
 }
 
 // Many rows of one session. -1, -3: an output or the state would not be finite, or -2 as above.
-int64_t run(const Model &model, Arena &arena, nb::handle session, Matrix rows, MutableMatrix outputs) {
+int64_t run(const Model &model, Arena &arena, nb::handle session, nb::handle rows_, nb::handle outputs_) {
+    const Rows rows(rows_, "rows");
+    const Outputs outputs(outputs_, "outputs");
     const Keys keys = read_keys(nb::make_tuple(session));
     const size_t n = rows.shape(0);
     if (rows.shape(1) != model.model().row_size) refuse("rows: shape is not (steps, columns)");
@@ -173,12 +177,15 @@ size_t different(const std::vector<int64_t> &slots, size_t first, size_t n) {
 // Raw events through the schema, then the kernels; faults gets (code, field) of each. How many failed. The
 // outputs of those are NaN, and what their sessions remember is what it was.
 size_t step_events(const Model &model, const Encoder &encoder, Arena &arena, nb::handle sessions,
-                   nb::dict columns, Times times, MutableMatrix outputs, Faults faults) {
+                   nb::dict columns, nb::handle times_, nb::handle outputs_, nb::handle faults_) {
+    const ArrayOf<double, 1> times(times_, "times");
+    const Outputs outputs(outputs_, "outputs");
+    const ArrayOf<int32_t, 2, true> faults(faults_, "faults");
     const Keys keys = read_keys(sessions);
     const size_t n = keys.size(), width = model.model().row_size, n_outputs = model.output_size();
     const tg_schema *schema = encoder.schema();
     if (times.shape(0) != n) refuse("times: length is not the number of events");
-    if (faults.shape(0) != n) refuse("faults: length is not the number of events");
+    if (faults.shape(0) != n || faults.shape(1) != 2) refuse("faults: shape is not (events, 2)");
     if (schema->width != width || schema->state_size != arena.encoder_size())
         refuse("encoder: its rows or states are not the model's and the arena's");
     check_shapes(model, arena, n, outputs);
@@ -250,12 +257,12 @@ size_t step_events(const Model &model, const Encoder &encoder, Arena &arena, nb:
 void bind_engine(nb::module_ &m) {
     m.attr("ROWS_BAD") = static_cast<int>(ROWS_BAD);
     m.attr("OUTPUT_NOT_FINITE") = static_cast<int>(OUTPUT_NOT_FINITE);
-    m.def("step", &step, "model"_a, "arena"_a, "sessions"_a, "rows"_a.noconvert(), "outputs"_a.noconvert(),
+    m.def("step", &step, "model"_a, "arena"_a, "sessions"_a, "rows"_a, "outputs"_a,
           "Step encoded rows of sessions. -1; or -2, rows that are not valid, or the first event whose\n"
           "output or state would not be finite: then nothing has changed.");
-    m.def("run", &run, "model"_a, "arena"_a, "session"_a, "rows"_a.noconvert(), "outputs"_a.noconvert(),
+    m.def("run", &run, "model"_a, "arena"_a, "session"_a, "rows"_a, "outputs"_a,
           "Step many rows of one session. -1; or -2 or -3, as for step.");
     m.def("step_events", &step_events, "model"_a, "encoder"_a, "arena"_a, "sessions"_a, "columns"_a, "times"_a,
-          "outputs"_a.noconvert(), "faults"_a.noconvert(),
+          "outputs"_a, "faults"_a,
           "Encode and step raw events; (fault, field) of each goes to faults. How many failed.");
 }

@@ -14,6 +14,7 @@ void bind_arena(nb::module_ &m);
 void bind_encode(nb::module_ &m);
 void bind_engine(nb::module_ &m);
 void bind_model(nb::module_ &m);
+void bind_peaks(nb::module_ &m);
 
 NB_MODULE(_core, m) {
     m.doc() = "The C core of tidegate: recurrent steps, the schema, checksums.";
@@ -28,4 +29,5 @@ NB_MODULE(_core, m) {
     bind_encode(m);
     bind_model(m);
     bind_engine(m);
+    bind_peaks(m);
 }

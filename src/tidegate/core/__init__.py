@@ -1,9 +1,10 @@
-"""The Python face of the C core: kernels, checksums, the encoder, elementary functions.
+"""The Python face of the C core: kernels, checksums, the encoder, elementary functions, peaks.
 
 `pack` turns a bundle's weights into a `Model` whose `step` runs in C, without the
 interpreter's lock. An `Encoder` is the schema in C (`schema.native` makes one). `log1p`, and
 `sin_turn` and `cos_turn` of a share of a full turn, map float64 arrays to new ones: within 1.5
-units in the last place and, unlike NumPy's, the same bits on every processor.
+units in the last place and, unlike NumPy's, the same bits on every processor. `peak_gops` and
+`read_gbps` measure what one thread can do at most.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from tidegate._core import (
     cos_turn,
     crc32c,
     log1p,
+    peak_gops,
+    read_gbps,
     run,
     sin_turn,
     step,
@@ -40,6 +43,8 @@ __all__ = [
     "isas",
     "log1p",
     "pack",
+    "peak_gops",
+    "read_gbps",
     "run",
     "sin_turn",
     "step",

@@ -116,7 +116,7 @@ class PlainArithmetic:
                 hidden[place] = known[1]
         slots = np.array([slot[name] for name in sessions], dtype=np.int64)
         self._model.step(rows, slots, hidden, outputs)
-        sound = np.isfinite(hidden).all(axis=1).tolist()
+        sound = [bool(np.isfinite(state).all()) for state in hidden]
         for event, (at, output) in enumerate(zip(slots.tolist(), outputs, strict=True)):
             if not (sound[at] and np.isfinite(output).all()):
                 return event

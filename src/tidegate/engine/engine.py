@@ -180,8 +180,11 @@ class Engine:
         """
         rows = self._rows(rows, len(sessions))
         outputs = np.empty((len(rows), self.spec.output_size), dtype=np.float32)
-        with self._lock, _naming_ids():
-            found = self._arithmetic.step(self._arena, sessions, rows, outputs)
+        try:
+            with self._lock:
+                found = self._arithmetic.step(self._arena, sessions, rows, outputs)
+        except (TypeError, ValueError) as error:
+            raise _bad_id(error) from None
         if found != DONE:
             raise self._refused(rows, found, sessions[max(found, 0)])
         return outputs
@@ -214,10 +217,13 @@ class Engine:
         times = np.ascontiguousarray(times, dtype=np.float64)
         self._check_events(sessions, columns, times)
         outputs = np.empty((len(times), self.spec.output_size), dtype=np.float32)
-        with self._lock, _naming_ids():
-            failed = self._arithmetic.step_events(
-                self.schema, self._arena, sessions, columns, times, outputs
-            )
+        try:
+            with self._lock:
+                failed = self._arithmetic.step_events(
+                    self.schema, self._arena, sessions, columns, times, outputs
+                )
+        except (TypeError, ValueError) as error:
+            raise _bad_id(error) from None
         return Stepped(
             outputs,
             {k: error or _not_finite_output(sessions[k]) for k, error in failed.items()},
@@ -362,15 +368,19 @@ def _naming_ids() -> Iterator[None]:
             hint="step or import it first",
         ) from None
     except (TypeError, ValueError) as error:
-        where, _, what = str(error).partition(": ")
-        if where != "sessions":
-            raise
-        raise InputError(
-            "bad_session_id",
-            what,
-            field="sessions",
-            hint=f"an id is text of 1 to {MAX_SESSION_BYTES} bytes of UTF-8",
-        ) from None
+        raise _bad_id(error) from None
+
+
+def _bad_id(error: TypeError | ValueError) -> Exception:
+    where, _, what = str(error).partition(": ")
+    if where != "sessions":
+        return error
+    return InputError(
+        "bad_session_id",
+        what,
+        field="sessions",
+        hint=f"an id is text of 1 to {MAX_SESSION_BYTES} bytes of UTF-8",
+    )
 
 
 def _bad_rows(message: str) -> InputError:
