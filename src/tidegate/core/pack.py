@@ -74,7 +74,7 @@ def pack(
     n_numbers = len(spec.number_columns)
     for index, layer in enumerate(spec.layers):
         prefix = f"layers.{index}.forward"
-        inputs = _matrix(weights, f"{prefix}.input")
+        inputs = _matrix(weights, f"{prefix}.input", precision)
         model.add_layer(
             _kernel(layer),
             layer.hidden_size,
@@ -110,7 +110,7 @@ def _products(
     dense = len(spec.number_columns) if index == 0 else spec.input_sizes[index]
     below = spec.layers[index - 1] if index else None
     weight, scale = inputs
-    recurrent, recurrent_scale = _matrix(weights, f"{prefix}.recurrent")
+    recurrent, recurrent_scale = _matrix(weights, f"{prefix}.recurrent", precision)
     b_input, b_recurrent = _biases(layer, weights, prefix)
     if layer.layer_norm:  # there a bias follows the normalisation: see _norms
         b_input, b_recurrent = np.zeros_like(b_input), np.zeros_like(b_recurrent)
@@ -173,11 +173,21 @@ def _norms(layer: LayerSpec, weights: Weights, prefix: str) -> dict[str, NDArray
     return {name: _rows(values[None], count)[0] for name, (values, count) in parts.items()}
 
 
-def _matrix(weights: Weights, name: str) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
-    weight = weights[name]
+def _matrix(
+    weights: Weights, name: str, precision: Precision
+) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
+    """Return a matrix in the precision: int8 with the scales of its rows, or float32.
+
+    It is rounded as a whole, the columns of embeddings included, so that a bundle of the precision
+    gives the bits of the one that it was made from.
+    """
+    weight, scale = weights[name], weights.get(f"{name}.scale")
     if weight.dtype == np.uint16:
         weight = from_bf16(weight)
-    return weight, weights.get(f"{name}.scale")
+    if precision == "int8":
+        return (weight, scale) if scale is not None else to_int8(weight)
+    weight = _dequantised(weight, scale).astype(np.float32)
+    return from_bf16(to_bf16(weight)) if precision == "bf16" else weight, None
 
 
 def _dequantised(weight: NDArray[Any], scale: NDArray[np.float32] | None) -> NDArray[np.float64]:
@@ -193,9 +203,7 @@ def _product(
     precision: Precision,
     bounded: bool,
 ) -> dict[str, Any]:
-    if precision == "int8":
-        if scale is None:
-            weight, scale = to_int8(weight)
+    if scale is not None:
         if bounded:
             scale = scale / np.float32(INPUT_STEPS)
         # What the bytes that stand for inputs of 0 would add.
@@ -207,9 +215,7 @@ def _product(
             "start": _rows(start[None], gates, np.int32)[0],
             "bounded": bounded,
         }
-    if scale is not None:
-        weight = _dequantised(weight, scale).astype(np.float32)
-    converted = to_bf16(weight) if precision == "bf16" else weight.astype(np.float32, copy=False)
+    converted = to_bf16(weight) if precision == "bf16" else weight
     return {
         "weights": _panels(converted, gates, precision),
         "bias": _rows(bias[None], gates)[0],
