@@ -31,18 +31,6 @@ enum : int32_t { ROWS_BAD = 100, OUTPUT_NOT_FINITE = 101 };
 
 [[noreturn]] void refuse(const std::string &what) { throw nb::value_error(what.c_str()); }
 
-bool all_finite(const float *x, size_t n) {
-    // An exponent of all ones in any of them. No branch inside, so that it is vectorised.
-    uint32_t most = 0;
-    for (size_t i = 0; i < n; i++) {
-        uint32_t bits;
-        std::memcpy(&bits, x + i, sizeof bits);
-        bits &= 0x7fffffffu;
-        most = bits > most ? bits : most;
-    }
-    return most < 0x7f800000u;
-}
-
 // What a call works on, kept from call to call by each thread.
 struct Desk {
     std::vector<int64_t> slots;
@@ -68,16 +56,16 @@ public:
         for (size_t i = 0; i < n_; i++) desk.states[i] = tg_arena_hidden(arena, desk.slots[i]);
     }
 
-    // Copies of the hidden states of events i to i + count, to go back to.
-    void save(size_t i, size_t count) {
+    // Copies of the hidden states of events first to first + count, to go back to.
+    void save(size_t first, size_t count) {
         const size_t size = arena_->hidden_size;
-        if (desk_.saved.size() < count * size) desk_.saved.resize(count * size);
-        for (size_t k = 0; k < count; k++)
-            std::memcpy(&desk_.saved[k * size], desk_.states[i + k], size * sizeof(float));
+        if (desk_.saved.size() < (first + count) * size) desk_.saved.resize(n_ * size);
+        for (size_t i = first; i < first + count; i++)
+            std::memcpy(&desk_.saved[i * size], desk_.states[i], size * sizeof(float));
     }
-    void restore(size_t i, size_t k) {
-        std::memcpy(desk_.states[i + k], &desk_.saved[k * arena_->hidden_size],
-                    arena_->hidden_size * sizeof(float));
+    void restore(size_t i) {
+        const size_t size = arena_->hidden_size;
+        std::memcpy(desk_.states[i], &desk_.saved[i * size], size * sizeof(float));
     }
 
     void mark_dirty(size_t i) { tg_arena_mark_dirty(arena_, desk_.slots[i]); }
@@ -120,18 +108,19 @@ int64_t step(const Model &model, Arena &arena, nb::handle sessions, nb::handle r
     const Arena::Use in_use(arena);
     Desk &mine = desk();
     nb::gil_scoped_release release;
-    if (!all_finite(rows.data(), rows.size()) || tg_check_categories(&model.model(), n, rows.data()) >= 0)
+    if (!tg_finite(rows.size(), rows.data()) || tg_check_categories(&model.model(), n, rows.data()) >= 0)
         return -2;
     Sessions these(*in_use, keys, mine);
+    const size_t width = outputs.shape(1);
     these.save(0, n);
     tg_step(&model.model(), n, rows.data(), mine.states.data(), outputs.data(), work.memory());
-    const size_t width = outputs.shape(1);
     for (size_t i = 0; i < n; i++) {
-        if (all_finite(outputs.data() + i * width, width) && all_finite(mine.states[i], model.state_size())) {
+        if (tg_finite(width, outputs.data() + i * width) &&
+            tg_finite(model.state_size(), mine.states[i])) {
             these.mark_dirty(i);
             continue;
         }
-        for (size_t k = 0; k < n; k++) these.restore(0, k);
+        for (size_t k = n; k-- > 0;) these.restore(k); // backwards: a session's first copy is its last word
         these.drop_unchanged([](size_t) { return true; });
         return static_cast<int64_t>(i);
     }
@@ -150,17 +139,17 @@ int64_t run(const Model &model, Arena &arena, nb::handle session, nb::handle row
     const Arena::Use in_use(arena);
     Desk &mine = desk();
     nb::gil_scoped_release release;
-    if (!all_finite(rows.data(), rows.size()) || tg_check_categories(&model.model(), n, rows.data()) >= 0)
+    if (!tg_finite(rows.size(), rows.data()) || tg_check_categories(&model.model(), n, rows.data()) >= 0)
         return -2;
     if (n == 0) return -1;
     Sessions these(*in_use, keys, mine);
     these.save(0, 1);
     tg_run(&model.model(), n, rows.data(), mine.states[0], outputs.data(), work.memory());
-    if (all_finite(outputs.data(), outputs.size()) && all_finite(mine.states[0], model.state_size())) {
+    if (tg_finite(outputs.size(), outputs.data()) && tg_finite(model.state_size(), mine.states[0])) {
         these.mark_dirty(0);
         return -1;
     }
-    these.restore(0, 0);
+    these.restore(0);
     these.drop_unchanged([](size_t) { return true; });
     return -3;
 }
@@ -236,13 +225,13 @@ size_t step_events(const Model &model, const Encoder &encoder, Arena &arena, nb:
         tg_step(&model.model(), stepped, rows.data(), states.data(), made.data(), work.memory());
         for (size_t g = 0; g < stepped; g++) {
             const size_t k = good[g], event = first + k;
-            if (all_finite(&made[g * n_outputs], n_outputs) && all_finite(states[g], model.state_size())) {
+            if (tg_finite(n_outputs, &made[g * n_outputs]) && tg_finite(model.state_size(), states[g])) {
                 std::memcpy(outputs.data() + event * n_outputs, &made[g * n_outputs],
                             n_outputs * sizeof(float));
                 these.mark_dirty(event);
                 continue;
             }
-            these.restore(first, k);
+            these.restore(event);
             std::memcpy(tg_arena_encoder(*in_use, mine.slots[event]),
                         &mine.saved_encoder[k * schema->state_size], schema->state_size * sizeof(double));
             fail(event, OUTPUT_NOT_FINITE, 0);
