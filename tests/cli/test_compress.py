@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -81,8 +82,7 @@ def test_the_table_and_the_options(source, labelled, tmp_path) -> None:
         assert word in shown
 
 
-@pytest.mark.parametrize("metric", ["log_loss", "brier", "auc"])
-def test_a_loss_that_is_too_large_writes_nothing(source, frame, tmp_path, metric) -> None:
+def test_a_loss_that_is_too_large_writes_nothing(source, frame, tmp_path) -> None:
     """Labels that int8 moves away from are a loss in every metric, their opposites a gain."""
     frame.write_parquet(tmp_path / "events.parquet")
     said("compress", source, "--int8", "--out", tmp_path / "int8")
@@ -93,19 +93,18 @@ def test_a_loss_that_is_too_large_writes_nothing(source, frame, tmp_path, metric
         labels = pl.Series("late", np.where(is_yes, "yes", "no"))
         frame.with_columns(labels).write_parquet(tmp_path / f"{name}.parquet")
     out = tmp_path / "b"
-    given = ["compress", source, "--int8", "--out", out, "--overwrite", "--eval"]
-    change = said(*given, tmp_path / "loss.parquet")["metrics"]["difference"][metric]
-    shutil.rmtree(out)
-    assert change != 0
-    done = tidegate(*given, tmp_path / "loss.parquet", "--max-loss", f"{metric}=1e-9", "--json")
-    assert done.returncode == 6
-    assert f"error: {metric} is worse by {abs(change):.4g}, 1e-09 is allowed" in done.stderr
-    assert "nothing was written" in done.stderr
-    assert '"largest_difference"' in done.stdout
-    assert not out.exists()
-    allowed = f"{metric}={abs(change)}"
-    assert said(*given, tmp_path / "loss.parquet", "--max-loss", allowed)["bundle"] == str(out)
-    assert said(*given, tmp_path / "gain.parquet", "--max-loss", f"{metric}=0")["bundle"]
+    given = ["compress", source, "--int8", "--out", out, "--eval"]
+    for metric in ("log_loss", "auc"):  # lower is better, higher is better
+        done = tidegate(*given, tmp_path / "loss.parquet", "--max-loss", f"{metric}=1e-9", "--json")
+        assert done.returncode == 6
+        change = abs(json.loads(done.stdout)["metrics"]["difference"][metric])
+        assert f"error: {metric} is worse by {change:.4g}, 1e-09 is allowed" in done.stderr
+        assert "nothing was written" in done.stderr
+        assert not out.exists()
+        said(*given, tmp_path / "gain.parquet", "--max-loss", f"{metric}=0")
+        allowed = f"{metric}={change}"
+        said(*given, tmp_path / "loss.parquet", "--max-loss", allowed, "--overwrite")
+        shutil.rmtree(out)
 
 
 def test_what_is_refused(source, labelled, frame, tmp_path) -> None:
