@@ -22,6 +22,7 @@ __all__ = ["Weights", "check_weights", "encode", "layout", "quantised"]
 
 Weights = Mapping[str, NDArray[Any]]
 
+_LARGEST_SCALE = np.finfo(np.float32).max / np.float32(LARGEST)
 _MATRIX_TYPES = {"fp32": "float32", "bf16": "uint16", "int8": "int8"}
 
 
@@ -130,8 +131,8 @@ def _problem(
         return "holds a value that is not finite"
     if array.dtype == np.int8 and (array < -LARGEST).any():
         return f"holds a value below -{LARGEST}"
-    if name.endswith(".scale") and (array < 0).any():
-        return "holds a scale below 0"
+    if name.endswith(".scale") and ((array < 0) | (array > _LARGEST_SCALE)).any():
+        return "holds a scale that is below 0 or too large"
     return ""
 
 
