@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate._core import Model
-from tidegate.core.quantise import to_bf16, to_int8
+from tidegate.core.quantise import from_bf16, to_bf16, to_int8
 from tidegate.spec import GATES, LayerSpec, ModelSpec
 
 __all__ = ["FEW_OUTPUTS", "Head", "Precision", "pack"]
@@ -56,7 +56,7 @@ def pack(
         The model.
     weights : mapping of str to array
         Names and shapes as in `ModelSpec.weight_shapes`. A matrix may be int8 already: then
-        ``NAME.scale`` is the scale of its rows.
+        ``NAME.scale`` is the scale of its rows; or uint16: then it is bf16.
     precision : {"fp32", "bf16", "int8"}
         Of the products. The state, biases, activations, category tables and the head are fp32
         always. bf16 rounds weights, inputs and the state to 8 bits of mantissa. int8 gives each
@@ -82,7 +82,7 @@ def pack(
     n_numbers = len(spec.number_columns)
     for index, layer in enumerate(spec.layers):
         prefix = f"layers.{index}.forward"
-        inputs = _matrix(weights, f"{prefix}.input")
+        inputs = _matrix(weights, f"{prefix}.input", precision)
         model.add_layer(
             _kernel(layer),
             layer.hidden_size,
@@ -123,7 +123,7 @@ def _products(
     dense = len(spec.number_columns) if index == 0 else spec.input_sizes[index]
     below = spec.layers[index - 1] if index else None
     weight, scale = inputs
-    recurrent, recurrent_scale = _matrix(weights, f"{prefix}.recurrent")
+    recurrent, recurrent_scale = _matrix(weights, f"{prefix}.recurrent", precision)
     b_input, b_recurrent = _biases(layer, weights, prefix)
     if layer.layer_norm:  # there a bias follows the normalisation: see _norms
         b_input, b_recurrent = np.zeros_like(b_input), np.zeros_like(b_recurrent)
@@ -186,8 +186,21 @@ def _norms(layer: LayerSpec, weights: Weights, prefix: str) -> dict[str, NDArray
     return {name: _rows(values[None], count)[0] for name, (values, count) in parts.items()}
 
 
-def _matrix(weights: Weights, name: str) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
-    return weights[name], weights.get(f"{name}.scale")
+def _matrix(
+    weights: Weights, name: str, precision: Precision
+) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
+    """Return a matrix in the precision: int8 with the scales of its rows, or float32.
+
+    It is rounded as a whole, the columns of embeddings included, so that a bundle of the precision
+    gives the bits of the one that it was made from.
+    """
+    weight, scale = weights[name], weights.get(f"{name}.scale")
+    if weight.dtype == np.uint16:
+        weight = from_bf16(weight)
+    if precision == "int8":
+        return (weight, scale) if scale is not None else to_int8(weight)
+    weight = _dequantised(weight, scale).astype(np.float32)
+    return from_bf16(to_bf16(weight)) if precision == "bf16" else weight, None
 
 
 def _dequantised(weight: NDArray[Any], scale: NDArray[np.float32] | None) -> NDArray[np.float64]:
@@ -203,9 +216,7 @@ def _product(
     precision: Precision,
     bounded: bool,
 ) -> dict[str, Any]:
-    if precision == "int8":
-        if scale is None:
-            weight, scale = to_int8(weight)
+    if scale is not None:
         if bounded:
             scale = scale / np.float32(INPUT_STEPS)
         # What the bytes that stand for inputs of 0 would add.
@@ -217,9 +228,7 @@ def _product(
             "start": _rows(start[None], gates, np.int32)[0],
             "bounded": bounded,
         }
-    if scale is not None:
-        weight = _dequantised(weight, scale).astype(np.float32)
-    converted = to_bf16(weight) if precision == "bf16" else weight.astype(np.float32, copy=False)
+    converted = to_bf16(weight) if precision == "bf16" else weight
     return {
         "weights": _panels(converted, gates, precision),
         "bias": _rows(bias[None], gates)[0],

@@ -104,7 +104,7 @@ class Engine:
         bundle : Bundle
             From `tidegate.bundle.load`.
         backend : {"native", "reference"}
-            The C core, or float64 NumPy.
+            The C core in the bundle's precision, or float64 NumPy.
         replay : bool
             Whether to replay the test vectors.
 
@@ -122,7 +122,7 @@ class Engine:
         refuse_unsupported(bundle.spec, "engines", _IMPLEMENTED)
         arithmetic: Arithmetic
         if backend == "native":
-            arithmetic = NativeArithmetic(core.pack(bundle.spec, bundle.weights))
+            arithmetic = NativeArithmetic(core.pack(bundle.spec, bundle.weights, bundle.precision))
         elif backend == "reference":
             model = ReferenceModel(bundle.spec, bundle.weights)
             arithmetic = PlainArithmetic(model, bundle.spec)
@@ -134,7 +134,8 @@ class Engine:
                 hint="use 'native' or 'reference'",
             )
         if replay:
-            vectors.replay(cls(bundle.spec, bundle.schema, arithmetic), bundle.vectors)
+            tolerance = vectors.tolerance_of(bundle.precision, backend)
+            vectors.replay(cls(bundle.spec, bundle.schema, arithmetic), bundle.vectors, tolerance)
         return cls(bundle.spec, bundle.schema, arithmetic)
 
     def fresh(self) -> Engine:
