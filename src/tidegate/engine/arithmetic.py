@@ -112,6 +112,7 @@ class PlainArithmetic:
         outputs: NDArray[np.float32],
     ) -> int:
         """Step rows; see `Arithmetic`."""
+        arena.find(sessions)  # refuses ids that are none
         if not np.isfinite(rows).all():
             return BAD_ROWS
         for category in self._categories:
