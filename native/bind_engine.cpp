@@ -127,9 +127,9 @@ int64_t step(const Model &model, Arena &arena, nb::handle sessions, nb::handle r
     these.save(0, n);
     if (indices)
         tg_step_top(&model.model(), n, rows.data(), mine.states.data(), outputs.shape(1), outputs.data(),
-                    indices->data(), work.memory());
+                    indices->data(), work.threads());
     else
-        tg_step(&model.model(), n, rows.data(), mine.states.data(), outputs.data(), work.memory());
+        tg_step(&model.model(), n, rows.data(), mine.states.data(), outputs.data(), work.threads());
     for (size_t i = 0; i < n; i++) {
         if (tg_finite(width, outputs.data() + i * width) &&
             tg_finite(model.state_size(), mine.states[i])) {
@@ -240,7 +240,7 @@ size_t step_events(const Model &model, const Encoder &encoder, Arena &arena, nb:
             states[stepped] = mine.states[event];
             good[stepped++] = k;
         }
-        tg_step(&model.model(), stepped, rows.data(), states.data(), made.data(), work.memory());
+        tg_step(&model.model(), stepped, rows.data(), states.data(), made.data(), work.threads());
         for (size_t g = 0; g < stepped; g++) {
             const size_t k = good[g], event = first + k;
             if (tg_finite(n_outputs, &made[g * n_outputs]) && tg_finite(model.state_size(), states[g])) {

@@ -80,8 +80,9 @@ Memory::Memory(size_t bytes) : bytes_(bytes) {
 }
 
 Model::Model(const std::string &precision, size_t row_size, std::vector<size_t> numbers,
-             bool fast_activations)
-    : numbers_(std::move(numbers)) {
+             bool fast_activations, size_t threads)
+    : numbers_(std::move(numbers)), threads_(threads) {
+    if (threads == 0 || threads > 256) refuse("threads: not in 1 to 256");
     model_.precision = precision_named(precision);
     model_.fast_activations = fast_activations;
     model_.row_size = units(row_size, "row_size");
@@ -93,6 +94,8 @@ Model::Model(const std::string &precision, size_t row_size, std::vector<size_t> 
     if (numbers_.size() > row_size) refuse("numbers: more than there are columns");
     if (!tg_active()) tg_isas();
 }
+
+Model::~Model() { tg_pool_free(pool_); }
 
 template <typename T> const T *Model::keep(const T *data, size_t count, size_t behind) {
     Memory &memory = kept_.emplace_back(count * sizeof(T) + behind);
@@ -228,7 +231,8 @@ void Model::set_head(const std::string &kind, nb::dict parts) {
     model_.n_layers = layers_.size();
     model_.layers = layers_.data();
     for (const tg_layer &layer : layers_) model_.state_size += tg_layer_state_size(&layer);
-    scratch_ = Memory(tg_scratch_size(&model_));
+    scratch_ = Memory(tg_scratch_size(&model_) * threads_);
+    if (threads_ > 1 && !(pool_ = tg_pool_new(threads_))) throw std::bad_alloc();
     ready_ = true;
 }
 
@@ -249,7 +253,10 @@ Model::Work::Work(const Model &model) : model_(model) {
 Model::Work::~Work() {
     if (mine_) model_.busy_.clear(std::memory_order_release);
 }
-void *Model::Work::memory() { return mine_ ? model_.scratch_.data() : other_.data(); }
+tg_threads Model::Work::threads() const {
+    if (mine_) return {model_.scratch_.data(), model_.pool_};
+    return {other_.data(), nullptr}; // the model's threads are busy with another call
+}
 
 std::vector<float *> Model::states_of(const ArrayOf<float, 2> &rows, const ArrayOf<int64_t, 1> &slots,
                                       const ArrayOf<float, 2, true> &states) const {
@@ -278,7 +285,7 @@ void Model::step(nb::handle rows_, nb::handle slots_, nb::handle states_, nb::ha
         refuse("outputs: shape is not (rows, outputs)");
     Work work(*this);
     nb::gil_scoped_release release;
-    tg_step(&model_, at.size(), rows.data(), at.data(), outputs.data(), work.memory());
+    tg_step(&model_, at.size(), rows.data(), at.data(), outputs.data(), work.threads());
 }
 
 void Model::step_top(nb::handle rows_, nb::handle slots_, nb::handle states_, nb::handle scores_,
@@ -292,7 +299,7 @@ void Model::step_top(nb::handle rows_, nb::handle slots_, nb::handle states_, nb
     check_top(n, k, scores.shape(0), indices.shape(0), indices.shape(1));
     Work work(*this);
     nb::gil_scoped_release release;
-    tg_step_top(&model_, n, rows.data(), at.data(), k, scores.data(), indices.data(), work.memory());
+    tg_step_top(&model_, n, rows.data(), at.data(), k, scores.data(), indices.data(), work.threads());
 }
 
 void Model::check_top(size_t n, size_t k, size_t scores, size_t indices, size_t width) const {
@@ -337,8 +344,8 @@ std::vector<std::string> isas() {
 void bind_model(nb::module_ &m) {
     using tidegate::Model;
     nb::class_<Model>(m, "Model", "A stack of recurrent layers with a linear head.")
-        .def(nb::init<const std::string &, size_t, std::vector<size_t>, bool>(), "precision"_a, "row_size"_a,
-             "numbers"_a, "fast_activations"_a = false)
+        .def(nb::init<const std::string &, size_t, std::vector<size_t>, bool, size_t>(), "precision"_a,
+             "row_size"_a, "numbers"_a, "fast_activations"_a = false, "threads"_a = 1)
         .def("add_layer", &Model::add_layer, "cell"_a, "hidden_size"_a, "residual"_a, "input"_a, "recurrent"_a,
              "candidate"_a = nb::none(), "norms"_a = nb::none(), "Products in panels; called from the input up.")
         .def("add_category", &Model::add_category, "column"_a, "table"_a,

@@ -45,7 +45,11 @@ public:
     using Vector = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
     using Matrix = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
-    Model(const std::string &precision, size_t row_size, std::vector<size_t> numbers, bool fast_activations);
+    Model(const std::string &precision, size_t row_size, std::vector<size_t> numbers, bool fast_activations,
+          size_t threads);
+    ~Model();
+    Model(const Model &) = delete;
+    Model &operator=(const Model &) = delete;
     void add_layer(const std::string &cell, size_t hidden_size, bool residual, nb::dict input,
                    nb::dict recurrent, std::optional<nb::dict> candidate, std::optional<nb::dict> norms);
     void add_category(size_t column, Matrix table);
@@ -68,7 +72,8 @@ public:
         ~Work();
         Work(const Work &) = delete;
         Work &operator=(const Work &) = delete;
-        void *memory();
+        tg_threads threads() const;
+        void *memory() const { return threads().scratch; }
 
     private:
         const Model &model_;
@@ -90,6 +95,8 @@ private:
     std::vector<tg_category> categories_;
     std::list<Memory> kept_;
     tg_model model_{};
+    size_t threads_;
+    tg_pool *pool_ = nullptr;
     Memory scratch_;
     mutable std::atomic_flag busy_ = ATOMIC_FLAG_INIT;
     bool ready_ = false;

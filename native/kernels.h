@@ -6,6 +6,7 @@
 
 /* Where a call keeps what it works on; carved out of the caller's scratch memory by tg_carve. */
 typedef struct {
+    uint64_t *seen;                 /* bits of states that occurred; zeros between calls */
     uint8_t *x_operand, *h_operand; /* TG_BLOCK sessions, as a product takes them */
     float *x_scale, *h_scale;       /* int8: of each session */
     float *dense;                   /* the numbers of encoded rows that are not side by side */
@@ -26,6 +27,7 @@ static inline size_t tg_operand_stride(size_t inputs) { return (inputs * 4 + 63)
 
 static inline size_t tg_padded(size_t units) { return (units + TG_UNITS - 1) / TG_UNITS * TG_UNITS; }
 
+enum { TG_SEEN_BITS = 18 }; /* so many states' bits are told apart */
 enum { TG_SCORES = 256 }; /* outputs of a large head that are looked at together */
 
 typedef struct {

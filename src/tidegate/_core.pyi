@@ -101,7 +101,12 @@ class Arena:
 
 class Model:
     def __init__(
-        self, precision: str, row_size: int, numbers: list[int], fast_activations: bool = False
+        self,
+        precision: str,
+        row_size: int,
+        numbers: list[int],
+        fast_activations: bool = False,
+        threads: int = 1,
     ) -> None: ...
     def add_layer(
         self,

@@ -343,3 +343,15 @@ def test_calls_from_several_threads_wait_for_each_other(make_bundle, random_even
     for thread in threads:
         thread.join()
     assert {output.tobytes() for output in found.values()} == {expected.tobytes()}
+
+
+def test_threads_are_given_by_number(make_bundle, random_events):
+    bundle = make_bundle(MODELS["mixed"])
+    with pytest.raises(InputError, match="0 is not a number of threads") as caught:
+        Engine.open(bundle, threads=0)
+    assert (caught.value.code, caught.value.field) == ("bad_threads", "threads")
+    names = [f"s{i}" for i in range(300)]
+    engines = [Engine.open(bundle, threads=threads) for threads in (1, 2)]
+    rows = some_rows(engines[0], random_events, 300)
+    one, two = (engine.step(names, rows) for engine in engines)
+    assert one.tobytes() == two.tobytes()

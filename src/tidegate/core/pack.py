@@ -44,6 +44,7 @@ def pack(
     *,
     head: Head = "linear",
     fast_activations: bool = False,
+    threads: int = 1,
 ) -> Model:
     """Lay a model's weights out for the C kernels.
 
@@ -67,6 +68,9 @@ def pack(
     fast_activations : bool
         Evaluate exponentials with a polynomial of degree 3: logistic functions are off by up to
         2.6e-5 and tanh by up to 5.1e-5, instead of 1e-7 and 2e-7. Not with LayerNorm.
+    threads : int
+        How many threads may share a call of many sessions, the caller's included. A call while
+        another is at work has its caller's thread alone.
 
     Returns
     -------
@@ -78,7 +82,7 @@ def pack(
     ValueError
         Weights that do not fit the spec or are not finite.
     """
-    model = Model(precision, spec.row_size, list(spec.number_columns), fast_activations)
+    model = Model(precision, spec.row_size, list(spec.number_columns), fast_activations, threads)
     n_numbers = len(spec.number_columns)
     for index, layer in enumerate(spec.layers):
         prefix = f"layers.{index}.forward"

@@ -27,6 +27,8 @@ __all__ = ["Backend", "Engine", "SessionState", "Stepped"]
 
 Backend = Literal["native", "reference"]
 
+MAX_THREADS = 256
+
 _IMPLEMENTED = frozenset(
     {"cell", "hidden_size", "activation", "reset_after", "bias", "layer_norm", "residual"}
 )
@@ -96,7 +98,9 @@ class Engine:
         self._arena = core.Arena(spec.state_size, schema.state_size)
 
     @classmethod
-    def open(cls, bundle: Bundle, backend: Backend = "native", *, replay: bool = True) -> Engine:
+    def open(
+        cls, bundle: Bundle, backend: Backend = "native", *, replay: bool = True, threads: int = 1
+    ) -> Engine:
         """Build an engine for a bundle and check that it reproduces the bundle's test vectors.
 
         Parameters
@@ -107,6 +111,8 @@ class Engine:
             The C core in the bundle's precision, or float64 NumPy.
         replay : bool
             Whether to replay the test vectors.
+        threads : int
+            How many threads a step of many sessions may use, the caller's included.
 
         Returns
         -------
@@ -120,9 +126,17 @@ class Engine:
             ``vectors_mismatch``: the outputs differ from the bundle's.
         """
         refuse_unsupported(bundle.spec, "engines", _IMPLEMENTED)
+        if not 1 <= threads <= MAX_THREADS:
+            raise InputError(
+                "bad_threads",
+                f"{threads} is not a number of threads",
+                field="threads",
+                hint=f"use 1 to {MAX_THREADS}",
+            )
         arithmetic: Arithmetic
         if backend == "native":
-            arithmetic = NativeArithmetic(core.pack(bundle.spec, bundle.weights, bundle.precision))
+            packed = core.pack(bundle.spec, bundle.weights, bundle.precision, threads=threads)
+            arithmetic = NativeArithmetic(packed)
         elif backend == "reference":
             model = ReferenceModel(bundle.spec, bundle.weights)
             arithmetic = PlainArithmetic(model, bundle.spec)
