@@ -94,6 +94,7 @@ class Engine:
         self.spec = spec
         self.schema = schema
         self._arithmetic = arithmetic
+        self._width = spec.output_size
         self._lock = threading.Lock()
         self._arena = core.Arena(spec.state_size, schema.state_size)
 
@@ -192,13 +193,15 @@ class Engine:
             vocabulary. ``bad_session_id``: an id that is not text of 1 to 512 bytes.
             ``not_finite_output``: an output or a state would not be finite. No session changes.
         """
-        rows = self._rows(rows, len(sessions))
-        outputs = np.empty((len(rows), self.spec.output_size), dtype=np.float32)
+        outputs = np.empty((len(sessions), self._width), dtype=np.float32)
         try:
             with self._lock:
                 found = self._arithmetic.step(self._arena, sessions, rows, outputs)
-        except (TypeError, ValueError) as error:
-            raise _bad_id(error) from None
+        except (TypeError, ValueError):
+            # Rows that are not read as they lie, or a bad id.
+            rows = self._rows(rows, len(sessions))
+            with self._lock, _naming_ids():
+                found = self._arithmetic.step(self._arena, sessions, rows, outputs)
         if found != DONE:
             raise self._refused(rows, found, sessions[max(found, 0)])
         return outputs
