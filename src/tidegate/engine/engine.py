@@ -12,15 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate import core
-from tidegate.engine import vectors
+from tidegate.engine import records, vectors
 from tidegate.engine.arithmetic import BAD_ROWS, DONE, Arithmetic, PlainArithmetic
 from tidegate.engine.native import NativeArithmetic
+from tidegate.engine.records import Imported
 from tidegate.engine.reference import ReferenceModel
 from tidegate.errors import InputError
 from tidegate.spec import MAX_SESSION_BYTES, ModelSpec, refuse_unsupported
 
 if TYPE_CHECKING:
     from tidegate.bundle import Bundle
+    from tidegate.record import Record
     from tidegate.schema import Columns, Schema
 
 __all__ = ["Backend", "Engine", "SessionState", "Stepped"]
@@ -80,17 +82,26 @@ class Engine:
         Turns raw events into rows; its encoder states live in the engine.
     arithmetic : Arithmetic
         The model's weights at work.
+    fingerprint : bytes
+        The bundle's, by which records know their model; empty if it was never saved.
 
     Notes
     -----
     Use `Engine.open` to run a bundle: it picks the arithmetic and replays the test vectors.
 
-    The memory of sessions lies in an arena of the C core: `nbytes` says how much it is.
+    The memory of sessions lies in an arena of the C core. A session takes its hidden state (4 bytes
+    a value, rounded up to 64), its encoder state (8 bytes a value), 33 bytes that hold its id and
+    what is marked of it, and 11 to 21 bytes of index (32 while the index grows). An id of more than
+    22 bytes of UTF-8 takes its length and up to 23 bytes more. `nbytes` is the sum; with ids of up
+    to 100 bytes it is less than the session's record.
     """
 
-    def __init__(self, spec: ModelSpec, schema: Schema, arithmetic: Arithmetic) -> None:
+    def __init__(
+        self, spec: ModelSpec, schema: Schema, arithmetic: Arithmetic, fingerprint: bytes = b""
+    ) -> None:
         self.spec = spec
         self.schema = schema
+        self.fingerprint = fingerprint
         self._arithmetic = arithmetic
         self._lock = threading.Lock()
         self._arena = core.Arena(spec.state_size, schema.state_size)
@@ -135,11 +146,11 @@ class Engine:
             )
         if replay:
             vectors.replay(cls(bundle.spec, bundle.schema, arithmetic), bundle.vectors)
-        return cls(bundle.spec, bundle.schema, arithmetic)
+        return cls(bundle.spec, bundle.schema, arithmetic, bundle.fingerprint)
 
     def fresh(self) -> Engine:
         """Return an engine of the same model without any sessions."""
-        return Engine(self.spec, self.schema, self._arithmetic)
+        return Engine(self.spec, self.schema, self._arithmetic, self.fingerprint)
 
     def __contains__(self, session: str) -> bool:
         with self._lock, _naming_ids():
@@ -289,10 +300,62 @@ class Engine:
         with self._lock, _naming_ids():
             self._arena.import_state(session, encoder, hidden)
 
-    def forget(self, session: str) -> None:
-        """Drop a session's memory, if there is any."""
+    def export_records(self, sessions: Sequence[str], heads: Sequence[Record]) -> list[bytes]:
+        """Write sessions' records, with the memory that the engine has of them.
+
+        Parameters
+        ----------
+        sessions : sequence of str
+            Whose memory.
+        heads : sequence of Record
+            All else that their records say, one each; `encoder` and `hidden` are ignored.
+
+        Returns
+        -------
+        list of bytes
+            What `record.encode` gives for each head with the session's states in it.
+
+        Raises
+        ------
+        InputError
+            ``session_unknown``; ``record_other_model``: a head has another fingerprint than the
+            engine; ``bad_record``: as `record.encode`; ``no_fingerprint``: the engine's bundle was
+            never saved; ``wrong_shape``: not one head a session.
+        """
         with self._lock, _naming_ids():
-            self._arena.drop([session])
+            return records.write(self._arena, self.fingerprint, sessions, heads)
+
+    def import_records(self, sessions: Sequence[str], data: Sequence[bytes]) -> Imported:
+        """Read sessions' records into the engine, replacing what it has of them.
+
+        Sessions of refused records stay as they are. A tombstone holds no memory: its session is
+        forgotten. What is read counts as stored (`dirty`).
+
+        Parameters
+        ----------
+        sessions : sequence of str
+            Each once.
+        data : sequence of bytes
+            The record of each.
+
+        Returns
+        -------
+        Imported
+            All but the memory, and the records that were refused.
+
+        Raises
+        ------
+        InputError
+            ``no_fingerprint``: the engine's bundle was never saved; ``wrong_shape``: not one record
+            a session; ``repeated_session``. No session changes.
+        """
+        with self._lock, _naming_ids():
+            return records.read(self._arena, self.fingerprint, sessions, data)
+
+    def forget(self, *sessions: str) -> None:
+        """Drop the memory of sessions, where there is any."""
+        with self._lock, _naming_ids():
+            self._arena.drop(sessions)
 
     def dirty(self) -> list[str]:
         """Return the sessions that changed since `clean` was last told of them, oldest first."""
@@ -359,6 +422,8 @@ def _naming_ids() -> Iterator[None]:
     """Word the core's refusal of a session id, and of one that it does not know."""
     try:
         yield
+    except InputError:
+        raise
     except KeyError as error:
         raise InputError(
             "session_unknown",
