@@ -28,8 +28,8 @@ lint: $(READY) ## Formatting, lint, types and import contracts alone
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-cache
 
-bench: $(READY) ## Time one step beside torch: quote the ratios
-	@$(BIN)/python benchmarks/step.py
+bench: $(READY) ## Time a step beside torch and ONNX Runtime (about 3 minutes): quote the ratios
+	@$(BIN)/tidegate bench engine --out build/bench
 
 format: $(READY) ## Format the code
 	@$(BIN)/ruff format .

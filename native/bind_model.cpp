@@ -1,6 +1,7 @@
 // tidegate._core.Model: recurrent steps. Every size and index is validated here, once; the C below
 // trusts its caller.
 #include "bind_model.h"
+#include "array.h"
 
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
@@ -28,9 +29,7 @@ using Whole = nb::ndarray<const int32_t, nb::c_contig, nb::device::cpu>;
 using Bytes = nb::ndarray<const uint8_t, nb::ndim<4>, nb::c_contig, nb::device::cpu>;
 using Vector = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Matrix = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
-using MutableMatrix = nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using MutableVector = nb::ndarray<float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-using Slots = nb::ndarray<const int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 [[noreturn]] void refuse(const std::string &what) { throw nb::value_error(what.c_str()); }
 
@@ -63,6 +62,16 @@ void check_finite(const float *x, size_t n, const char *name) {
 }
 
 } // namespace
+
+const Numpy &numpy() {
+    static const Numpy types = [] {
+        const nb::module_ module = nb::module_::import_("numpy");
+        const auto dtype = [&](const char *name) { return module.attr("dtype")(name).release().ptr(); };
+        return Numpy{module.attr("ndarray").ptr(), dtype("float32"), dtype("float64"), dtype("int32"),
+                     dtype("int64")};
+    }();
+    return types;
+}
 
 Memory::Memory(size_t bytes) : bytes_(bytes) {
     const size_t rounded = (bytes + TG_ALIGNMENT - 1) / TG_ALIGNMENT * TG_ALIGNMENT;
@@ -234,7 +243,10 @@ Model::Work::~Work() {
 }
 void *Model::Work::memory() { return mine_ ? model_.scratch_.data() : other_.data(); }
 
-void Model::step(Matrix rows, Slots slots, MutableMatrix states, MutableMatrix outputs) const {
+void Model::step(nb::handle rows_, nb::handle slots_, nb::handle states_, nb::handle outputs_) const {
+    const ArrayOf<float, 2> rows(rows_, "rows");
+    const ArrayOf<int64_t, 1> slots(slots_, "slots");
+    const ArrayOf<float, 2, true> states(states_, "states"), outputs(outputs_, "outputs");
     if (!ready_) refuse("step: the model has no head yet");
     const size_t n = rows.shape(0);
     if (rows.shape(1) != model_.row_size) refuse("rows: width is not the model's row size");
@@ -257,7 +269,10 @@ void Model::step(Matrix rows, Slots slots, MutableMatrix states, MutableMatrix o
     tg_step(&model_, n, rows.data(), at, outputs.data(), work.memory());
 }
 
-void Model::run(Matrix rows, MutableVector state, MutableMatrix outputs) const {
+void Model::run(nb::handle rows_, nb::handle state_, nb::handle outputs_) const {
+    const ArrayOf<float, 2> rows(rows_, "rows");
+    const ArrayOf<float, 1, true> state(state_, "state");
+    const ArrayOf<float, 2, true> outputs(outputs_, "outputs");
     if (!ready_) refuse("run: the model has no head yet");
     const size_t n = rows.shape(0);
     if (rows.shape(1) != model_.row_size) refuse("rows: width is not the model's row size");
@@ -297,10 +312,9 @@ void bind_model(nb::module_ &m) {
         .def("add_category", &Model::add_category, "column"_a, "table"_a,
              "What each index of a category column adds to the first layer's gates.")
         .def("set_head", &Model::set_head, "weight"_a, "bias"_a, "The last part: outputs x hidden.")
-        .def("step", &Model::step, "rows"_a.noconvert(), "slots"_a.noconvert(), "states"_a.noconvert(),
-             "outputs"_a.noconvert(),
+        .def("step", &Model::step, "rows"_a, "slots"_a, "states"_a, "outputs"_a,
              "Step events in order; the states at their slots and the outputs are written.")
-        .def("run", &Model::run, "rows"_a.noconvert(), "state"_a.noconvert(), "outputs"_a.noconvert(),
+        .def("run", &Model::run, "rows"_a, "state"_a, "outputs"_a,
              "Step events of one session in order; its state and the outputs are written.")
         .def_prop_ro("state_size", &Model::state_size)
         .def_prop_ro("output_size", &Model::output_size);

@@ -42,19 +42,17 @@ public:
     using Floats = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
     using Vector = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
     using Matrix = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
-    using MutableMatrix = nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
-    using MutableVector = nb::ndarray<float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-    using Slots = nb::ndarray<const int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
     Model(const std::string &precision, size_t row_size, std::vector<size_t> numbers, bool fast_activations);
     void add_layer(const std::string &cell, size_t hidden_size, bool residual, nb::dict input,
                    nb::dict recurrent, std::optional<nb::dict> candidate, std::optional<nb::dict> norms);
     void add_category(size_t column, Matrix table);
     void set_head(Matrix weight, Vector bias);
-    void step(Matrix rows, Slots slots, MutableMatrix states, MutableMatrix outputs) const;
-    void run(Matrix rows, MutableVector state, MutableMatrix outputs) const;
+    void step(nb::handle rows, nb::handle slots, nb::handle states, nb::handle outputs) const;
+    void run(nb::handle rows, nb::handle state, nb::handle outputs) const;
 
     const tg_model &model() const { return model_; }
+    bool ready() const { return ready_; }
     size_t state_size() const { return model_.state_size; }
     size_t output_size() const { return model_.output_size; }
 

@@ -33,6 +33,7 @@ typedef struct {
     /* n <= TG_BLOCK events of one session, in order. */
     void (*run)(const tg_model *model, size_t n, const float *rows, float *state, float *outputs,
                 const tg_scratch *scratch);
+    bool (*finite)(size_t n, const float *x);
     /* Logistic function and tanh of n numbers, for tests of their error. */
     void (*activate)(bool fast, size_t n, const float *x, float *sigmoid, float *tanh);
 } tg_kernels;

@@ -15,6 +15,8 @@ static inline void tg_tile_configure(size_t rows) {
         shapes.bytes[t] = 64;
         shapes.rows[t] = t < 6 ? (uint8_t)rows : 16;
     }
+    /* GCC 12 takes the instruction to read 8 bytes of the 64, and would leave the other stores out. */
+    __asm__ volatile("" : : "r"(&shapes) : "memory");
     _tile_loadconfig(&shapes);
 }
 

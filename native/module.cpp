@@ -11,10 +11,13 @@ namespace nb = nanobind;
 using namespace nb::literals;
 
 void bind_arena(nb::module_ &m);
+void bind_encode(nb::module_ &m);
+void bind_engine(nb::module_ &m);
 void bind_model(nb::module_ &m);
+void bind_peaks(nb::module_ &m);
 
 NB_MODULE(_core, m) {
-    m.doc() = "The C core of tidegate: recurrent steps and checksums.";
+    m.doc() = "The C core of tidegate: recurrent steps, the schema, checksums.";
 
     m.def(
         "crc32c",
@@ -23,5 +26,8 @@ NB_MODULE(_core, m) {
         },
         "data"_a, "value"_a = 0, "CRC-32C of the bytes, continued from an earlier value.");
     bind_arena(m);
+    bind_encode(m);
     bind_model(m);
+    bind_engine(m);
+    bind_peaks(m);
 }

@@ -91,6 +91,8 @@ void tg_run(const tg_model *model, size_t n, const float *rows, float *state, fl
                      outputs + i * model->output_size, &scratch);
 }
 
+bool tg_finite(size_t n, const float *x) { return tg_active()->finite(n, x); }
+
 ptrdiff_t tg_check_categories(const tg_model *model, size_t n, const float *rows) {
     for (size_t i = 0; i < n; i++)
         for (size_t c = 0; c < model->n_categories; c++) {

@@ -111,6 +111,9 @@ void tg_step(const tg_model *model, size_t n, const float *rows, float *const *s
 void tg_run(const tg_model *model, size_t n, const float *rows, float *state, float *outputs,
             void *scratch);
 
+/* Whether none of n numbers is a NaN or an infinity. */
+bool tg_finite(size_t n, const float *x);
+
 /* The first event of `n` whose category index is not in its table, or -1. */
 ptrdiff_t tg_check_categories(const tg_model *model, size_t n, const float *rows);
 

@@ -1,18 +1,60 @@
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 RECORD_CODES: tuple[str, ...]
+ROWS_BAD: int
+OUTPUT_NOT_FINITE: int
 
 def crc32c(data: bytes, value: int = 0) -> int: ...
+def log1p(numbers: NDArray[np.float64]) -> NDArray[np.float64]: ...
+def sin_turn(shares: NDArray[np.float64]) -> NDArray[np.float64]: ...
+def cos_turn(shares: NDArray[np.float64]) -> NDArray[np.float64]: ...
+def peak_gops(isa: str, precision: str) -> float: ...
+def read_gbps(size: int) -> float: ...
 def isas() -> list[str]: ...
 def isa() -> str: ...
 def use_isa(name: str) -> bool: ...
 def activate(
     fast: bool, x: NDArray[np.float32], sigmoid: NDArray[np.float32], tanh: NDArray[np.float32]
 ) -> None: ...
+
+FieldSpec = tuple[
+    str,  # name
+    int,  # column
+    int | None,  # column of the indicator
+    int | None,  # slot in the state
+    bool,  # required
+    bool,  # constant
+    bool,  # logged
+    float,  # fill
+    float,  # center
+    float,  # spread
+    tuple[str, ...] | None,  # values of a category
+]
+
+class Encoder:
+    def __init__(
+        self,
+        fields: list[FieldSpec],
+        delta: tuple[int, float, float] | None,
+        hour: int | None,
+        weekday: int | None,
+        utc_offset_hours: float,
+    ) -> None: ...
+    def encode(
+        self,
+        columns: dict[str, NDArray[Any]],
+        times: NDArray[np.float64],
+        states: NDArray[np.float64],
+        rows: NDArray[np.float32],
+    ) -> list[tuple[int, int, int]]: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def state_size(self) -> int: ...
 
 class Arena:
     def __init__(self, hidden_size: int, encoder_size: int) -> None: ...
@@ -90,3 +132,28 @@ class Model:
     def state_size(self) -> int: ...
     @property
     def output_size(self) -> int: ...
+
+def step(
+    model: Model,
+    arena: Arena,
+    sessions: Sequence[str],
+    rows: NDArray[np.float32],
+    outputs: NDArray[np.float32],
+) -> int: ...
+def run(
+    model: Model,
+    arena: Arena,
+    session: str,
+    rows: NDArray[np.float32],
+    outputs: NDArray[np.float32],
+) -> int: ...
+def step_events(
+    model: Model,
+    encoder: Encoder,
+    arena: Arena,
+    sessions: Sequence[str],
+    columns: dict[str, NDArray[Any]],
+    times: NDArray[np.float64],
+    outputs: NDArray[np.float32],
+    faults: NDArray[np.int32],
+) -> int: ...

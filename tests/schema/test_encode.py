@@ -173,7 +173,6 @@ def test_chunks_of_a_table_do_not_show(monkeypatch: pytest.MonkeyPatch, chunk: i
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 5, 8, 17, 64])
 def test_a_row_does_not_depend_on_its_place_in_the_batch(batch: int) -> None:
-    # The transcendental functions are the only ones that a vector unit may round otherwise.
     schema, columns, times, _ = many_rows()
     each = schema.encode_rows(columns, times, schema.initial_state(len(times)))
     for start in range(0, len(times) - batch, 97):

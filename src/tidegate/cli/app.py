@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tidegate import __version__
-from tidegate.cli import datasets, demo, evaluate, inspect, score, serve, train
+from tidegate.cli import bench, datasets, demo, evaluate, inspect, score, serve, train
 
 __all__ = ["app", "main"]
 
@@ -25,6 +25,7 @@ app = typer.Typer(
 for verb in (train, evaluate, inspect, score, serve, demo):
     app.command(verb.NAME, epilog=verb.EXAMPLES)(verb.command)
 app.add_typer(datasets.app, name=datasets.NAME)
+app.add_typer(bench.app, name=bench.NAME)
 
 
 def _print_version(wanted: bool) -> None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tidegate import core
 from tidegate.engine import vectors
+from tidegate.engine.arithmetic import BAD_ROWS, DONE, Arithmetic, PlainArithmetic
+from tidegate.engine.native import NativeArithmetic
 from tidegate.engine.reference import ReferenceModel
 from tidegate.errors import InputError
-from tidegate.spec import ModelSpec, refuse_unsupported
+from tidegate.spec import MAX_SESSION_BYTES, ModelSpec, refuse_unsupported
 
 if TYPE_CHECKING:
     from tidegate.bundle import Bundle
@@ -24,24 +27,10 @@ __all__ = ["Backend", "Engine", "SessionState", "Stepped"]
 
 Backend = Literal["native", "reference"]
 
-_FIRST_CAPACITY = 64
 _IMPLEMENTED = frozenset(
     {"cell", "hidden_size", "activation", "reset_after", "bias", "layer_norm", "residual"}
 )
 """Fields of a layer of which engines run every value; of the others, the default."""
-
-
-class Model(Protocol):
-    """The arithmetic of a bundle: events in order, over states that the engine owns."""
-
-    def step(
-        self,
-        rows: NDArray[np.float32],
-        slots: NDArray[np.int64],
-        states: NDArray[np.float32],
-        outputs: NDArray[np.float32],
-    ) -> None:
-        """Step events in order; the states at their slots and the outputs are written."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +70,7 @@ class Engine:
 
     A session's outputs depend on its own events alone: bit for bit, whatever else shares the call.
     Sessions are begun by their first event and kept until `forget`. Calls from several threads wait
-    for each other.
+    for each other; while the C core works, other Python threads go on.
 
     Parameters
     ----------
@@ -89,23 +78,22 @@ class Engine:
         The model.
     schema : Schema
         Turns raw events into rows; its encoder states live in the engine.
-    model : Model
-        The arithmetic.
+    arithmetic : Arithmetic
+        The model's weights at work.
 
     Notes
     -----
     Use `Engine.open` to run a bundle: it picks the arithmetic and replays the test vectors.
+
+    The memory of sessions lies in an arena of the C core: `nbytes` says how much it is.
     """
 
-    def __init__(self, spec: ModelSpec, schema: Schema, model: Model) -> None:
+    def __init__(self, spec: ModelSpec, schema: Schema, arithmetic: Arithmetic) -> None:
         self.spec = spec
         self.schema = schema
-        self._model = model
+        self._arithmetic = arithmetic
         self._lock = threading.Lock()
-        self._slots: dict[str, int] = {}
-        self._free: list[int] = []
-        self._hidden = np.zeros((_FIRST_CAPACITY, spec.state_size), dtype=np.float32)
-        self._encoder = schema.initial_state(_FIRST_CAPACITY)
+        self._arena = core.Arena(spec.state_size, schema.state_size)
 
     @classmethod
     def open(cls, bundle: Bundle, backend: Backend = "native", *, replay: bool = True) -> Engine:
@@ -132,11 +120,12 @@ class Engine:
             ``vectors_mismatch``: the outputs differ from the bundle's.
         """
         refuse_unsupported(bundle.spec, "engines", _IMPLEMENTED)
-        model: Model
+        arithmetic: Arithmetic
         if backend == "native":
-            model = core.pack(bundle.spec, bundle.weights)
+            arithmetic = NativeArithmetic(core.pack(bundle.spec, bundle.weights))
         elif backend == "reference":
             model = ReferenceModel(bundle.spec, bundle.weights)
+            arithmetic = PlainArithmetic(model, bundle.spec.categories)
         else:
             raise InputError(
                 "unknown_backend",
@@ -145,18 +134,26 @@ class Engine:
                 hint="use 'native' or 'reference'",
             )
         if replay:
-            vectors.replay(cls(bundle.spec, bundle.schema, model), bundle.vectors)
-        return cls(bundle.spec, bundle.schema, model)
+            vectors.replay(cls(bundle.spec, bundle.schema, arithmetic), bundle.vectors)
+        return cls(bundle.spec, bundle.schema, arithmetic)
 
     def fresh(self) -> Engine:
         """Return an engine of the same model without any sessions."""
-        return Engine(self.spec, self.schema, self._model)
+        return Engine(self.spec, self.schema, self._arithmetic)
 
     def __contains__(self, session: str) -> bool:
-        return session in self._slots
+        with self._lock, _naming_ids():
+            return session in self._arena
 
     def __len__(self) -> int:
-        return len(self._slots)
+        with self._lock:
+            return len(self._arena)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the memory of all sessions takes, with what it takes to find them."""
+        with self._lock:
+            return self._arena.bytes
 
     def step(self, sessions: Sequence[str], rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Step encoded rows, one event each, in order.
@@ -177,22 +174,19 @@ class Engine:
         ------
         InputError
             ``bad_rows``: a wrong shape, a value that is not finite or a category index outside its
-            vocabulary. ``not_finite_output``: an output or a state would not be finite. No session
-            changes.
+            vocabulary. ``bad_session_id``: an id that is not text of 1 to 512 bytes.
+            ``not_finite_output``: an output or a state would not be finite. No session changes.
         """
-        rows = self._checked(sessions, rows)
-        with self._lock:
-            begun = {session for session in sessions if session not in self._slots}
-            slots = self._slots_of(sessions)
-            hidden = self._hidden[slots]  # a copy, to go back to
-            outputs = self._step(slots, rows)
-            finite = self._finite(slots, outputs)
-            if not finite.all():
-                self._hidden[slots] = hidden
-                for session in begun:
-                    self._release(session)
-                raise _not_finite_output(sessions[int(finite.argmin())])
-            return outputs
+        rows = self._rows(rows, len(sessions))
+        outputs = np.empty((len(rows), self.spec.output_size), dtype=np.float32)
+        try:
+            with self._lock:
+                found = self._arithmetic.step(self._arena, sessions, rows, outputs)
+        except (TypeError, ValueError) as error:
+            raise _bad_id(error) from None
+        if found != DONE:
+            raise self._refused(rows, found, sessions[max(found, 0)])
+        return outputs
 
     def step_events(
         self, sessions: Sequence[str], columns: Columns, times: NDArray[np.float64]
@@ -213,22 +207,29 @@ class Engine:
         Stepped
             Outputs, and the events that were refused (a broken constant, an output that is not
             finite): these change nothing.
+
+        Raises
+        ------
+        InputError
+            ``bad_session_id``; or columns that are not the schema's. No session changes.
         """
-        outputs = np.empty((len(sessions), self.spec.output_size), dtype=np.float32)
-        errors: dict[int, InputError] = {}
-        with self._lock:
-            for events in _rounds(sessions):
-                part = self._step_round(
-                    [sessions[i] for i in events],
-                    {name: column[events] for name, column in columns.items()},
-                    times[events],
+        times = np.ascontiguousarray(times, dtype=np.float64)
+        self._check_events(sessions, columns, times)
+        outputs = np.empty((len(times), self.spec.output_size), dtype=np.float32)
+        try:
+            with self._lock:
+                failed = self._arithmetic.step_events(
+                    self.schema, self._arena, sessions, columns, times, outputs
                 )
-                outputs[events] = part.outputs
-                errors.update((int(events[k]), error) for k, error in part.errors.items())
-        return Stepped(outputs, errors)
+        except (TypeError, ValueError) as error:
+            raise _bad_id(error) from None
+        return Stepped(
+            outputs,
+            {k: error or _not_finite_output(sessions[k]) for k, error in failed.items()},
+        )
 
     def run(self, session: str, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Step many encoded rows of one session.
+        """Step many encoded rows of one session, with one input product for many of them.
 
         Parameters
         ----------
@@ -241,8 +242,19 @@ class Engine:
         -------
         float32 array (steps, output_size)
             Outputs of the head after each step; equal to the bit to steps one by one.
+
+        Raises
+        ------
+        InputError
+            As `step`. The session does not change.
         """
-        return self.step([session] * len(rows), rows)
+        rows = self._rows(rows, len(rows))
+        outputs = np.empty((len(rows), self.spec.output_size), dtype=np.float32)
+        with self._lock, _naming_ids():
+            found = self._arithmetic.run(self._arena, session, rows, outputs)
+        if found != DONE:
+            raise self._refused(rows, found, session)
+        return outputs
 
     def export_state(self, session: str) -> SessionState:
         """Return a copy of a session's memory.
@@ -252,9 +264,8 @@ class Engine:
         InputError
             ``session_unknown``: the engine has no such session.
         """
-        with self._lock:
-            slot = self._slot(session)
-            return SessionState(self._encoder[slot].copy(), self._hidden[slot].copy())
+        with self._lock, _naming_ids():
+            return SessionState(*self._arena.export_state(session))
 
     def import_state(self, session: str, state: SessionState) -> None:
         """Put a session's memory back, replacing what the engine has of it.
@@ -264,7 +275,7 @@ class Engine:
         InputError
             ``bad_state``: the arrays do not have this model's sizes. Nothing changes.
         """
-        wanted = (self._encoder.shape[1:], self._hidden.shape[1:])
+        wanted = ((self.schema.state_size,), (self.spec.state_size,))
         if (state.encoder.shape, state.hidden.shape) != wanted:
             raise InputError(
                 "bad_state",
@@ -273,119 +284,102 @@ class Engine:
                 field="state",
                 hint="import states that were exported from the same model",
             )
-        with self._lock:
-            slot = self._slots_of([session])[0]
-            self._encoder[slot] = state.encoder
-            self._hidden[slot] = state.hidden
+        encoder = np.ascontiguousarray(state.encoder, dtype=np.float64)
+        hidden = np.ascontiguousarray(state.hidden, dtype=np.float32)
+        with self._lock, _naming_ids():
+            self._arena.import_state(session, encoder, hidden)
 
     def forget(self, session: str) -> None:
         """Drop a session's memory, if there is any."""
+        with self._lock, _naming_ids():
+            self._arena.drop([session])
+
+    def dirty(self) -> list[str]:
+        """Return the sessions that changed since `clean` was last told of them, oldest first."""
         with self._lock:
-            self._release(session)
+            return self._arena.dirty()
 
-    def _step_round(
-        self, sessions: Sequence[str], columns: Columns, times: NDArray[np.float64]
-    ) -> Stepped:
-        """Encode and step one event each of distinct sessions."""
-        begun = [session for session in sessions if session not in self._slots]
-        slots = self._slots_of(sessions)
-        encoder, hidden = self._encoder[slots], self._hidden[slots]  # copies, to go back to
-        encoded = self.schema.encode_rows(columns, times, encoder)
-        errors = dict(encoded.errors)
-        good = np.array([k for k in range(len(sessions)) if k not in errors], dtype=np.int64)
-        outputs = np.full((len(sessions), self.spec.output_size), np.nan, dtype=np.float32)
-        outputs[good] = self._step(slots[good], encoded.rows[good])
-        self._encoder[slots] = encoded.states
-        for k in np.flatnonzero(~self._finite(slots, outputs)).tolist():
-            errors.setdefault(k, _not_finite_output(sessions[k]))
-        if errors:
-            bad = list(errors)
-            outputs[bad] = np.nan
-            self._encoder[slots[bad]], self._hidden[slots[bad]] = encoder[bad], hidden[bad]
-            for session in {sessions[k] for k in bad}.intersection(begun):
-                self._release(session)
-        return Stepped(outputs, errors)
+    def clean(self, sessions: Sequence[str] | None = None) -> None:
+        """Say that a store has these sessions as they are now, or all of them."""
+        with self._lock, _naming_ids():
+            self._arena.clean(sessions)
 
-    def _finite(self, slots: NDArray[np.int64], outputs: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Say of each event whether its output and its session's state are finite."""
-        states = self._hidden[slots]
-        return np.asarray(np.isfinite(outputs).all(axis=1) & np.isfinite(states).all(axis=1))
+    def coldest(self, count: int) -> list[str]:
+        """Return up to `count` sessions that are not dirty, those longest unused first."""
+        with self._lock:
+            return self._arena.coldest(count)
 
-    def _step(self, slots: NDArray[np.int64], rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        outputs = np.empty((len(rows), self.spec.output_size), dtype=np.float32)
-        self._model.step(rows, slots, self._hidden, outputs)
-        return outputs
-
-    def _checked(self, sessions: Sequence[str], rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        rows = np.ascontiguousarray(rows, dtype=np.float32)
-        if rows.shape != (len(sessions), self.spec.row_size):
+    def _rows(self, rows: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+        try:
+            rows = np.ascontiguousarray(rows, dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise _bad_rows(f"are not an array of numbers: {error}") from None
+        if rows.shape != (count, self.spec.row_size):
             raise _bad_rows(
-                f"shape {rows.shape} is not (events, columns) = "
-                f"({len(sessions)}, {self.spec.row_size})"
+                f"shape {rows.shape} is not (events, columns) = ({count}, {self.spec.row_size})"
             )
+        return rows
+
+    def _refused(self, rows: NDArray[np.float32], found: int, session: str) -> InputError:
+        if found != BAD_ROWS:
+            return _not_finite_output(session)
         if not np.isfinite(rows).all():
             first = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
-            raise _bad_rows(f"row {first} holds a value that is not finite")
+            return _bad_rows(f"row {first} holds a value that is not finite")
         for category in self.spec.categories:
             index = rows[:, category.column]
             wrong = (index < 0) | (index >= category.size) | (index != np.floor(index))
             if wrong.any():
                 first = int(np.flatnonzero(wrong)[0])
-                raise _bad_rows(
+                return _bad_rows(
                     f"row {first}, column {category.column}: {index[first]:g} is not an index "
                     f"below {category.size}"
                 )
-        return rows
+        raise AssertionError("rows were refused, and none is bad")
 
-    def _slot(self, session: str) -> int:
-        try:
-            return self._slots[session]
-        except KeyError:
+    def _check_events(
+        self, sessions: Sequence[str], columns: Columns, times: NDArray[np.float64]
+    ) -> None:
+        """Refuse columns that the C core would not take, with the schema's words."""
+        count = (len(sessions),)
+        shapes = {name: getattr(columns.get(name), "shape", None) for name in self.schema.names}
+        if times.shape != count or any(shape != count for shape in shapes.values()):
+            self.schema.check_columns(columns)
             raise InputError(
-                "session_unknown",
-                f"the engine has no session {session!r}",
-                field="session",
-                hint="step or import it first",
-            ) from None
-
-    def _slots_of(self, sessions: Sequence[str]) -> NDArray[np.int64]:
-        known = self._slots
-        for session in sessions:
-            if session not in known:
-                known[session] = self._take_slot()
-        return np.fromiter((known[s] for s in sessions), dtype=np.int64, count=len(sessions))
-
-    def _take_slot(self) -> int:
-        if self._free:
-            return self._free.pop()
-        slot = len(self._slots)
-        capacity = len(self._hidden)
-        if slot == capacity:
-            self._hidden = np.concatenate([self._hidden, np.zeros_like(self._hidden)])
-            self._encoder = np.concatenate([self._encoder, self.schema.initial_state(capacity)])
-        return slot
-
-    def _release(self, session: str) -> None:
-        slot = self._slots.pop(session, None)
-        if slot is not None:
-            self._hidden[slot] = 0.0
-            self._encoder[slot] = self.schema.initial_state(1)[0]
-            self._free.append(slot)
+                "wrong_shape",
+                f"there are {len(sessions)} sessions, times of shape {times.shape} and columns of "
+                f"shape {next(iter(shapes.values()), times.shape)}",
+                field="sessions",
+                hint="give one session, one time and one value of each field an event",
+            )
 
 
-def _rounds(sessions: Sequence[str]) -> list[NDArray[np.int64]]:
-    """Split events so that each session occurs at most once a round, in order."""
-    if len(set(sessions)) == len(sessions):
-        return [np.arange(len(sessions), dtype=np.int64)]
-    seen: dict[str, int] = {}
-    rounds: list[list[int]] = []
-    for i, session in enumerate(sessions):
-        occurrence = seen.get(session, 0)
-        seen[session] = occurrence + 1
-        if occurrence == len(rounds):
-            rounds.append([])
-        rounds[occurrence].append(i)
-    return [np.array(events, dtype=np.int64) for events in rounds]
+@contextmanager
+def _naming_ids() -> Iterator[None]:
+    """Word the core's refusal of a session id, and of one that it does not know."""
+    try:
+        yield
+    except KeyError as error:
+        raise InputError(
+            "session_unknown",
+            f"the engine has no session {error.args[0]!r}",
+            field="session",
+            hint="step or import it first",
+        ) from None
+    except (TypeError, ValueError) as error:
+        raise _bad_id(error) from None
+
+
+def _bad_id(error: TypeError | ValueError) -> Exception:
+    where, _, what = str(error).partition(": ")
+    if where != "sessions":
+        return error
+    return InputError(
+        "bad_session_id",
+        what,
+        field="sessions",
+        hint=f"an id is text of 1 to {MAX_SESSION_BYTES} bytes of UTF-8",
+    )
 
 
 def _bad_rows(message: str) -> InputError:

@@ -1,7 +1,7 @@
 """The contract that turns the raw fields of an event into numbers, and remembers what it needs.
 
 Configured by the user (`SchemaConfig`), fitted on training rows (`Schema.fit`), stored in the
-bundle (`Schema.to_dict`), and run unchanged in serving. NumPy only.
+bundle (`Schema.to_dict`), and run unchanged in serving. NumPy and the C core only.
 """
 
 from tidegate.schema.columns import Columns

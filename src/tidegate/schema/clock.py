@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tidegate.core import cos_turn, log1p, sin_turn
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -27,8 +29,7 @@ def log_delta(times: NDArray[np.float64], before: NDArray[np.float64]) -> NDArra
     >>> log_delta(np.array([5.0, 5.0, 5.0]), np.array([np.nan, 9.0, 5.0]))
     array([0., 0., 0.])
     """
-    delta: NDArray[np.float64] = np.log1p(np.fmax(times - before, 0.0))
-    return delta
+    return log1p(np.fmax(times - before, 0.0))
 
 
 def on_circle(
@@ -49,5 +50,4 @@ def on_circle(
         share = np.mod(local, DAY) / DAY
     else:
         share = np.mod(np.floor(local / DAY) + EPOCH_WEEKDAY, 7.0) / 7.0
-    angle = share * (2.0 * np.pi)
-    return np.sin(angle), np.cos(angle)
+    return sin_turn(share), cos_turn(share)

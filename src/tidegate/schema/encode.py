@@ -1,10 +1,12 @@
 """Columns of raw values to rows of numbers, with what each session remembers.
 
-Tables, micro-batches and single events all pass through `encode_events`, so that they give equal
-bits: subtraction, division and the choice of values are exact per element, and the transcendental
-functions (log1p, sine, cosine) see contiguous float64 arrays, for which NumPy's result does not
-depend on where in the array an element stands (a test holds it to that). The arithmetic is float64;
-the row is rounded to float32 at the very end.
+Tables, micro-batches and single events give equal bits, on every processor: addition, subtraction
+and division are IEEE 754's, one element at a time, and the other functions (log1p, sine, cosine)
+are the core's own, because NumPy's differ between processors. The arithmetic is float64; the row is
+rounded to float32 at the very end.
+
+Tables are encoded here. One event each of many sessions, the server's case, is encoded by
+native/encode.c; tests hold it to the bits of `encode_each`, which words its errors.
 """
 
 from __future__ import annotations

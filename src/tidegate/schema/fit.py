@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tidegate.core import log1p
 from tidegate.schema.clock import log_delta
 from tidegate.schema.columns import Columns, check_columns, check_sessions
 from tidegate.schema.config import MAX_VOCABULARY, Field, SchemaConfig
@@ -52,7 +53,7 @@ def signed_log(values: NDArray[np.float64]) -> NDArray[np.float64]:
     >>> signed_log(np.array([-np.expm1(2.0), 0.0, np.expm1(3.0)])).round(9)
     array([-2.,  0.,  3.])
     """
-    logs: NDArray[np.float64] = np.copysign(np.log1p(np.abs(values)), values)
+    logs: NDArray[np.float64] = np.copysign(log1p(np.abs(values)), values)
     return logs
 
 

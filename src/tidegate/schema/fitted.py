@@ -64,10 +64,12 @@ class Fitted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 and statistics.spread > 0
                 and (category or not statistics.values)
                 and len(set(statistics.values)) == len(statistics.values)
+                and _is_unicode(statistics.values)
             )
             if not holds:
                 message = (
-                    "its statistics are damaged: finite numbers, spread above 0, no value twice"
+                    "its statistics are damaged: finite numbers, spread above 0, "
+                    "no value twice or not Unicode"
                 )
                 raise InputError("bad_schema", message, field=name, hint=_HINT)
 
@@ -98,6 +100,14 @@ class Fitted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _HINT = "the schema was damaged or written by another version: take it from an intact bundle"
+
+
+def _is_unicode(values: tuple[str, ...]) -> bool:
+    try:
+        "".join(values).encode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+    return True
 
 
 def _first_absent(given: Any, full: Any, path: str = "schema") -> str | None:

@@ -13,12 +13,14 @@ from tidegate.schema.faults import wrong_shape
 from tidegate.schema.fit import fit
 from tidegate.schema.fitted import Fitted
 from tidegate.schema.layout import Layout
+from tidegate.schema.native import encoder_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from tidegate.errors import InputError
     from tidegate.schema.columns import Columns
     from tidegate.schema.config import SchemaConfig
     from tidegate.spec import CategoryInput
@@ -54,6 +56,8 @@ class Schema:
         Floats of a row, and of the encoder's state of one session.
     categories : tuple of CategoryInput
         Which columns are indices, and how large the vocabularies are.
+    encoder : core.Encoder
+        The same schema in C.
 
     Examples
     --------
@@ -82,6 +86,7 @@ class Schema:
         self._fitted = fitted
         self._layout = Layout.of(fitted)
         self.config: SchemaConfig = fitted.config
+        self.encoder = encoder_of(self._layout)
         self._typing = typed.TypingPlan.of(self.config)
         self.names: tuple[str, ...] = tuple(self.config.fields)
         self.columns: tuple[str, ...] = self._layout.columns
@@ -210,11 +215,17 @@ class Schema:
             For columns that are not the schema's, or states of another shape.
         """
         self._check_states(states, len(times))
-        for name in self.names:
-            if name not in columns or columns[name].shape != times.shape:
-                self.check_columns(columns)
-                raise wrong_shape("time", times.shape, columns[name].shape)
-        return encode_each(self._layout, columns, times, states)
+        rows = np.empty((len(times), self.width), np.float32)
+        after = np.array(states, np.float64, order="C")
+        try:
+            failures = self.encoder.encode(dict(columns), times, after, rows)
+        except (TypeError, ValueError):
+            self.check_columns(columns)
+            for name in self.names:
+                if columns[name].shape != times.shape:
+                    raise wrong_shape("time", times.shape, columns[name].shape) from None
+            raise
+        return Encoded(rows, after, self._errors(failures, columns, times, states))
 
     def encode(
         self,
@@ -247,6 +258,21 @@ class Schema:
             states = self.initial_state(len(offsets) - 1)
         self._check_states(states, len(offsets) - 1)
         return encode_table(self._layout, columns, times, offsets, states)
+
+    def _errors(
+        self,
+        failures: list[tuple[int, int, int]],
+        columns: Columns,
+        times: NDArray[np.float64],
+        states: NDArray[np.float64],
+    ) -> dict[int, InputError]:
+        """Return the errors of the events that the core refused, in the words of `encode_each`."""
+        if not failures:
+            return {}
+        failed = [row for row, _fault, _field in failures]
+        again = {name: columns[name][failed] for name in self.names}
+        errors = encode_each(self._layout, again, times[failed], states[failed]).errors
+        return {row: errors[index] for index, row in enumerate(failed)}
 
     def _check_states(self, states: NDArray[np.float64], count: int) -> None:
         if states.shape != (count, self.state_size):

@@ -1,0 +1,200 @@
+// The schema's encoder as a C++ object: it owns what tg_schema points to, and reads Python's columns.
+// A header, so that the engine's binding can use it too.
+#ifndef TIDEGATE_BIND_ENCODE_H
+#define TIDEGATE_BIND_ENCODE_H
+
+#include <nanobind/nanobind.h>
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+extern "C" {
+#include "encode.h"
+#include "vocabulary.h"
+}
+
+namespace tidegate {
+
+namespace nb = nanobind;
+
+// Immutable once built, so that any number of threads may encode with it.
+class Encoder {
+public:
+    // name, column, indicator, slot, required, constant, logged, fill, center, spread, values (None:
+    // not a category). schema/native.py fills it in.
+    using FieldSpec = std::tuple<nb::str, size_t, std::optional<size_t>, std::optional<size_t>, bool,
+                                 bool, bool, double, double, double, std::optional<nb::tuple>>;
+    // column, center, spread
+    using DeltaSpec = std::tuple<size_t, double, double>;
+
+    Encoder(const std::vector<FieldSpec> &fields, std::optional<DeltaSpec> delta,
+            std::optional<size_t> hour, std::optional<size_t> weekday, double utc_offset_hours) {
+        std::vector<size_t> columns, slots;
+        const auto place = [](std::vector<size_t> &taken, std::optional<size_t> at) {
+            if (at) taken.push_back(*at);
+            return at.value_or(TG_NONE);
+        };
+        for (const auto &[name, column, indicator, slot, required, constant, logged, fill, center,
+                          spread, values] : fields) {
+            if (constant && !slot) refuse(name, "is constant, and has no slot");
+            fields_.push_back({place(columns, column), place(columns, indicator), place(slots, slot),
+                               required, constant, logged, values.has_value(), fill, center, spread});
+            names_.push_back(name);
+            vocabularies_.push_back(values ? vocabulary(name, *values) : nullptr);
+        }
+        schema_.n_fields = fields_.size();
+        schema_.fields = fields_.data();
+        schema_.delta = schema_.hour = schema_.weekday = TG_NONE;
+        if (delta) {
+            schema_.delta = place(columns, std::get<0>(*delta));
+            schema_.delta_slot = place(slots, slots.size());
+            schema_.delta_center = std::get<1>(*delta);
+            schema_.delta_spread = std::get<2>(*delta);
+        }
+        if (hour) schema_.hour = place(columns, hour), place(columns, *hour + 1);
+        if (weekday) schema_.weekday = place(columns, weekday), place(columns, *weekday + 1);
+        schema_.utc_offset = utc_offset_hours * 3600.0;
+        schema_.width = columns.size();
+        schema_.state_size = slots.size();
+        if (!is_permutation(columns)) refuse("columns", "are not each of the row's, once");
+        if (!is_permutation(slots)) refuse("slots", "are not each of the state's, once");
+    }
+
+    Encoder(const Encoder &) = delete;
+    Encoder &operator=(const Encoder &) = delete;
+
+    const tg_schema *schema() const { return &schema_; }
+
+    // Writes the raw values of `n` events, n x fields: categories as their index, NaN where a value is
+    // missing. Needs the interpreter's lock; makes no Python objects. A column that is not of the
+    // field's type (float64, or object with str and None) and of length n is a ValueError.
+    void gather(nb::dict columns, size_t n, double *raw) const {
+        for (size_t field = 0; field < fields_.size(); field++) {
+            PyObject *array = PyDict_GetItemWithError(columns.ptr(), names_[field].ptr());
+            if (!array) {
+                if (PyErr_Occurred()) nb::raise_python_error();
+                refuse(names_[field], "is not among the columns");
+            }
+            const Column column(array);
+            const tg_vocabulary *values = vocabularies_[field].get();
+            if (!column.holds(values ? "O" : "d", n))
+                refuse(names_[field], values ? "is not an object array, one value an event"
+                                             : "is not a float64 array, one value an event");
+            if (values) gather_texts(field, column, n, raw + field);
+            else
+                for (size_t i = 0; i < n; i++) raw[i * fields_.size() + field] = column.at<double>(i);
+        }
+    }
+
+private:
+    struct FreeVocabulary {
+        void operator()(tg_vocabulary *vocabulary) const { tg_vocabulary_free(vocabulary); }
+    };
+    using Vocabulary = std::unique_ptr<tg_vocabulary, FreeVocabulary>;
+
+    // A one-dimensional array through the buffer protocol, whatever its stride.
+    class Column {
+    public:
+        explicit Column(PyObject *array) {
+            if (PyObject_GetBuffer(array, &view_, PyBUF_RECORDS_RO) == 0) held_ = true;
+            else PyErr_Clear();
+        }
+        ~Column() {
+            if (held_) PyBuffer_Release(&view_);
+        }
+        Column(const Column &) = delete;
+        Column &operator=(const Column &) = delete;
+
+        bool holds(const char *format, size_t n) const {
+            if (!held_ || view_.ndim != 1 || !view_.format) return false;
+            if (view_.shape[0] != static_cast<Py_ssize_t>(n)) return false;
+            const bool unaligned = view_.format[0] == '='; // `at` does not mind
+            return std::strcmp(view_.format + unaligned, format) == 0;
+        }
+        template <typename Item> Item at(size_t i) const {
+            Item item;
+            const Py_ssize_t offset = static_cast<Py_ssize_t>(i) * view_.strides[0];
+            std::memcpy(&item, static_cast<const char *>(view_.buf) + offset, sizeof item);
+            return item;
+        }
+
+    private:
+        Py_buffer view_{};
+        bool held_ = false;
+    };
+
+    void gather_texts(size_t field, const Column &column, size_t n, double *raw) const {
+        PyObject *last = Py_None; // events of one batch, or of one table, often share the very object
+        double index = NAN;
+        for (size_t i = 0; i < n; i++) {
+            PyObject *value = column.at<PyObject *>(i);
+            if (value != last) {
+                last = value;
+                index = index_of(field, value);
+            }
+            raw[i * fields_.size()] = index;
+        }
+    }
+
+    double index_of(size_t field, PyObject *value) const {
+        if (value == Py_None || value == nullptr) return NAN; // NumPy reads an empty place as None too
+        if (!PyUnicode_Check(value)) refuse(names_[field], "has a value that is neither str nor None");
+        return tg_vocabulary_index(vocabularies_[field].get(), utf8(names_[field], value));
+    }
+
+    static tg_text utf8(const nb::str &name, PyObject *text) {
+        Py_ssize_t size;
+        const char *data = PyUnicode_AsUTF8AndSize(text, &size);
+        if (!data) {
+            PyErr_Clear();
+            refuse(name, "has text that UTF-8 cannot write");
+        }
+        return {data, static_cast<size_t>(size)};
+    }
+
+    static Vocabulary vocabulary(const nb::str &name, nb::tuple values) {
+        if (values.size() > TG_MAX_VOCABULARY) refuse(name, "has too many values");
+        std::vector<tg_text> texts;
+        texts.reserve(values.size());
+        for (nb::handle value : values) {
+            if (!PyUnicode_Check(value.ptr())) refuse(name, "has a value that is not str");
+            texts.push_back(utf8(name, value.ptr()));
+        }
+        Vocabulary made(tg_vocabulary_new(texts.size(), texts.data()));
+        if (!made) throw std::bad_alloc();
+        return made;
+    }
+
+    static bool is_permutation(const std::vector<size_t> &places) {
+        std::vector<bool> taken(places.size());
+        for (size_t place : places) {
+            if (place >= places.size() || taken[place]) return false;
+            taken[place] = true;
+        }
+        return true;
+    }
+
+    [[noreturn]] static void refuse(const nb::str &name, const char *what) {
+        refuse(name.c_str(), what);
+    }
+    [[noreturn]] static void refuse(const char *name, const char *what) {
+        throw nb::value_error((std::string(name) + ": " + what).c_str());
+    }
+
+    std::vector<nb::str> names_;
+    std::vector<tg_field> fields_;
+    std::vector<Vocabulary> vocabularies_; // null where the field is no category
+    tg_schema schema_{};
+};
+
+} // namespace tidegate
+
+#endif

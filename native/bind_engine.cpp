@@ -1,0 +1,257 @@
+// The engine's steps: sessions by id, their memory in an arena, the schema, the kernels. Arguments are
+// validated here; while the kernels run, the interpreter's lock is released.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "array.h"
+#include "bind_arena.h"
+#include "bind_encode.h"
+#include "bind_model.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+using tidegate::ArrayOf;
+using tidegate::Encoder;
+using tidegate::Model;
+
+namespace {
+
+using Rows = ArrayOf<float, 2>;
+using Outputs = ArrayOf<float, 2, true>;
+
+// What is wrong with a call or an event; the schema's faults (tg_fault) come before these.
+enum : int32_t { ROWS_BAD = 100, OUTPUT_NOT_FINITE = 101 };
+
+[[noreturn]] void refuse(const std::string &what) { throw nb::value_error(what.c_str()); }
+
+// What a call works on, kept from call to call by each thread.
+struct Desk {
+    std::vector<int64_t> slots;
+    std::vector<uint8_t> fresh;
+    std::vector<float *> states;
+    std::vector<float> saved;
+    std::vector<double> saved_encoder;
+};
+
+Desk &desk() {
+    static thread_local Desk mine;
+    return mine;
+}
+
+// The sessions of a call, in their arena.
+class Sessions {
+public:
+    Sessions(tg_arena *arena, const Keys &keys, Desk &desk) : arena_(arena), desk_(desk), n_(keys.size()) {
+        desk.slots.resize(n_);
+        desk.fresh.resize(n_);
+        desk.states.resize(n_);
+        if (tg_arena_take(arena, n_, keys.data(), desk.slots.data(), desk.fresh.data())) throw std::bad_alloc();
+        for (size_t i = 0; i < n_; i++) desk.states[i] = tg_arena_hidden(arena, desk.slots[i]);
+    }
+
+    // Copies of the hidden states of events first to first + count, to go back to.
+    void save(size_t first, size_t count) {
+        const size_t size = arena_->hidden_size;
+        if (desk_.saved.size() < (first + count) * size) desk_.saved.resize(n_ * size);
+        for (size_t i = first; i < first + count; i++)
+            std::memcpy(&desk_.saved[i * size], desk_.states[i], size * sizeof(float));
+    }
+    void restore(size_t i) {
+        const size_t size = arena_->hidden_size;
+        std::memcpy(desk_.states[i], &desk_.saved[i * size], size * sizeof(float));
+    }
+
+    void mark_dirty(size_t i) { tg_arena_mark_dirty(arena_, desk_.slots[i]); }
+
+    // Forgets the sessions that this call began and that no event of it has changed.
+    template <typename Failed> void drop_unchanged(Failed failed) {
+        for (size_t i = 0; i < n_; i++) {
+            if (!desk_.fresh[i]) continue;
+            bool changed = false;
+            for (size_t j = i; j < n_ && !changed; j++)
+                changed = desk_.slots[j] == desk_.slots[i] && !failed(j);
+            if (!changed) tg_arena_drop(arena_, desk_.slots[i]);
+        }
+    }
+
+private:
+    tg_arena *arena_;
+    Desk &desk_;
+    size_t n_;
+};
+
+void check_shapes(const Model &model, const Arena &arena, size_t n, const Outputs &outputs) {
+    if (!model.ready()) refuse("model: it has no head yet");
+    if (arena.hidden_size() != model.state_size()) refuse("arena: its states are not the model's");
+    if (outputs.shape(0) != n || outputs.shape(1) != model.output_size())
+        refuse("outputs: shape is not (events, outputs)");
+}
+
+// Steps encoded rows. -1, or the first event whose output or state would not be finite, or -2: a row that is
+// not finite or has an index outside its table. Then nothing has changed.
+int64_t step(const Model &model, Arena &arena, nb::handle sessions, nb::handle rows_, nb::handle outputs_) {
+    const Rows rows(rows_, "rows");
+    const Outputs outputs(outputs_, "outputs");
+    const Keys keys = read_keys(sessions);
+    const size_t n = keys.size();
+    if (rows.shape(0) != n || rows.shape(1) != model.model().row_size)
+        refuse("rows: shape is not (events, columns)");
+    check_shapes(model, arena, n, outputs);
+    Model::Work work(model);
+    const Arena::Use in_use(arena);
+    Desk &mine = desk();
+    nb::gil_scoped_release release;
+    if (!tg_finite(rows.size(), rows.data()) || tg_check_categories(&model.model(), n, rows.data()) >= 0)
+        return -2;
+    Sessions these(*in_use, keys, mine);
+    const size_t width = outputs.shape(1);
+    these.save(0, n);
+    tg_step(&model.model(), n, rows.data(), mine.states.data(), outputs.data(), work.memory());
+    for (size_t i = 0; i < n; i++) {
+        if (tg_finite(width, outputs.data() + i * width) &&
+            tg_finite(model.state_size(), mine.states[i])) {
+            these.mark_dirty(i);
+            continue;
+        }
+        for (size_t k = n; k-- > 0;) these.restore(k); // backwards: a session's first copy is its last word
+        these.drop_unchanged([](size_t) { return true; });
+        return static_cast<int64_t>(i);
+    }
+    return -1;
+}
+
+// Many rows of one session. -1, -3: an output or the state would not be finite, or -2 as above.
+int64_t run(const Model &model, Arena &arena, nb::handle session, nb::handle rows_, nb::handle outputs_) {
+    const Rows rows(rows_, "rows");
+    const Outputs outputs(outputs_, "outputs");
+    const Keys keys = read_keys(nb::make_tuple(session));
+    const size_t n = rows.shape(0);
+    if (rows.shape(1) != model.model().row_size) refuse("rows: shape is not (steps, columns)");
+    check_shapes(model, arena, n, outputs);
+    Model::Work work(model);
+    const Arena::Use in_use(arena);
+    Desk &mine = desk();
+    nb::gil_scoped_release release;
+    if (!tg_finite(rows.size(), rows.data()) || tg_check_categories(&model.model(), n, rows.data()) >= 0)
+        return -2;
+    if (n == 0) return -1;
+    Sessions these(*in_use, keys, mine);
+    these.save(0, 1);
+    tg_run(&model.model(), n, rows.data(), mine.states[0], outputs.data(), work.memory());
+    if (tg_finite(outputs.size(), outputs.data()) && tg_finite(model.state_size(), mine.states[0])) {
+        these.mark_dirty(0);
+        return -1;
+    }
+    these.restore(0);
+    these.drop_unchanged([](size_t) { return true; });
+    return -3;
+}
+
+// The longest run of events from `first` on, TG_BLOCK at most, of different sessions.
+size_t different(const std::vector<int64_t> &slots, size_t first, size_t n) {
+    const size_t most = n - first < TG_BLOCK ? n - first : TG_BLOCK;
+    for (size_t count = 1; count < most; count++)
+        for (size_t k = 0; k < count; k++)
+            if (slots[first + k] == slots[first + count]) return count;
+    return most;
+}
+
+// Raw events through the schema, then the kernels; faults gets (code, field) of each. How many failed. The
+// outputs of those are NaN, and what their sessions remember is what it was.
+size_t step_events(const Model &model, const Encoder &encoder, Arena &arena, nb::handle sessions,
+                   nb::dict columns, nb::handle times_, nb::handle outputs_, nb::handle faults_) {
+    const ArrayOf<double, 1> times(times_, "times");
+    const Outputs outputs(outputs_, "outputs");
+    const ArrayOf<int32_t, 2, true> faults(faults_, "faults");
+    const Keys keys = read_keys(sessions);
+    const size_t n = keys.size(), width = model.model().row_size, n_outputs = model.output_size();
+    const tg_schema *schema = encoder.schema();
+    if (times.shape(0) != n) refuse("times: length is not the number of events");
+    if (faults.shape(0) != n || faults.shape(1) != 2) refuse("faults: shape is not (events, 2)");
+    if (schema->width != width || schema->state_size != arena.encoder_size())
+        refuse("encoder: its rows or states are not the model's and the arena's");
+    check_shapes(model, arena, n, outputs);
+    std::vector<double> raw(n * schema->n_fields);
+    encoder.gather(columns, n, raw.data());
+    Model::Work work(model);
+    const Arena::Use in_use(arena);
+    Desk &mine = desk();
+    nb::gil_scoped_release release;
+    Sessions these(*in_use, keys, mine);
+    std::vector<float> rows(TG_BLOCK * width), made(TG_BLOCK * n_outputs);
+    std::vector<float *> states(TG_BLOCK);
+    std::vector<size_t> good(TG_BLOCK);
+    mine.saved_encoder.resize(TG_BLOCK * schema->state_size);
+    size_t failures = 0;
+    const auto fail = [&](size_t event, int32_t code, size_t field) {
+        faults.data()[2 * event] = code;
+        faults.data()[2 * event + 1] = static_cast<int32_t>(field);
+        for (size_t o = 0; o < n_outputs; o++) outputs.data()[event * n_outputs + o] = NAN;
+        failures++;
+    };
+    for (size_t first = 0, count; first < n; first += count) {
+        count = different(mine.slots, first, n);
+        these.save(first, count);
+        size_t stepped = 0;
+        for (size_t k = 0; k < count; k++) {
+            const size_t event = first + k;
+            double *state = tg_arena_encoder(*in_use, mine.slots[event]);
+            std::memcpy(&mine.saved_encoder[k * schema->state_size], state,
+                        schema->state_size * sizeof(double));
+            size_t field = 0;
+            const tg_fault fault = tg_encode(schema, &raw[event * schema->n_fields], times.data()[event],
+                                             state, &rows[stepped * width], &field);
+            faults.data()[2 * event] = faults.data()[2 * event + 1] = 0;
+            if (fault != TG_ENCODED) {
+                fail(event, static_cast<int32_t>(fault), field);
+                continue;
+            }
+            if (tg_check_categories(&model.model(), 1, &rows[stepped * width]) >= 0) {
+                std::memcpy(state, &mine.saved_encoder[k * schema->state_size],
+                            schema->state_size * sizeof(double));
+                fail(event, ROWS_BAD, 0);
+                continue;
+            }
+            states[stepped] = mine.states[event];
+            good[stepped++] = k;
+        }
+        tg_step(&model.model(), stepped, rows.data(), states.data(), made.data(), work.memory());
+        for (size_t g = 0; g < stepped; g++) {
+            const size_t k = good[g], event = first + k;
+            if (tg_finite(n_outputs, &made[g * n_outputs]) && tg_finite(model.state_size(), states[g])) {
+                std::memcpy(outputs.data() + event * n_outputs, &made[g * n_outputs],
+                            n_outputs * sizeof(float));
+                these.mark_dirty(event);
+                continue;
+            }
+            these.restore(event);
+            std::memcpy(tg_arena_encoder(*in_use, mine.slots[event]),
+                        &mine.saved_encoder[k * schema->state_size], schema->state_size * sizeof(double));
+            fail(event, OUTPUT_NOT_FINITE, 0);
+        }
+    }
+    if (failures) these.drop_unchanged([&](size_t event) { return faults.data()[2 * event] != 0; });
+    return failures;
+}
+
+} // namespace
+
+void bind_engine(nb::module_ &m) {
+    m.attr("ROWS_BAD") = static_cast<int>(ROWS_BAD);
+    m.attr("OUTPUT_NOT_FINITE") = static_cast<int>(OUTPUT_NOT_FINITE);
+    m.def("step", &step, "model"_a, "arena"_a, "sessions"_a, "rows"_a, "outputs"_a,
+          "Step encoded rows of sessions. -1; or -2, rows that are not valid, or the first event whose\n"
+          "output or state would not be finite: then nothing has changed.");
+    m.def("run", &run, "model"_a, "arena"_a, "session"_a, "rows"_a, "outputs"_a,
+          "Step many rows of one session. -1; or -2 or -3, as for step.");
+    m.def("step_events", &step_events, "model"_a, "encoder"_a, "arena"_a, "sessions"_a, "columns"_a, "times"_a,
+          "outputs"_a, "faults"_a,
+          "Encode and step raw events; (fault, field) of each goes to faults. How many failed.");
+}

@@ -1,0 +1,162 @@
+"""What an engine asks of an arithmetic, and how any model that steps states fulfils it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegate import core
+
+if TYPE_CHECKING:
+    from tidegate.errors import InputError
+    from tidegate.schema import Columns, Schema
+    from tidegate.spec import CategoryInput
+
+__all__ = ["BAD_ROWS", "DONE", "Arithmetic", "PlainArithmetic", "Sessions", "StatesModel"]
+
+Sessions = Sequence[str]
+
+DONE = -1
+"""All events were stepped."""
+
+BAD_ROWS = -2
+"""A row is not finite, or has an index outside its table."""
+
+
+class Arithmetic(Protocol):
+    """A model over the memory of sessions. Arrays have the right shapes and types."""
+
+    def step(
+        self,
+        arena: core.Arena,
+        sessions: Sessions,
+        rows: NDArray[np.float32],
+        outputs: NDArray[np.float32],
+    ) -> int:
+        """Step rows in order: `DONE`, or `BAD_ROWS` or an event that would not be finite.
+
+        In the last two cases no session changes.
+        """
+
+    def run(
+        self,
+        arena: core.Arena,
+        session: str,
+        rows: NDArray[np.float32],
+        outputs: NDArray[np.float32],
+    ) -> int:
+        """Step rows of one session; the same."""
+
+    def step_events(
+        self,
+        schema: Schema,
+        arena: core.Arena,
+        sessions: Sessions,
+        columns: Columns,
+        times: NDArray[np.float64],
+        outputs: NDArray[np.float32],
+    ) -> dict[int, InputError | None]:
+        """Step raw events in order; return those that failed, which change nothing.
+
+        None: the output or the state would not be finite.
+        """
+
+
+class StatesModel(Protocol):
+    """A model over states that lie in an array."""
+
+    def step(
+        self,
+        rows: NDArray[np.float32],
+        slots: NDArray[np.int64],
+        states: NDArray[np.float32],
+        outputs: NDArray[np.float32],
+    ) -> None:
+        """Step events in order; the states at their slots and the outputs are written."""
+
+
+class PlainArithmetic:
+    """Sessions stepped one round after the other, in Python: simple, and slow.
+
+    Parameters
+    ----------
+    model : StatesModel
+        The float64 reference, say.
+    categories : sequence of CategoryInput
+        The columns of its rows that are indices.
+    """
+
+    def __init__(self, model: StatesModel, categories: Sequence[CategoryInput]) -> None:
+        self._model = model
+        self._categories = categories
+
+    def step(
+        self,
+        arena: core.Arena,
+        sessions: Sessions,
+        rows: NDArray[np.float32],
+        outputs: NDArray[np.float32],
+    ) -> int:
+        """Step rows; see `Arithmetic`."""
+        if not np.isfinite(rows).all():
+            return BAD_ROWS
+        for category in self._categories:
+            index = rows[:, category.column]
+            if not np.isin(index, np.arange(category.size)).all():
+                return BAD_ROWS
+        names = list(dict.fromkeys(sessions))
+        slot = {name: index for index, name in enumerate(names)}
+        memory = [arena.export_state(name) if name in arena else None for name in names]
+        hidden = np.zeros((len(names), arena.hidden_size), dtype=np.float32)
+        for place, known in enumerate(memory):
+            if known is not None:
+                hidden[place] = known[1]
+        slots = np.array([slot[name] for name in sessions], dtype=np.int64)
+        self._model.step(rows, slots, hidden, outputs)
+        sound = [bool(np.isfinite(state).all()) for state in hidden]
+        for event, (at, output) in enumerate(zip(slots.tolist(), outputs, strict=True)):
+            if not (sound[at] and np.isfinite(output).all()):
+                return event
+        blank = np.full(arena.encoder_size, np.nan)
+        for name, known, state in zip(names, memory, hidden, strict=True):
+            arena.import_state(name, blank if known is None else known[0], state)
+        return DONE
+
+    def run(
+        self,
+        arena: core.Arena,
+        session: str,
+        rows: NDArray[np.float32],
+        outputs: NDArray[np.float32],
+    ) -> int:
+        """Step rows of one session; see `Arithmetic`."""
+        return self.step(arena, [session] * len(rows), rows, outputs)
+
+    def step_events(
+        self,
+        schema: Schema,
+        arena: core.Arena,
+        sessions: Sessions,
+        columns: Columns,
+        times: NDArray[np.float64],
+        outputs: NDArray[np.float32],
+    ) -> dict[int, InputError | None]:
+        """Step raw events; see `Arithmetic`."""
+        errors: dict[int, InputError | None] = {}
+        for event, session in enumerate(sessions):
+            one = slice(event, event + 1)
+            before = arena.export_state(session) if session in arena else None
+            encoder = schema.initial_state(1) if before is None else before[0][None]
+            part = {name: column[one] for name, column in columns.items()}
+            encoded = schema.encode_rows(part, times[one], encoder)
+            if encoded.errors:
+                errors[event] = encoded.errors[0]
+            elif self.step(arena, [session], encoded.rows, outputs[one]) != DONE:
+                errors[event] = None
+            else:
+                arena.import_state(session, encoded.states[0], arena.export_state(session)[1])
+        outputs[list(errors)] = np.nan
+        return errors

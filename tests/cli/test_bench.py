@@ -1,0 +1,67 @@
+"""`tidegate bench`, from the outside."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+
+def bench(*arguments) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tidegate", "bench", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+
+
+def test_a_quick_run_from_the_figures_to_the_picture(tmp_path) -> None:
+    file, out = tmp_path / "results.json", tmp_path / "plots"
+    fast = ("--quick", "--seconds", "0.01", "--precision", "fp32", "--rounds", "2")
+    done = bench("engine", *fast, "--json", file, "--out", out)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(file.read_text())
+    assert set(found) == {"machine", "settings", "rows", "timings"}
+    assert [row["entry"] for row in found["rows"]] == ["kernel", "engine"] * 4 + ["engine"]
+    assert found["rows"][-1]["sessions"] == 10_000
+    assert found["machine"]["peak_gops"]["scalar"]["fp32"] > 0
+    assert "gru:16-64@256/10000" in done.stdout
+    assert "10,000 live sessions" in done.stdout.replace("\n", " ")
+    isa = found["rows"][0]["isa"]
+    assert {path.name for path in out.iterdir()} == {"engine.html", f"engine-fp32-{isa}.png"}
+
+    shown = bench("show", file)
+    assert shown.returncode == 0, shown.stderr
+    assert "onnxruntime bound" in shown.stdout
+    markdown = bench("show", file, "--markdown")
+    assert markdown.stdout.startswith(f"### {found['machine']['processor']}\n")
+
+
+@pytest.mark.parametrize(
+    ("says", "arguments"),
+    [
+        ("bad_case", ["engine", "--case", "gru:16@1"]),
+        ("unknown_precision", ["engine", "--quick", "--precision", "fp8"]),
+        ("unknown_isa", ["engine", "--quick", "--isa", "mmx"]),
+        ("--seconds: -1", ["engine", "--seconds", "-1"]),
+        ("--seconds: nan", ["engine", "--seconds", "nan"]),
+        ("--rounds: 0", ["engine", "--rounds", "0"]),
+        ("cannot_write", ["engine", "--json", "/proc/version/results.json"]),
+        ("bad_results", ["show", "/proc/version"]),
+    ],
+)
+def test_bad_options_are_refused_before_anything_runs(says, arguments) -> None:
+    done = bench(*arguments)
+    assert done.returncode == 3, done.stderr
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_help_has_examples() -> None:
+    for command in ("engine", "show"):
+        assert "Example" in bench(command, "--help").stdout
