@@ -61,6 +61,15 @@ void check_finite(const float *x, size_t n, const char *name) {
         if (!std::isfinite(x[i])) refuse(std::string(name) + ": holds a value that is not finite");
 }
 
+// A member as it is, without conversion. ValueError: there is none; TypeError: it is something else.
+template <typename T> T member(const nb::dict &parts, const char *name) {
+    if (!parts.contains(name)) refuse(std::string(name) + ": is missing");
+    T value;
+    if (!nb::try_cast<T>(parts[name], value, false))
+        throw nb::type_error((std::string(name) + ": of a wrong type, layout or number of dimensions").c_str());
+    return value;
+}
+
 } // namespace
 
 const Numpy &numpy() {
@@ -97,7 +106,7 @@ Model::Model(const std::string &precision, size_t row_size, std::vector<size_t> 
 
 template <typename T> const T *Model::keep(const T *data, size_t count, size_t behind) {
     Memory &memory = kept_.emplace_back(count * sizeof(T) + behind);
-    std::memcpy(memory.data(), data, count * sizeof(T));
+    if (count) std::memcpy(memory.data(), data, count * sizeof(T)); // an empty array may have no address
     return static_cast<const T *>(memory.data());
 }
 
@@ -110,10 +119,6 @@ const float *Model::keep_floats(const Floats &array, size_t count, const char *n
 }
 
 tg_product Model::product(const nb::dict &parts, size_t inputs, size_t hidden_size, size_t gates) {
-    const auto part = [&](const char *name) -> nb::object {
-        if (!parts.contains(name)) refuse(std::string("product: has no ") + name);
-        return parts[name];
-    };
     tg_product made{};
     made.inputs = inputs;
     made.gates = gates;
@@ -121,28 +126,31 @@ tg_product Model::product(const nb::dict &parts, size_t inputs, size_t hidden_si
     const size_t per_step = model_.precision == TG_F32 ? 1 : model_.precision == TG_BF16 ? 2 : 4;
     made.steps = (inputs + per_step - 1) / per_step;
     const size_t columns = made.panels * gates * TG_UNITS;
-    const auto weights = nb::cast<Bytes>(part("weights"), false);
+    const auto weights = member<Bytes>(parts, "weights");
     if (weights.shape(0) != made.panels || weights.shape(1) != made.steps || weights.shape(2) != gates ||
         weights.shape(3) != 64)
         refuse("weights: shape is not (panels, steps, gates, 64)");
     if (model_.precision == TG_F32) {
         // A copy: bytes of a NumPy array need not be aligned for floats.
         std::vector<float> values(weights.size() / sizeof(float));
-        std::memcpy(values.data(), weights.data(), weights.size());
+        if (!values.empty()) std::memcpy(values.data(), weights.data(), weights.size());
         check_finite(values.data(), values.size(), "weights");
     } else if (model_.precision == TG_BF16) {
         for (size_t i = 1; i < weights.size(); i += 2)
             if ((weights.data()[i] & 0x7f) == 0x7f && weights.data()[i - 1] & 0x80)
                 refuse("weights: holds a value that is not finite");
+    } else if (weights.size() && std::memchr(weights.data(), 0x80, weights.size())) {
+        // What a sum of products can be at most is reckoned with 127.
+        refuse("weights: int8 holds a -128");
     }
     made.weights = keep(weights.data(), weights.size(), TG_BEHIND);
-    made.bias = keep_floats(nb::cast<Floats>(part("bias"), false), columns, "bias");
+    made.bias = keep_floats(member<Floats>(parts, "bias"), columns, "bias");
     if (model_.precision == TG_INT8) {
-        made.scale = keep_floats(nb::cast<Floats>(part("scale"), false), columns, "scale");
-        const auto start = nb::cast<Whole>(part("start"), false);
+        made.scale = keep_floats(member<Floats>(parts, "scale"), columns, "scale");
+        const auto start = member<Whole>(parts, "start");
         if (start.size() != columns) refuse("start: length is not panels * gates * 16");
         made.start = keep(start.data(), columns);
-        made.bounded = nb::cast<bool>(part("bounded"));
+        made.bounded = member<bool>(parts, "bounded");
         const auto fits = INT64_C(0x7fffffff) / (INT64_C(127) * static_cast<int64_t>(inputs ? inputs : 1));
         made.largest = static_cast<int32_t>(fits < 16383 ? fits : 16383);
         if (made.largest < 127) refuse("inputs: too many for int8");
@@ -170,8 +178,7 @@ void Model::add_layer(const std::string &cell, size_t hidden_size, bool residual
     }
     if (norms) {
         const auto floats = [&](const char *name, size_t gates) {
-            if (!norms->contains(name)) refuse(std::string("norms: has no ") + name);
-            return keep_floats(nb::cast<Floats>((*norms)[name], false), layer.panels * gates * TG_UNITS, name);
+            return keep_floats(member<Floats>(*norms, name), layer.panels * gates * TG_UNITS, name);
         };
         layer.norms.gain_input = floats("gain_input", layer.gates);
         layer.norms.shift_input = floats("shift_input", layer.gates);

@@ -16,7 +16,7 @@ from tidegate.engine import vectors
 from tidegate.engine.arithmetic import BAD_ROWS, DONE, Arithmetic, PlainArithmetic
 from tidegate.engine.native import NativeArithmetic
 from tidegate.engine.reference import ReferenceModel
-from tidegate.errors import InputError
+from tidegate.errors import EngineError, InputError
 from tidegate.spec import MAX_SESSION_BYTES, ModelSpec, refuse_unsupported
 
 if TYPE_CHECKING:
@@ -117,12 +117,21 @@ class Engine:
         ------
         EngineError
             ``unsupported_spec``: the model has an option that no engine implements;
+            ``bad_weights``: products of weights overflow;
             ``vectors_mismatch``: the outputs differ from the bundle's.
         """
         refuse_unsupported(bundle.spec, "engines", _IMPLEMENTED)
         arithmetic: Arithmetic
         if backend == "native":
-            arithmetic = NativeArithmetic(core.pack(bundle.spec, bundle.weights))
+            try:
+                arithmetic = NativeArithmetic(core.pack(bundle.spec, bundle.weights))
+            except ValueError as error:
+                raise EngineError(
+                    "bad_weights",
+                    f"the weights make no model: {error}",
+                    field="weights",
+                    hint="make the bundle again, of weights that are not as large",
+                ) from error
         elif backend == "reference":
             model = ReferenceModel(bundle.spec, bundle.weights)
             arithmetic = PlainArithmetic(model, bundle.spec.categories)
