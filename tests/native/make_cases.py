@@ -60,13 +60,13 @@ class RecordedModel:
         self.n_categories = 0
 
     def add_layer(
-        self, cell, hidden_size, residual, input, recurrent, candidate=None, norms=None
+        self, cell, hidden_size, residual, *, candidate=None, norms=None, **products
     ) -> None:
         self.n_layers += 1
         for value in (KERNELS.index(cell), hidden_size, residual):
             self.layers.number(value)
-        self._product(input, self.below)
-        self._product(recurrent, hidden_size)
+        self._product(products["input"], self.below)
+        self._product(products["recurrent"], hidden_size)
         if candidate is not None:
             self._product(candidate, hidden_size)
         for vector in ("input", "recurrent", "candidate"):
@@ -128,11 +128,17 @@ def cases() -> Iterator[tuple[str, ModelSpec, bool]]:
                 size = hidden if option != "residual" else inputs
                 layer = LayerSpec(**kind, **chosen, hidden_size=size)
                 yield f"{cell} {option} {inputs}->{size}", ModelSpec(inputs, (layer,), 2), False
-        plain, normed = (LayerSpec(**kind, hidden_size=h, layer_norm=n) for h, n in ((21, 0), (40, 1)))
+        plain, normed = (
+            LayerSpec(**kind, hidden_size=h, layer_norm=n) for h, n in ((21, 0), (40, 1))
+        )
         categories = (CategoryInput(1, 9, 3), CategoryInput(4, 4, 2))
         for name, stack in (("stack", (plain, normed)), ("normed stack", (normed, plain, plain))):
             yield f"{cell} {name} with categories", ModelSpec(6, stack, 3, categories), False
-        yield f"{cell} categories alone", ModelSpec(1, (plain,), 1, (CategoryInput(0, 5, 2),)), False
+        yield (
+            f"{cell} categories alone",
+            ModelSpec(1, (plain,), 1, (CategoryInput(0, 5, 2),)),
+            False,
+        )
         yield f"{cell} fast", ModelSpec(5, (plain, plain), 1), True
 
 
@@ -149,7 +155,7 @@ def played(model: core.Model, spec: ModelSpec, rows, slots, before, run: bool):
 def main(path: str) -> None:
     """Write the file."""
     sets = core.isas()
-    # The widest; its fp32 is that of every set with FMA (tests/core says so). bf16: each set has its own.
+    # fp32 has the same bits on every set with FMA (tests/core says so), bf16 its own on some.
     fused = next((name for name in ("avx2", "neon") if name in sets), "scalar")
     count, whole = 0, Written()
     for seed, (name, spec, fast) in enumerate(cases()):
@@ -161,7 +167,9 @@ def main(path: str) -> None:
             for run in (False, True):
                 # More events than pass through a layer together (64), and repeats of sessions.
                 n, sessions = (67, 1) if run else (100, 75)
-                slots = np.concatenate([rng.permutation(sessions), rng.integers(0, sessions, n)])[:n]
+                slots = np.concatenate([rng.permutation(sessions), rng.integers(0, sessions, n)])[
+                    :n
+                ]
                 rows = random_rows(spec, n, seed)
                 before = rng.uniform(-0.9, 0.9, (sessions, spec.state_size)).astype(np.float32)
                 whole.array(f"{precision} {name}{' run' * run}".encode())

@@ -1,7 +1,7 @@
 """Fuzz targets: bundles and models that nobody should have made.
 
-Each target draws one input from a `random.Random` and runs it. A short form runs in tests/fuzz, where
-hypothesis is the random; a long one from the command line, where input number K is that of
+Each target draws one input from a `random.Random` and runs it. A short form runs in tests/fuzz,
+where hypothesis is the random; a long one from the command line, where input number K is that of
 ``Random(K)``, so that a failure can be repeated::
 
     python tests/support/fuzz.py bundle --seconds 60
@@ -106,10 +106,16 @@ def broken_tensors(random: Random, content: bytes) -> bytes:
         header = broken_bytes(random, header)
     elif kind == 3:
         places = random.randrange(len(data) // 4) * 4
-        data = data[:places] + np.float32(random.choice([np.nan, np.inf, 3e38])).tobytes() + data[places + 4 :]
+        data = (
+            data[:places]
+            + np.float32(random.choice([np.nan, np.inf, 3e38])).tobytes()
+            + data[places + 4 :]
+        )
     else:
         header = msgspec.json.encode(broken_tree(random, msgspec.json.decode(header)))
-    length = len(header) if random.random() < 0.95 else random.choice([0, 1, 2**31, 2**63, 2**64 - 1])
+    length = (
+        len(header) if random.random() < 0.95 else random.choice([0, 1, 2**31, 2**63, 2**64 - 1])
+    )
     return length.to_bytes(8, "little") + header + data
 
 
@@ -180,7 +186,22 @@ class BundleTarget:
 CELLS = {"gru": 3, "gru_before": 3, "lstm": 4, "rnn_tanh": 1, "rnn_relu": 1}
 PER_STEP = {"fp32": 1, "bf16": 2, "int8": 4}
 SIZES = [1, 2, 3, 7, 15, 16, 17, 31, 33, 40]
-HUGE = [0, -1, 2**24, 2**24 + 1, 2**31, 2**32, 2**60, 2**63, 2**64 - 1, 2**64, 2**70, None, 1.5, "4"]
+HUGE = [
+    0,
+    -1,
+    2**24,
+    2**24 + 1,
+    2**31,
+    2**32,
+    2**60,
+    2**63,
+    2**64 - 1,
+    2**64,
+    2**70,
+    None,
+    1.5,
+    "4",
+]
 
 
 class ModelTarget:
@@ -326,7 +347,7 @@ class ModelTarget:
             lambda: np.repeat(array, 2, axis=-1)[..., ::2],
             lambda: np.full_like(array, -128 if array.dtype.kind == "i" else 255),
             lambda: np.frombuffer(b"\0" + array.tobytes(), np.uint8)[1:].view(array.dtype),
-            lambda: (np.full_like(array, np.nan) if array.dtype.kind == "f" else array),
+            lambda: np.full_like(array, np.nan) if array.dtype.kind == "f" else array,
         ]
         return self._random.choice(kinds)()
 
