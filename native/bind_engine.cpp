@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <new>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,7 @@ namespace {
 
 using Rows = ArrayOf<float, 2>;
 using Outputs = ArrayOf<float, 2, true>;
+using Indices = ArrayOf<int64_t, 2, true>;
 
 // What is wrong with a call or an event; the schema's faults (tg_fault) come before these.
 enum : int32_t { ROWS_BAD = 100, OUTPUT_NOT_FINITE = 101 };
@@ -87,23 +89,33 @@ private:
     size_t n_;
 };
 
-void check_shapes(const Model &model, const Arena &arena, size_t n, const Outputs &outputs) {
+void check_states(const Model &model, const Arena &arena) {
     if (!model.ready()) refuse("model: it has no head yet");
     if (arena.hidden_size() != model.state_size()) refuse("arena: its states are not the model's");
+}
+
+void check_outputs(const Model &model, size_t n, const Outputs &outputs) {
     if (outputs.shape(0) != n || outputs.shape(1) != model.output_size())
         refuse("outputs: shape is not (events, outputs)");
 }
 
 // Steps encoded rows. -1, or the first event whose output or state would not be finite, or -2: a row that is
 // not finite or has an index outside its table. Then nothing has changed.
-int64_t step(const Model &model, Arena &arena, nb::handle sessions, nb::handle rows_, nb::handle outputs_) {
+int64_t step(const Model &model, Arena &arena, nb::handle sessions, nb::handle rows_, nb::handle outputs_,
+             nb::handle indices_) {
     const Rows rows(rows_, "rows");
     const Outputs outputs(outputs_, "outputs");
+    std::optional<Indices> indices;
+    if (!indices_.is_none()) indices.emplace(indices_, "indices");
     const Keys keys = read_keys(sessions);
     const size_t n = keys.size();
     if (rows.shape(0) != n || rows.shape(1) != model.model().row_size)
         refuse("rows: shape is not (events, columns)");
-    check_shapes(model, arena, n, outputs);
+    check_states(model, arena);
+    if (indices)
+        model.check_top(n, outputs.shape(1), outputs.shape(0), indices->shape(0), indices->shape(1));
+    else
+        check_outputs(model, n, outputs);
     Model::Work work(model);
     const Arena::Use in_use(arena);
     Desk &mine = desk();
@@ -113,7 +125,11 @@ int64_t step(const Model &model, Arena &arena, nb::handle sessions, nb::handle r
     Sessions these(*in_use, keys, mine);
     const size_t width = outputs.shape(1);
     these.save(0, n);
-    tg_step(&model.model(), n, rows.data(), mine.states.data(), outputs.data(), work.memory());
+    if (indices)
+        tg_step_top(&model.model(), n, rows.data(), mine.states.data(), outputs.shape(1), outputs.data(),
+                    indices->data(), work.threads());
+    else
+        tg_step(&model.model(), n, rows.data(), mine.states.data(), outputs.data(), work.threads());
     for (size_t i = 0; i < n; i++) {
         if (tg_finite(width, outputs.data() + i * width) &&
             tg_finite(model.state_size(), mine.states[i])) {
@@ -134,7 +150,8 @@ int64_t run(const Model &model, Arena &arena, nb::handle session, nb::handle row
     const Keys keys = read_keys(nb::make_tuple(session));
     const size_t n = rows.shape(0);
     if (rows.shape(1) != model.model().row_size) refuse("rows: shape is not (steps, columns)");
-    check_shapes(model, arena, n, outputs);
+    check_states(model, arena);
+    check_outputs(model, n, outputs);
     Model::Work work(model);
     const Arena::Use in_use(arena);
     Desk &mine = desk();
@@ -177,7 +194,8 @@ size_t step_events(const Model &model, const Encoder &encoder, Arena &arena, nb:
     if (faults.shape(0) != n || faults.shape(1) != 2) refuse("faults: shape is not (events, 2)");
     if (schema->width != width || schema->state_size != arena.encoder_size())
         refuse("encoder: its rows or states are not the model's and the arena's");
-    check_shapes(model, arena, n, outputs);
+    check_states(model, arena);
+    check_outputs(model, n, outputs);
     std::vector<double> raw(n * schema->n_fields);
     encoder.gather(columns, n, raw.data());
     Model::Work work(model);
@@ -222,7 +240,7 @@ size_t step_events(const Model &model, const Encoder &encoder, Arena &arena, nb:
             states[stepped] = mine.states[event];
             good[stepped++] = k;
         }
-        tg_step(&model.model(), stepped, rows.data(), states.data(), made.data(), work.memory());
+        tg_step(&model.model(), stepped, rows.data(), states.data(), made.data(), work.threads());
         for (size_t g = 0; g < stepped; g++) {
             const size_t k = good[g], event = first + k;
             if (tg_finite(n_outputs, &made[g * n_outputs]) && tg_finite(model.state_size(), states[g])) {
@@ -247,8 +265,10 @@ void bind_engine(nb::module_ &m) {
     m.attr("ROWS_BAD") = static_cast<int>(ROWS_BAD);
     m.attr("OUTPUT_NOT_FINITE") = static_cast<int>(OUTPUT_NOT_FINITE);
     m.def("step", &step, "model"_a, "arena"_a, "sessions"_a, "rows"_a, "outputs"_a,
+          "indices"_a = nb::none(),
           "Step encoded rows of sessions. -1; or -2, rows that are not valid, or the first event whose\n"
-          "output or state would not be finite: then nothing has changed.");
+          "output or state would not be finite: then nothing has changed. With indices, which are\n"
+          "(events, k), outputs get the k largest of a large head.");
     m.def("run", &run, "model"_a, "arena"_a, "session"_a, "rows"_a, "outputs"_a,
           "Step many rows of one session. -1; or -2 or -3, as for step.");
     m.def("step_events", &step_events, "model"_a, "encoder"_a, "arena"_a, "sessions"_a, "columns"_a, "times"_a,

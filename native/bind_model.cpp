@@ -1,7 +1,6 @@
 // tidegate._core.Model: recurrent steps. Every size and index is validated here, once; the C below
 // trusts its caller.
 #include "bind_model.h"
-#include "array.h"
 
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
@@ -56,9 +55,13 @@ tg_precision precision_named(const std::string &name) {
     refuse("precision: '" + name + "' is not one of fp32, bf16, int8");
 }
 
-void check_finite(const float *x, size_t n, const char *name) {
-    for (size_t i = 0; i < n; i++)
-        if (!std::isfinite(x[i])) refuse(std::string(name) + ": holds a value that is not finite");
+// Bytes: arrays of callers need not be aligned.
+void check_finite(const void *floats, size_t n, const char *name) {
+    for (size_t i = 0; i < n; i++) {
+        float x;
+        std::memcpy(&x, static_cast<const uint8_t *>(floats) + i * sizeof x, sizeof x);
+        if (!std::isfinite(x)) refuse(std::string(name) + ": holds a value that is not finite");
+    }
 }
 
 // A member as it is, without conversion. ValueError: there is none; TypeError: it is something else.
@@ -90,8 +93,9 @@ Memory::Memory(size_t bytes) : bytes_(bytes) {
 }
 
 Model::Model(const std::string &precision, size_t row_size, std::vector<size_t> numbers,
-             bool fast_activations)
-    : numbers_(std::move(numbers)) {
+             bool fast_activations, size_t threads)
+    : numbers_(std::move(numbers)), threads_(threads) {
+    if (threads == 0 || threads > 256) refuse("threads: not in 1 to 256");
     model_.precision = precision_named(precision);
     model_.fast_activations = fast_activations;
     model_.row_size = units(row_size, "row_size");
@@ -103,6 +107,8 @@ Model::Model(const std::string &precision, size_t row_size, std::vector<size_t> 
     if (numbers_.size() > row_size) refuse("numbers: more than there are columns");
     if (!tg_active()) tg_isas();
 }
+
+Model::~Model() { tg_pool_free(pool_); }
 
 template <typename T> const T *Model::keep(const T *data, size_t count, size_t behind) {
     Memory &memory = kept_.emplace_back(count * sizeof(T) + behind);
@@ -118,24 +124,22 @@ const float *Model::keep_floats(const Floats &array, size_t count, const char *n
     return keep(array.data(), count);
 }
 
-tg_product Model::product(const nb::dict &parts, size_t inputs, size_t hidden_size, size_t gates) {
+tg_product Model::product(tg_precision precision, const nb::dict &parts, size_t inputs, size_t hidden_size,
+                          size_t gates) {
     tg_product made{};
     made.inputs = inputs;
     made.gates = gates;
     made.panels = tg_padded(hidden_size) / TG_UNITS;
-    const size_t per_step = model_.precision == TG_F32 ? 1 : model_.precision == TG_BF16 ? 2 : 4;
+    const size_t per_step = precision == TG_F32 ? 1 : precision == TG_BF16 ? 2 : 4;
     made.steps = (inputs + per_step - 1) / per_step;
     const size_t columns = made.panels * gates * TG_UNITS;
     const auto weights = member<Bytes>(parts, "weights");
     if (weights.shape(0) != made.panels || weights.shape(1) != made.steps || weights.shape(2) != gates ||
         weights.shape(3) != 64)
         refuse("weights: shape is not (panels, steps, gates, 64)");
-    if (model_.precision == TG_F32) {
-        // A copy: bytes of a NumPy array need not be aligned for floats.
-        std::vector<float> values(weights.size() / sizeof(float));
-        if (!values.empty()) std::memcpy(values.data(), weights.data(), weights.size());
-        check_finite(values.data(), values.size(), "weights");
-    } else if (model_.precision == TG_BF16) {
+    if (precision == TG_F32) {
+        check_finite(weights.data(), weights.size() / sizeof(float), "weights");
+    } else if (precision == TG_BF16) {
         for (size_t i = 1; i < weights.size(); i += 2)
             if ((weights.data()[i] & 0x7f) == 0x7f && weights.data()[i - 1] & 0x80)
                 refuse("weights: holds a value that is not finite");
@@ -145,7 +149,7 @@ tg_product Model::product(const nb::dict &parts, size_t inputs, size_t hidden_si
     }
     made.weights = keep(weights.data(), weights.size(), TG_BEHIND);
     made.bias = keep_floats(member<Floats>(parts, "bias"), columns, "bias");
-    if (model_.precision == TG_INT8) {
+    if (precision == TG_INT8) {
         made.scale = keep_floats(member<Floats>(parts, "scale"), columns, "scale");
         const auto start = member<Whole>(parts, "start");
         if (start.size() != columns) refuse("start: length is not panels * gates * 16");
@@ -170,11 +174,12 @@ void Model::add_layer(const std::string &cell, size_t hidden_size, bool residual
     const size_t below = layers_.empty() ? numbers_.size() : layers_.back().hidden_size;
     if (residual && below != hidden_size) refuse("residual: the layer below has another size");
     const bool before = layer.cell == TG_GRU_BEFORE;
-    layer.input = product(input, below, hidden_size, layer.gates);
-    layer.recurrent = product(recurrent, hidden_size, hidden_size, before ? 2 : layer.gates);
+    const tg_precision precision = model_.precision;
+    layer.input = product(precision, input, below, hidden_size, layer.gates);
+    layer.recurrent = product(precision, recurrent, hidden_size, hidden_size, before ? 2 : layer.gates);
     if (before) {
         if (!candidate) refuse("candidate: a gru_before needs it");
-        layer.candidate = product(*candidate, hidden_size, hidden_size, 1);
+        layer.candidate = product(precision, *candidate, hidden_size, hidden_size, 1);
     }
     if (norms) {
         const auto floats = [&](const char *name, size_t gates) {
@@ -207,27 +212,34 @@ void Model::add_category(size_t column, Matrix table) {
     categories_.push_back({column, table.shape(0), keep(table.data(), table.size())});
 }
 
-void Model::set_head(Matrix weight, Vector bias) {
+void Model::set_head(const std::string &kind, nb::dict parts) {
     refuse_when_ready();
     if (layers_.empty()) refuse("set_head: comes after the layers");
-    const size_t stride = tg_padded(layers_.back().hidden_size);
-    if (weight.shape(0) == 0 || weight.shape(0) > kLargest || weight.shape(1) != stride ||
-        bias.shape(0) != weight.shape(0))
-        refuse("head: shape is not (outputs, hidden size padded to 16)");
-    model_.output_size = weight.shape(0);
-    model_.head_stride = stride;
-    check_finite(weight.data(), weight.size(), "head");
-    check_finite(bias.data(), bias.size(), "head bias");
-    model_.head_weight = keep(weight.data(), weight.size());
-    model_.head_bias = keep(bias.data(), bias.size());
+    if (kind == "linear") model_.head = TG_LINEAR;
+    else if (kind == "sigmoid") model_.head = TG_SIGMOID;
+    else if (kind == "softmax") model_.head = TG_SOFTMAX;
+    else refuse("head: '" + kind + "' is not one of linear, sigmoid, softmax");
+    const size_t hidden_size = layers_.back().hidden_size;
+    model_.head_weight = model_.head_bias = nullptr; // of an earlier call, which was refused
+    model_.output_size = units(member<size_t>(parts, "outputs"), "outputs");
+    if (model_.output_size <= TG_FEW_OUTPUTS) {
+        const auto weight = member<Floats>(parts, "weight"), bias = member<Floats>(parts, "bias");
+        model_.head_stride = tg_padded(hidden_size);
+        model_.head_weight = keep_floats(weight, model_.output_size * model_.head_stride, "head");
+        model_.head_bias = keep_floats(bias, model_.output_size, "head bias");
+    } else {
+        model_.catalogue = product(TG_F32, parts, hidden_size, model_.output_size, 1); // in any model
+    }
     model_.n_numbers = numbers_.size();
     model_.numbers = numbers_.data();
     model_.n_categories = categories_.size();
     model_.categories = categories_.data();
     model_.n_layers = layers_.size();
     model_.layers = layers_.data();
+    model_.state_size = 0;
     for (const tg_layer &layer : layers_) model_.state_size += tg_layer_state_size(&layer);
-    scratch_ = Memory(tg_scratch_size(&model_));
+    scratch_ = Memory(tg_scratch_size(&model_) * threads_);
+    if (threads_ > 1 && !(pool_ = tg_pool_new(threads_))) throw std::bad_alloc();
     ready_ = true;
 }
 
@@ -248,32 +260,59 @@ Model::Work::Work(const Model &model) : model_(model) {
 Model::Work::~Work() {
     if (mine_) model_.busy_.clear(std::memory_order_release);
 }
-void *Model::Work::memory() { return mine_ ? model_.scratch_.data() : other_.data(); }
+tg_threads Model::Work::threads() const {
+    if (mine_) return {model_.scratch_.data(), model_.pool_};
+    return {other_.data(), nullptr}; // the model's threads are busy with another call
+}
 
-void Model::step(nb::handle rows_, nb::handle slots_, nb::handle states_, nb::handle outputs_) const {
-    const ArrayOf<float, 2> rows(rows_, "rows");
-    const ArrayOf<int64_t, 1> slots(slots_, "slots");
-    const ArrayOf<float, 2, true> states(states_, "states"), outputs(outputs_, "outputs");
+std::vector<float *> Model::states_of(const ArrayOf<float, 2> &rows, const ArrayOf<int64_t, 1> &slots,
+                                      const ArrayOf<float, 2, true> &states) const {
     if (!ready_) refuse("step: the model has no head yet");
     const size_t n = rows.shape(0);
     if (rows.shape(1) != model_.row_size) refuse("rows: width is not the model's row size");
     if (slots.shape(0) != n) refuse("slots: length is not the number of rows");
     if (states.shape(1) != model_.state_size) refuse("states: width is not the model's state size");
-    if (outputs.shape(0) != n || outputs.shape(1) != model_.output_size)
-        refuse("outputs: shape is not (rows, outputs)");
     const auto capacity = static_cast<int64_t>(states.shape(0));
-    float *one[16];
-    std::vector<float *> many(n > 16 ? n : 0);
-    float **at = n > 16 ? many.data() : one;
+    std::vector<float *> at(n);
     for (size_t i = 0; i < n; i++) {
         const int64_t slot = slots.data()[i];
         if (slot < 0 || slot >= capacity) refuse("slots: outside the states");
         at[i] = states.data() + static_cast<size_t>(slot) * model_.state_size;
     }
     check_rows(rows.data(), n);
+    return at;
+}
+
+void Model::step(nb::handle rows_, nb::handle slots_, nb::handle states_, nb::handle outputs_) const {
+    const ArrayOf<float, 2> rows(rows_, "rows");
+    const ArrayOf<int64_t, 1> slots(slots_, "slots");
+    const ArrayOf<float, 2, true> states(states_, "states"), outputs(outputs_, "outputs");
+    const std::vector<float *> at = states_of(rows, slots, states);
+    if (outputs.shape(0) != at.size() || outputs.shape(1) != model_.output_size)
+        refuse("outputs: shape is not (rows, outputs)");
     Work work(*this);
     nb::gil_scoped_release release;
-    tg_step(&model_, n, rows.data(), at, outputs.data(), work.memory());
+    tg_step(&model_, at.size(), rows.data(), at.data(), outputs.data(), work.threads());
+}
+
+void Model::step_top(nb::handle rows_, nb::handle slots_, nb::handle states_, nb::handle scores_,
+                     nb::handle indices_) const {
+    const ArrayOf<float, 2> rows(rows_, "rows");
+    const ArrayOf<int64_t, 1> slots(slots_, "slots");
+    const ArrayOf<float, 2, true> states(states_, "states"), scores(scores_, "scores");
+    const ArrayOf<int64_t, 2, true> indices(indices_, "indices");
+    const std::vector<float *> at = states_of(rows, slots, states);
+    const size_t n = at.size(), k = scores.shape(1);
+    check_top(n, k, scores.shape(0), indices.shape(0), indices.shape(1));
+    Work work(*this);
+    nb::gil_scoped_release release;
+    tg_step_top(&model_, n, rows.data(), at.data(), k, scores.data(), indices.data(), work.threads());
+}
+
+void Model::check_top(size_t n, size_t k, size_t scores, size_t indices, size_t width) const {
+    if (model_.head_weight) refuse("scores: a model of a few outputs has no large head");
+    if (scores != n || k == 0 || k > model_.output_size) refuse("scores: shape is not (events, k)");
+    if (indices != n || width != k) refuse("indices: shape is not that of the scores");
 }
 
 void Model::run(nb::handle rows_, nb::handle state_, nb::handle outputs_) const {
@@ -312,15 +351,18 @@ std::vector<std::string> isas() {
 void bind_model(nb::module_ &m) {
     using tidegate::Model;
     nb::class_<Model>(m, "Model", "A stack of recurrent layers with a linear head.")
-        .def(nb::init<const std::string &, size_t, std::vector<size_t>, bool>(), "precision"_a, "row_size"_a,
-             "numbers"_a, "fast_activations"_a = false)
+        .def(nb::init<const std::string &, size_t, std::vector<size_t>, bool, size_t>(), "precision"_a,
+             "row_size"_a, "numbers"_a, "fast_activations"_a = false, "threads"_a = 1)
         .def("add_layer", &Model::add_layer, "cell"_a, "hidden_size"_a, "residual"_a, "input"_a, "recurrent"_a,
              "candidate"_a = nb::none(), "norms"_a = nb::none(), "Products in panels; called from the input up.")
         .def("add_category", &Model::add_category, "column"_a, "table"_a,
              "What each index of a category column adds to the first layer's gates.")
-        .def("set_head", &Model::set_head, "weight"_a, "bias"_a, "The last part: outputs x hidden.")
+        .def("set_head", &Model::set_head, "kind"_a, "parts"_a,
+             "The last part: rows of weights for a few outputs, a product in panels for many.")
         .def("step", &Model::step, "rows"_a, "slots"_a, "states"_a, "outputs"_a,
              "Step events in order; the states at their slots and the outputs are written.")
+        .def("step_top", &Model::step_top, "rows"_a, "slots"_a, "states"_a, "scores"_a, "indices"_a,
+             "The same for a large head: the k largest linear outputs of each event, and which they are.")
         .def("run", &Model::run, "rows"_a, "state"_a, "outputs"_a,
              "Step events of one session in order; its state and the outputs are written.")
         .def_prop_ro("state_size", &Model::state_size)

@@ -13,6 +13,8 @@
 #include <utility>
 #include <vector>
 
+#include "array.h"
+
 extern "C" {
 #include "step.h"
 }
@@ -43,13 +45,21 @@ public:
     using Vector = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
     using Matrix = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
-    Model(const std::string &precision, size_t row_size, std::vector<size_t> numbers, bool fast_activations);
+    Model(const std::string &precision, size_t row_size, std::vector<size_t> numbers, bool fast_activations,
+          size_t threads);
+    ~Model();
+    Model(const Model &) = delete;
+    Model &operator=(const Model &) = delete;
     void add_layer(const std::string &cell, size_t hidden_size, bool residual, nb::dict input,
                    nb::dict recurrent, std::optional<nb::dict> candidate, std::optional<nb::dict> norms);
     void add_category(size_t column, Matrix table);
-    void set_head(Matrix weight, Vector bias);
+    void set_head(const std::string &kind, nb::dict parts);
     void step(nb::handle rows, nb::handle slots, nb::handle states, nb::handle outputs) const;
+    void step_top(nb::handle rows, nb::handle slots, nb::handle states, nb::handle scores,
+                  nb::handle indices) const;
     void run(nb::handle rows, nb::handle state, nb::handle outputs) const;
+    // ValueError: k best scores of n events do not have such shapes, or the head is a small one.
+    void check_top(size_t n, size_t k, size_t scores, size_t indices, size_t width) const;
 
     const tg_model &model() const { return model_; }
     bool ready() const { return ready_; }
@@ -62,7 +72,8 @@ public:
         ~Work();
         Work(const Work &) = delete;
         Work &operator=(const Work &) = delete;
-        void *memory();
+        tg_threads threads() const;
+        void *memory() const { return threads().scratch; }
 
     private:
         const Model &model_;
@@ -73,15 +84,20 @@ public:
 private:
     template <typename T> const T *keep(const T *data, size_t count, size_t behind = 0);
     const float *keep_floats(const Floats &array, size_t count, const char *name);
-    tg_product product(const nb::dict &parts, size_t inputs, size_t hidden_size, size_t gates);
+    tg_product product(tg_precision precision, const nb::dict &parts, size_t inputs, size_t hidden_size,
+                       size_t gates);
     void refuse_when_ready() const;
     void check_rows(const float *rows, size_t n) const;
+    std::vector<float *> states_of(const ArrayOf<float, 2> &rows, const ArrayOf<int64_t, 1> &slots,
+                                   const ArrayOf<float, 2, true> &states) const;
 
     std::vector<size_t> numbers_;
     std::vector<tg_layer> layers_;
     std::vector<tg_category> categories_;
     std::list<Memory> kept_;
     tg_model model_{};
+    size_t threads_;
+    tg_pool *pool_ = nullptr;
     Memory scratch_;
     mutable std::atomic_flag busy_ = ATOMIC_FLAG_INIT;
     bool ready_ = false;

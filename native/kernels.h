@@ -6,6 +6,7 @@
 
 /* Where a call keeps what it works on; carved out of the caller's scratch memory by tg_carve. */
 typedef struct {
+    uint64_t *seen;                 /* bits of states that occurred; zeros between calls */
     uint8_t *x_operand, *h_operand; /* TG_BLOCK sessions, as a product takes them */
     float *x_scale, *h_scale;       /* int8: of each session */
     float *dense;                   /* the numbers of encoded rows that are not side by side */
@@ -14,6 +15,7 @@ typedef struct {
     float *input, *recurrent;       /* products of whole layers, where a cell needs them so */
     float *gated;                   /* r * h, or c as its normalisation takes it */
     float *candidate;               /* the product of r * h */
+    float *scores;                  /* some of many outputs */
     size_t bytes;
 } tg_scratch;
 
@@ -25,11 +27,17 @@ static inline size_t tg_operand_stride(size_t inputs) { return (inputs * 4 + 63)
 
 static inline size_t tg_padded(size_t units) { return (units + TG_UNITS - 1) / TG_UNITS * TG_UNITS; }
 
+enum { TG_SEEN_BITS = 18 }; /* so many states' bits are told apart */
+enum { TG_SCORES = 256 }; /* outputs of a large head that are looked at together */
+
 typedef struct {
     const char *name;
     /* One event each of n <= TG_BLOCK different sessions. */
     void (*block)(const tg_model *model, size_t n, const float *rows, float *const *states, float *outputs,
                   const tg_scratch *scratch);
+    /* The same, giving each one's k largest outputs. */
+    void (*top)(const tg_model *model, size_t n, const float *rows, float *const *states, size_t k,
+                float *scores, int64_t *indices, const tg_scratch *scratch);
     /* n <= TG_BLOCK events of one session, in order. */
     void (*run)(const tg_model *model, size_t n, const float *rows, float *state, float *outputs,
                 const tg_scratch *scratch);

@@ -33,6 +33,7 @@ tg_scratch tg_carve(const tg_model *model, void *memory) {
         if (padded * layer->gates > width) width = padded * layer->gates;
     }
     tg_scratch scratch;
+    scratch.seen = carve(memory, &used, (1u << TG_SEEN_BITS) / 8);
     scratch.x_operand = carve(memory, &used, TG_BLOCK * tg_operand_stride(inputs));
     scratch.h_operand = carve(memory, &used, TG_BLOCK * tg_operand_stride(units));
     scratch.x_scale = carve(memory, &used, TG_BLOCK * sizeof(float));
@@ -44,24 +45,51 @@ tg_scratch tg_carve(const tg_model *model, void *memory) {
     scratch.recurrent = carve(memory, &used, TG_BLOCK * width * sizeof(float));
     scratch.gated = carve(memory, &used, TG_BLOCK * units * sizeof(float));
     scratch.candidate = carve(memory, &used, TG_BLOCK * units * sizeof(float));
+    scratch.scores = carve(memory, &used, model->head_weight ? 0 : TG_BLOCK * TG_SCORES * sizeof(float));
     scratch.bytes = used;
     return scratch;
 }
 
 size_t tg_scratch_size(const tg_model *model) { return tg_carve(model, NULL).bytes; }
 
-enum { SEEN_BITS = 12 };
+/* Events of a call that are stepped together: on one thread a block, on several as many blocks as come
+ * before a state occurs a second time. */
+typedef struct {
+    const tg_model *model;
+    const tg_kernels *kernels;
+    tg_threads threads;
+    size_t scratch_size;
+    size_t n;
+    const float *rows;
+    float *const *states;
+    size_t k; /* the k largest outputs; 0: all */
+    float *outputs;
+    int64_t *indices;
+} wave;
 
-/* The longest prefix of the events, TG_BLOCK at most, in which no state occurs twice. States are told apart
- * by a few bits of a hash: two that share them cost a shorter block, not a wrong one. */
-static size_t distinct(size_t n, float *const *states, uint64_t *seen) {
-    const size_t most = n < TG_BLOCK ? n : TG_BLOCK;
+static void step_part(void *context, size_t job, size_t thread) {
+    const wave *w = context;
+    const tg_model *model = w->model;
+    const size_t i = job * TG_BLOCK, count = w->n - i < TG_BLOCK ? w->n - i : TG_BLOCK;
+    const tg_scratch scratch = tg_carve(model, (uint8_t *)w->threads.scratch + thread * w->scratch_size);
+    const float *rows = w->rows + i * model->row_size;
+    if (w->k)
+        w->kernels->top(model, count, rows, w->states + i, w->k, w->outputs + i * w->k, w->indices + i * w->k,
+                        &scratch);
+    else
+        w->kernels->block(model, count, rows, w->states + i, w->outputs + i * model->output_size, &scratch);
+}
+
+enum { WAVE = 1024 };
+
+/* The longest prefix of the events, `most` at most, in which no state occurs twice. States are told apart
+ * by some bits of a hash: two that share them cost a shorter prefix, not a wrong one. */
+static size_t distinct(size_t most, float *const *states, uint64_t *seen) {
+    uint32_t marks[WAVE];
     size_t count = 0;
-    if (most == 1) return 1;
-    uint16_t marks[TG_BLOCK];
     while (count < most) {
         const uint64_t hash = (uint64_t)(uintptr_t)states[count] * 0x9e3779b97f4a7c15u;
-        const uint16_t mark = (uint16_t)(hash >> (64 - SEEN_BITS));
+        const uint32_t mark = (uint32_t)(hash >> (64 - TG_SEEN_BITS));
         if (seen[mark / 64] >> mark % 64 & 1u) break;
         seen[mark / 64] |= (uint64_t)1 << mark % 64;
         marks[count++] = mark;
@@ -70,16 +98,39 @@ static size_t distinct(size_t n, float *const *states, uint64_t *seen) {
     return count;
 }
 
-void tg_step(const tg_model *model, size_t n, const float *rows, float *const *states, float *outputs,
-             void *memory) {
-    const tg_kernels *kernels = tg_active();
-    const tg_scratch scratch = tg_carve(model, memory);
-    uint64_t seen[(1u << SEEN_BITS) / 64] = {0};
-    for (size_t i = 0, count; i < n; i += count) {
-        count = distinct(n - i, states + i, seen);
-        kernels->block(model, count, rows + i * model->row_size, states + i,
-                       outputs + i * model->output_size, &scratch);
+static void step_all(wave w, size_t n) {
+    uint64_t *const seen = tg_carve(w.model, w.threads.scratch).seen;
+    const size_t width = w.k ? w.k : w.model->output_size, most = w.threads.pool ? WAVE : TG_BLOCK;
+    w.kernels = tg_active();
+    w.scratch_size = tg_scratch_size(w.model);
+    for (; n; n -= w.n) {
+        w.n = n == 1 ? 1 : distinct(n < most ? n : most, w.states, seen);
+        if (w.threads.pool)
+            tg_pool_run(w.threads.pool, (w.n + TG_BLOCK - 1) / TG_BLOCK, step_part, &w);
+        else
+            step_part(&w, 0, 0);
+        w.rows += w.n * w.model->row_size;
+        w.states += w.n;
+        w.outputs += w.n * width;
+        if (w.k) w.indices += w.n * w.k;
     }
+}
+
+void tg_step(const tg_model *model, size_t n, const float *rows, float *const *states, float *outputs,
+             tg_threads threads) {
+    step_all((wave){.model = model, .threads = threads, .rows = rows, .states = states, .outputs = outputs}, n);
+}
+
+void tg_step_top(const tg_model *model, size_t n, const float *rows, float *const *states, size_t k,
+                 float *scores, int64_t *indices, tg_threads threads) {
+    step_all((wave){.model = model,
+                    .threads = threads,
+                    .rows = rows,
+                    .states = states,
+                    .k = k,
+                    .outputs = scores,
+                    .indices = indices},
+             n);
 }
 
 void tg_run(const tg_model *model, size_t n, const float *rows, float *state, float *outputs,

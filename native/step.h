@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "pool.h"
+
 enum {
     TG_UNITS = 16,  /* units that lie side by side: one AVX-512 register, one AMX tile row */
     TG_BLOCK = 64,  /* sessions that pass through a layer together */
@@ -28,6 +30,9 @@ typedef enum {
     TG_RNN_TANH,
     TG_RNN_RELU,
 } tg_cell;
+
+/* What becomes of the head's linear outputs. */
+typedef enum { TG_LINEAR, TG_SIGMOID, TG_SOFTMAX } tg_head;
 
 /* x W + b for the units of a layer.
  *
@@ -89,27 +94,44 @@ typedef struct {
     size_t n_layers;
     const tg_layer *layers;
     size_t output_size;
-    size_t head_stride;       /* floats of a head row: the last layer's units, padded to 16 */
-    const float *head_weight; /* output_size x head_stride */
+    tg_head head;
+    /* A few outputs: one row each, and its product with the state is one sum over sixteen sums. */
+    size_t head_stride;       /* floats of a row: the last layer's units, padded to 16 */
+    const float *head_weight; /* output_size x head_stride; NULL: many outputs, which are one gate of panels */
     const float *head_bias;   /* output_size */
+    tg_product catalogue;     /* always fp32 */
 } tg_model;
+
+enum { TG_FEW_OUTPUTS = 7 }; /* as many at most are rows */
 
 size_t tg_gates(tg_cell cell);
 size_t tg_layer_state_size(const tg_layer *layer);
 
-/* Bytes of scratch memory, aligned to 64, that one call of tg_step or tg_run needs. */
+/* Bytes of scratch memory, aligned to 64 and zero before its first use, that a call needs for each thread. */
 size_t tg_scratch_size(const tg_model *model);
+
+/* Where a call runs: the scratch memory of each thread, one after the other, and the threads; NULL: the
+ * caller's alone. */
+typedef struct {
+    void *scratch;
+    tg_pool *pool;
+} tg_threads;
 
 /* Steps `n` events in order. Event i takes rows[i * row_size ..], reads and writes the state at states[i]
  * (state_size floats) and writes outputs[i * output_size ..]. A state may occur several times. Category
  * indices are trusted here: check them with tg_check_categories. */
 void tg_step(const tg_model *model, size_t n, const float *rows, float *const *states, float *outputs,
-             void *scratch);
+             tg_threads threads);
 
 /* The same for `n` events of one session: equal to the bit to single steps, and faster, since the input
  * products of many events are one. */
 void tg_run(const tg_model *model, size_t n, const float *rows, float *state, float *outputs,
             void *scratch);
+
+/* As tg_step, for a model of many outputs; instead of all of them, the `k` largest linear ones of each event,
+ * falling, equal ones in the order of their indices. Those that are NaN come last. k <= output_size. */
+void tg_step_top(const tg_model *model, size_t n, const float *rows, float *const *states, size_t k,
+                 float *scores, int64_t *indices, tg_threads threads);
 
 /* Whether none of n numbers is a NaN or an infinity. */
 bool tg_finite(size_t n, const float *x);

@@ -35,7 +35,11 @@ static inline vi vi_and(vi a, vi b) { return _mm512_and_si512(a, b); }
 static inline vi vi_max(vi a, vi b) { return _mm512_max_epi32(a, b); }
 static inline vi vi_sar7(vi a) { return _mm512_srai_epi32(a, 7); }
 static inline int32_t vi_largest(vi a) { return _mm512_reduce_max_epi32(a); }
-static inline void vi_store_bytes(uint8_t *p, vi a) { _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(a)); }
+/* 16 bytes, and zeros up to the next multiple of 64 behind them at least */
+#define TG_WIDE_STORES
+static inline void vi_store_bytes(uint8_t *p, vi a) {
+    _mm512_storeu_si512(p, _mm512_zextsi128_si512(_mm512_cvtepi32_epi8(a)));
+}
 
 /* Sum of 16 lanes, in the order that every set keeps: halves, quarters, pairs. */
 static inline float vf_sum16(const vf a[1]) {

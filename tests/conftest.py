@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tidegate import bundle as bundles
+from tidegate import core
 from tidegate.bundle import Bundle, baseline
 from tidegate.engine import Engine, vectors
 from tidegate.schema import Columns, Field, Schema, SchemaConfig, Time
@@ -123,3 +124,11 @@ def saved_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def random_events() -> Callable[[int, np.random.Generator], Columns]:
     """`random_columns`: typed events for the schema of the small bundles."""
     return random_columns
+
+
+@pytest.fixture
+def isa_of_the_machine() -> Iterator[None]:
+    """Whatever set a test uses, the next one finds the one it had."""
+    before = core.isa()
+    yield
+    core.use_isa(before)

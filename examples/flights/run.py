@@ -153,6 +153,7 @@ def make_events(demo: Demo) -> pl.DataFrame:
     if made != EXPECTED:
         raise RuntimeError(f"November and December should hold {EXPECTED}, not {made}")
     events.write_parquet(demo.out / "events.parquet")
+    test.write_parquet(demo.out / "test.parquet")
     demo.console.print(
         "{:,} events; November and December: {:,} sessions, {:,} flights, {:,} events".format(
             events.height, *made.values()

@@ -101,7 +101,12 @@ class Arena:
 
 class Model:
     def __init__(
-        self, precision: str, row_size: int, numbers: list[int], fast_activations: bool = False
+        self,
+        precision: str,
+        row_size: int,
+        numbers: list[int],
+        fast_activations: bool = False,
+        threads: int = 1,
     ) -> None: ...
     def add_layer(
         self,
@@ -114,7 +119,15 @@ class Model:
         norms: dict[str, NDArray[np.float32]] | None = None,
     ) -> None: ...
     def add_category(self, column: int, table: NDArray[np.float32]) -> None: ...
-    def set_head(self, weight: NDArray[np.float32], bias: NDArray[np.float32]) -> None: ...
+    def set_head(self, kind: str, parts: dict[str, Any]) -> None: ...
+    def step_top(
+        self,
+        rows: NDArray[np.float32],
+        slots: NDArray[np.int64],
+        states: NDArray[np.float32],
+        scores: NDArray[np.float32],
+        indices: NDArray[np.int64],
+    ) -> None: ...
     def step(
         self,
         rows: NDArray[np.float32],
@@ -139,6 +152,7 @@ def step(
     sessions: Sequence[str],
     rows: NDArray[np.float32],
     outputs: NDArray[np.float32],
+    indices: NDArray[np.int64] | None = None,
 ) -> int: ...
 def run(
     model: Model,

@@ -11,6 +11,7 @@ axis of every weight. ``z``, the update gate, is the share of the old state that
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from typing import Literal
 
@@ -188,6 +189,11 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def state_size(self) -> int:
         """Floats of one session's hidden state: layers in order; an LSTM's h, then its c."""
         return sum(layer.state_size for layer in self.layers)
+
+    @property
+    def parameters(self) -> int:
+        """Numbers that the model has learned."""
+        return sum(math.prod(shape) for shape in self.weight_shapes().values())
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the name and shape of every array of the bundle's weight layout.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import resource
 import shutil
 
@@ -11,6 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 from safetensors.numpy import save as safetensors_save
+from sealing import encoded, manifest, reseal, sha256
 
 from tidegate import bundle as bundles
 from tidegate.engine import Engine
@@ -99,21 +99,8 @@ def test_a_bundle_of_a_future_version_is_refused(folder):
     assert caught.value.code == "bundle_version"
 
 
-def reseal(folder, **changed):
-    """Change the manifest and make its hash right again, as only a program would."""
-    document = msgspec.json.decode((folder / "bundle.json").read_bytes())
-    document = {**document, **changed}
-    del document["sha256"]
-
-    def encoded(value):
-        return msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
-
-    digest = hashlib.sha256(encoded(document)).hexdigest()
-    (folder / "bundle.json").write_bytes(encoded({**document, "sha256": digest}))
-
-
 def test_a_manifest_that_makes_no_model_is_refused(folder):
-    document = msgspec.json.decode((folder / "bundle.json").read_bytes())
+    document = manifest(folder)
     reseal(folder)
     bundles.load(folder)
     for changed in (
@@ -125,11 +112,26 @@ def test_a_manifest_that_makes_no_model_is_refused(folder):
         {"fingerprint": "00" * 32},
         {"task": {**document["task"], "label": "other"}},
         {"files": {}},
+        {"precision": "int4"},
+        {"precision": "bf16"},
+        {"precision": 8},
     ):
         reseal(folder, **{**document, **changed})
         with pytest.raises(BundleError) as caught:
             bundles.load(folder)
         assert caught.value.code in {"bundle_damaged", "bundle_weights"}
+
+
+def test_bundles_from_before_there_were_precisions_are_as_they_were(folder):
+    document = manifest(folder)
+    assert document["precision"] == "fp32"
+    parts = {name: document[name] for name in ("spec", "schema", "task")}
+    weights = document["files"]["weights.safetensors"]
+    assert document["fingerprint"] == sha256(encoded({**parts, "weights": weights}))
+    reseal(folder, precision=None)
+    loaded = bundles.load(folder)
+    assert (loaded.precision, loaded.fingerprint.hex()) == ("fp32", document["fingerprint"])
+    Engine.open(loaded)
 
 
 @pytest.mark.parametrize(
@@ -163,11 +165,8 @@ def test_test_vectors_with_another_array_are_refused(folder, make_bundle, name):
     assert not (folder.parent / "b").exists()
     content = safetensors_save(vectors)
     (folder / "vectors.safetensors").write_bytes(content)
-    document = msgspec.json.decode((folder / "bundle.json").read_bytes())
-    reseal(
-        folder,
-        files={**document["files"], "vectors.safetensors": hashlib.sha256(content).hexdigest()},
-    )
+    files = manifest(folder)["files"]
+    reseal(folder, files={**files, "vectors.safetensors": sha256(content)})
     with pytest.raises(BundleError, match="test vectors") as caught:
         bundles.load(folder)
     assert caught.value.code == "bundle_vectors"

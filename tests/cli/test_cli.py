@@ -13,46 +13,11 @@ import msgspec
 import numpy as np
 import polars as pl
 import pytest
+from command import said, tidegate
 
 from tidegate import __version__, answers
 from tidegate import bundle as bundles
 from tidegate.engine import Engine
-
-
-def tidegate(*arguments, cwd=None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tidegate", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=cwd,
-        timeout=60,
-    )
-
-
-def said(*arguments) -> dict:
-    done = tidegate(*arguments, "--json")
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-@pytest.fixture
-def frame(random_events) -> pl.DataFrame:
-    """60 events of three sessions, mixed up, with labels on some."""
-    rng = np.random.default_rng(5)
-    columns = {
-        name: pl.Series([None if value != value else value for value in values.tolist()])
-        for name, values in random_events(60, rng).items()
-    }
-    labels = rng.choice(["no", "yes", None], 60)
-    return pl.DataFrame(
-        {
-            "session": rng.choice(["a", "b/c", "d"], 60),
-            "time": rng.permutation(60) * 30.0,
-            **columns,
-            "late": pl.Series(labels.tolist(), dtype=pl.String),
-        }
-    ).with_columns(pl.col("wet").cast(pl.Boolean))
 
 
 def direct(bundle_path, frame: pl.DataFrame, order: str = "time") -> pl.DataFrame:
@@ -220,7 +185,7 @@ def test_fetching_says_what_it_does_unless_a_program_reads(tmp_path, monkeypatch
 def test_version_and_help() -> None:
     assert tidegate("--version").stdout == f"tidegate {__version__}\n"
     assert "Exit codes" in tidegate("--help").stdout
-    for verb in ("train", "evaluate", "inspect", "score", "serve", "demo"):
+    for verb in ("train", "evaluate", "inspect", "compress", "score", "serve", "demo"):
         done = tidegate(verb, "--help")
         assert done.returncode == 0
         assert "Example" in done.stdout
@@ -234,6 +199,7 @@ def test_documented_exit_codes(saved_bundle, frame, tmp_path) -> None:
     out = tmp_path / "answers.csv"
     cases = [
         (2, "Missing argument", ["score"]),
+        (2, "Missing option", ["compress", saved_bundle]),
         (3, "speed", ["score", saved_bundle, tmp_path / "incomplete.parquet", "--out", out]),
         (3, "missing_file", ["train", tmp_path / "nowhere.toml"]),
         (3, "did you mean 'flights'", ["datasets", "fetch", "flight"]),

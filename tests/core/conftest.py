@@ -1,20 +1,10 @@
-"""Models for tests of the kernels, and every instruction set of this machine."""
+"""Every instruction set of this machine."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import pytest
 
 from tidegate import core
-
-
-@pytest.fixture
-def isa_of_the_machine() -> Iterator[None]:
-    """Whatever set a test uses, the next one finds the one it had."""
-    before = core.isa()
-    yield
-    core.use_isa(before)
 
 
 @pytest.fixture(params=core.isas())

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kernel_models import random_weights
 
+from tidegate import core
 from tidegate.engine import Engine, SessionState, offline
+from tidegate.engine.arithmetic import PlainArithmetic
+from tidegate.engine.native import NativeArithmetic
+from tidegate.engine.reference import ReferenceModel
 from tidegate.errors import EngineError, InputError
-from tidegate.spec import LayerSpec
+from tidegate.schema import Field, Schema, SchemaConfig
+from tidegate.spec import LayerSpec, ModelSpec
 
 BACKENDS = ["native", "reference"]
 MODELS = {
@@ -261,3 +268,90 @@ def test_options_that_no_engine_has_are_refused_by_name(make_bundle, option, val
 def test_an_unknown_backend_is_refused(make_bundle):
     with pytest.raises(InputError, match="'quantum' is not an engine"):
         Engine.open(make_bundle(), "quantum")
+
+
+@pytest.fixture(params=BACKENDS)
+def catalogue(request):
+    """An engine of 40 outputs over two numbers."""
+    fields = {name: Field("numeric", scale="none") for name in "ab"}
+    columns = {name: np.zeros(1) for name in fields}
+    schema = Schema.fit(SchemaConfig(fields), columns, np.zeros(1), np.array([0, 1]))
+    spec = ModelSpec(2, (LayerSpec("gru", 12),), 40)
+    weights = random_weights(spec, 0)
+    if request.param == "native":
+        return Engine(spec, schema, NativeArithmetic(core.pack(spec, weights)))
+    return Engine(spec, schema, PlainArithmetic(ReferenceModel(spec, weights), spec))
+
+
+def test_the_k_largest_are_those_of_all(catalogue):
+    rows = np.random.default_rng(0).normal(size=(6, 2)).astype(np.float32)
+    sessions = ["a", "b", "a", "c", "d", "a"]
+    every = catalogue.fresh().step(sessions, rows)
+    scores, indices = catalogue.top_k(sessions, rows, 3)
+    assert (np.diff(scores) <= 0).all()
+    np.testing.assert_array_equal(scores, np.take_along_axis(every, indices, axis=1))
+    np.testing.assert_array_equal(scores, np.sort(every, axis=1)[:, :-4:-1])
+
+
+@pytest.mark.parametrize("k", [0, 41])
+def test_too_few_or_many_of_the_largest_are_refused(catalogue, k):
+    with pytest.raises(InputError) as caught:
+        catalogue.top_k(["a"], np.zeros((1, 2), np.float32), k)
+    assert (caught.value.code, caught.value.field) == ("bad_k", "k")
+    assert "a" not in catalogue
+
+
+@pytest.mark.parametrize("session", ["", "x" * 513, "\ud800", 7])
+def test_bad_session_ids_are_refused_by_name(engine, random_events, session):
+    rows = some_rows(engine, random_events, 2)
+    calls = [lambda: engine.step(["a", session], rows), lambda: engine.run(session, rows)]
+    if isinstance(session, str):
+        calls += [lambda: engine.export_state(session), lambda: engine.forget(session)]
+    for call in calls:
+        with pytest.raises(InputError) as caught:
+            call()
+        assert (caught.value.code, caught.value.field) == ("bad_session_id", "sessions")
+    assert len(engine) == 0
+
+
+def test_changes_are_told_until_they_are_kept(engine, random_events):
+    rows = some_rows(engine, random_events, 3)
+    engine.step(["a", "b", "a"], rows)
+    assert engine.dirty() == ["a", "b"]
+    engine.clean(["a"])
+    assert engine.dirty() == ["b"]
+    assert engine.coldest(5) == ["a"]
+    engine.clean()
+    assert sorted(engine.coldest(5)) == ["a", "b"]
+    assert engine.nbytes > 0
+
+
+def test_calls_from_several_threads_wait_for_each_other(make_bundle, random_events):
+    bundle = make_bundle(MODELS["mixed"])
+    engine, alone = Engine.open(bundle), Engine.open(bundle)
+    rows = some_rows(engine, random_events, 50)
+    expected = alone.run("s", rows)
+    found = {}
+
+    def feed(session):
+        parts = [engine.step([session], rows[i : i + 1]) for i in range(50)]
+        found[session] = np.concatenate(parts)
+
+    threads = [threading.Thread(target=feed, args=(f"s{i}",)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {output.tobytes() for output in found.values()} == {expected.tobytes()}
+
+
+def test_threads_are_given_by_number(make_bundle, random_events):
+    bundle = make_bundle(MODELS["mixed"])
+    with pytest.raises(InputError, match="0 is not a number of threads") as caught:
+        Engine.open(bundle, threads=0)
+    assert (caught.value.code, caught.value.field) == ("bad_threads", "threads")
+    names = [f"s{i}" for i in range(300)]
+    engines = [Engine.open(bundle, threads=threads) for threads in (1, 2)]
+    rows = some_rows(engines[0], random_events, 300)
+    one, two = (engine.step(names, rows) for engine in engines)
+    assert one.tobytes() == two.tobytes()

@@ -23,6 +23,7 @@ from tidegate.spec import CategoryInput, LayerSpec, ModelSpec
 
 MAGIC = b"replay1\0"
 PRECISIONS = ("fp32", "bf16", "int8")
+HEADS = ("linear", "sigmoid", "softmax")
 KERNELS = ("gru", "gru_before", "lstm", "rnn_tanh", "rnn_relu")  # as in tg_cell
 SIZES = ((1, 1), (3, 16), (18, 37), (33, 64), (64, 91))
 """Inputs and hidden units: whole vectors, and one more or less."""
@@ -46,7 +47,7 @@ class Written:
 class RecordedModel:
     """Takes what `pack` gives the core's model, and writes it down."""
 
-    def __init__(self, precision, row_size, numbers, fast_activations) -> None:
+    def __init__(self, precision, row_size, numbers, fast_activations, threads) -> None:
         self.precision = precision
         self.head = Written()
         self.head.number(PRECISIONS.index(precision))
@@ -77,7 +78,6 @@ class RecordedModel:
         self.below = hidden_size
 
     def _product(self, parts: dict[str, Any], inputs: int) -> None:
-        self.layers.number(inputs)
         self.layers.array(parts["weights"])
         self.layers.array(parts["bias"])
         if self.precision == "int8":
@@ -93,8 +93,8 @@ class RecordedModel:
         self.categories.number(len(table))
         self.categories.array(table)
 
-    def set_head(self, weight, bias) -> None:
-        self.outputs = weight, bias
+    def set_head(self, kind, parts) -> None:
+        self.kind, self.outputs = kind, parts
 
     def content(self) -> bytes:
         whole = Written(self.head.parts.copy())
@@ -102,44 +102,46 @@ class RecordedModel:
         whole.parts += self.layers.parts
         whole.number(self.n_categories)
         whole.parts += self.categories.parts
-        weight, bias = self.outputs
-        whole.number(len(weight))
-        whole.array(weight)
-        whole.array(bias)
+        whole.number(HEADS.index(self.kind))
+        whole.number(self.outputs["outputs"])
+        rows = "weight" in self.outputs  # else the head is a product
+        whole.number(rows)
+        whole.array(self.outputs["weight" if rows else "weights"])
+        whole.array(self.outputs["bias"])
         return b"".join(whole.parts)
 
 
-def recorded(spec: ModelSpec, weights: Any, precision: str, fast: bool) -> bytes:
+def recorded(spec: ModelSpec, weights: Any, precision: str, **options: Any) -> bytes:
     """Return the model's bytes, as `pack` lays it out."""
     module = importlib.import_module("tidegate.core.pack")
     real = module.Model
     try:
         module.Model = RecordedModel
-        return module.pack(spec, weights, precision, fast_activations=fast).content()
+        return module.pack(spec, weights, precision, **options).content()
     finally:
         module.Model = real
 
 
-def cases() -> Iterator[tuple[str, ModelSpec, bool]]:
-    """Return a name, a model and whether its activations are fast."""
+def cases() -> Iterator[tuple[str, ModelSpec, dict[str, Any]]]:
+    """Return a name, a model and options of `pack`."""
     for cell, kind in CELLS.items():
         for option, chosen in OPTIONS.items():
             for inputs, hidden in SIZES:
                 size = hidden if option != "residual" else inputs
                 layer = LayerSpec(**kind, **chosen, hidden_size=size)
-                yield f"{cell} {option} {inputs}->{size}", ModelSpec(inputs, (layer,), 2), False
+                yield f"{cell} {option} {inputs}->{size}", ModelSpec(inputs, (layer,), 2), {}
         plain, normed = (
             LayerSpec(**kind, hidden_size=h, layer_norm=n) for h, n in ((21, 0), (40, 1))
         )
         categories = (CategoryInput(1, 9, 3), CategoryInput(4, 4, 2))
         for name, stack in (("stack", (plain, normed)), ("normed stack", (normed, plain, plain))):
-            yield f"{cell} {name} with categories", ModelSpec(6, stack, 3, categories), False
-        yield (
-            f"{cell} categories alone",
-            ModelSpec(1, (plain,), 1, (CategoryInput(0, 5, 2),)),
-            False,
-        )
-        yield f"{cell} fast", ModelSpec(5, (plain, plain), 1), True
+            yield f"{cell} {name} with categories", ModelSpec(6, stack, 3, categories), {}
+        yield f"{cell} categories alone", ModelSpec(1, (plain,), 1, (CategoryInput(0, 5, 2),)), {}
+        yield f"{cell} fast", ModelSpec(5, (plain, plain), 1), {"fast_activations": True}
+    for head in HEADS:
+        for outputs in (1, 7, 8, 91):
+            spec = ModelSpec(5, (LayerSpec("gru", 21),), outputs)
+            yield f"{head} head of {outputs}", spec, {"head": head}
 
 
 def played(model: core.Model, spec: ModelSpec, rows, slots, before, run: bool):
@@ -158,18 +160,17 @@ def main(path: str) -> None:
     # fp32 has the same bits on every set with FMA (tests/core says so), bf16 its own on some.
     fused = next((name for name in ("avx2", "neon") if name in sets), "scalar")
     count, whole = 0, Written()
-    for seed, (name, spec, fast) in enumerate(cases()):
+    for seed, (name, spec, options) in enumerate(cases()):
         rng = np.random.default_rng(seed)
         weights = random_weights(spec, seed)
         for precision in PRECISIONS:
-            model = core.pack(spec, weights, precision, fast_activations=fast)
-            content = recorded(spec, weights, precision, fast)
+            model = core.pack(spec, weights, precision, **options)
+            content = recorded(spec, weights, precision, **options)
             for run in (False, True):
                 # More events than pass through a layer together (64), and repeats of sessions.
                 n, sessions = (67, 1) if run else (100, 75)
-                slots = np.concatenate([rng.permutation(sessions), rng.integers(0, sessions, n)])[
-                    :n
-                ]
+                again = rng.integers(0, sessions, n)
+                slots = np.concatenate([rng.permutation(sessions), again])[:n]
                 rows = random_rows(spec, n, seed)
                 before = rng.uniform(-0.9, 0.9, (sessions, spec.state_size)).astype(np.float32)
                 whole.array(f"{precision} {name}{' run' * run}".encode())

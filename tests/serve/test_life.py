@@ -12,9 +12,13 @@ import threading
 import time
 
 import msgspec
+import numpy as np
 import pytest
 
+from tidegate import answers
 from tidegate import bundle as bundles
+from tidegate.engine import Engine
+from tidegate.engine.compress import compress
 
 BROKEN = (OSError, http.client.HTTPException)
 
@@ -248,6 +252,28 @@ def test_another_bundle_is_refused_then_resets(start, make_bundle, payload, tmp_
     assert "session_reset" not in again.post("a", payload(seq=4))[1]
     again.end()
     assert start().said["message"].startswith("2 sessions")
+
+
+def test_an_int8_bundle_is_served_and_continues_no_session_of_fp32(
+    start, saved_bundle, payload, tmp_path
+):
+    made = compress(bundles.load(saved_bundle), "int8")
+    int8 = bundles.save(made, tmp_path / "int8")
+    server = start(int8.path, store=str(tmp_path / "other"))
+    schema, engine = int8.schema, Engine.open(int8)
+    for seq in (1, 2, 3):
+        event = payload(10.0 * seq, seq=seq, time=30.0 * seq)
+        status, said = server.post("s", event)
+        columns = schema.stack([schema.type_event(event["event"])])
+        stepped = engine.step_events(["s"], columns, np.array([event["time"]]))
+        assert (status, said["answer"]) == (200, *answers.open(int8.task).answer(stepped.outputs))
+    assert said["model_version"] == "1-int8"
+    server.end()
+
+    fp32 = start()
+    assert fp32.post("a", payload(seq=1))[0] == 200
+    fp32.end()
+    assert start(int8.path).said["code"] == "bundle_changed"
 
 
 def test_a_full_disk_refuses_and_recovers(start, rig, payload):

@@ -232,6 +232,7 @@ class ModelTarget:
             self._or_wrong(row_size, HUGE),
             [self._or_wrong(c, HUGE) for c in numbers],
             random.random() < 0.3,
+            self._or_wrong(random.choice([1, 1, 1, 2]), HUGE),
         )
         below, sizes = len(numbers), []
         for index in range(random.randrange(1, 4)):
@@ -249,11 +250,28 @@ class ModelTarget:
             below = size
         if self._is_wrong():
             return model, row_size, sizes  # without a head
-        outputs = random.choice([1, 2, 5])
-        stride = (below + 15) // 16 * 16
-        for _ in range(1 + self._is_wrong()):
-            model.set_head(self._floats((outputs, stride)), self._floats((outputs,)))
+        for left in (2, 1, 0):  # a head that was refused may be set again
+            try:
+                self._set_head(model, below)
+                break
+            except (ValueError, TypeError):
+                if not left:
+                    raise
+        if self._is_wrong():
+            self._set_head(model, below)
         return model, row_size, sizes
+
+    def _set_head(self, model, below) -> None:
+        outputs = self._random.choice([1, 2, 7, 8, 40])
+        parts: dict[str, Any] = {"outputs": self._or_wrong(outputs, HUGE)}
+        if outputs <= 7:
+            parts["weight"] = self._floats((outputs, (below + 15) // 16 * 16))
+            parts["bias"] = self._floats((outputs,))
+        else:
+            made = self._product("fp32", below, outputs, 1)
+            parts |= made if isinstance(made, dict) else {}
+        kind = self._random.choice(["linear", "sigmoid", "softmax"])
+        model.set_head(self._or_wrong(kind, ["", "tanh", None]), self._without(parts))
 
     def _add_layer(self, model, precision, cell, size, residual, below) -> None:
         gates, before = CELLS[cell], cell == "gru_before"
@@ -309,6 +327,11 @@ class ModelTarget:
         model.step(self._spoiled(rows), self._spoiled(slots), states, self._spoiled(outputs))
         one = np.zeros(model.state_size, dtype=np.float32)
         model.run(self._spoiled(rows), self._spoiled(one), self._spoiled(outputs))
+        if model.output_size > 7:
+            k = self._or_wrong(3, [0, 7, 8, 41])
+            scores, indices = np.zeros((n, k), np.float32), np.zeros((n, k), np.int64)
+            parts = self._spoiled(scores), self._spoiled(indices)
+            model.step_top(self._spoiled(rows), self._spoiled(slots), states, *parts)
         return "works"
 
     # Wrong now and then

@@ -20,10 +20,19 @@ from numpy.typing import NDArray
 
 from tidegate.answers.classify import Classify
 from tidegate.answers.labels import encode_labels, fit_task, session_labels, task_labels
+from tidegate.answers.metrics import HIGHER_IS_BETTER
 from tidegate.answers.regress import Regress
 from tidegate.spec import TaskSpec
 
-__all__ = ["Answers", "encode_labels", "fit_task", "open", "session_labels", "task_labels"]
+__all__ = [
+    "HIGHER_IS_BETTER",
+    "Answers",
+    "encode_labels",
+    "fit_task",
+    "open",
+    "session_labels",
+    "task_labels",
+]
 
 
 class Answers(Protocol):

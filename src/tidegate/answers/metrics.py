@@ -9,7 +9,20 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["accuracy", "brier", "log_loss", "log_softmax", "mae", "r2", "rmse", "roc_auc"]
+__all__ = [
+    "HIGHER_IS_BETTER",
+    "accuracy",
+    "brier",
+    "log_loss",
+    "log_softmax",
+    "mae",
+    "r2",
+    "rmse",
+    "roc_auc",
+]
+
+HIGHER_IS_BETTER = frozenset({"accuracy", "auc", "r2"})
+"""Of the other metrics, lower is."""
 
 Floats = NDArray[np.float64]
 Classes = NDArray[np.int64]

@@ -5,7 +5,7 @@ A bundle is a folder:
 ====================== ============================================================
 ``bundle.json``        name, version, spec, schema, task, provenance, and the sha256
                        of every other file and of itself
-``weights.safetensors`` the arrays of `ModelSpec.weight_shapes`, float32
+``weights.safetensors`` the arrays of `weights.layout`
 ``baseline.json``      what the training data and the answers looked like
 ``vectors.safetensors`` test vectors, replayed by `Engine.open`
 ``card.md``            the model card, for people
@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load as safetensors_load
@@ -33,6 +32,8 @@ from safetensors.numpy import save as safetensors_save
 
 from tidegate import __version__, files
 from tidegate.bundle import card
+from tidegate.bundle.weights import check_weights, encode
+from tidegate.core import Precision
 from tidegate.errors import BundleError, InputError, TidegateError
 from tidegate.schema import Schema
 from tidegate.spec import ModelSpec, TaskSpec
@@ -61,17 +62,19 @@ class Bundle:
         Raw fields to rows.
     task : TaskSpec
         What the outputs mean.
-    weights : mapping of str to float32 array
-        Names and shapes as in `ModelSpec.weight_shapes`.
+    weights : mapping of str to array
+        Names, dtypes and shapes as `tidegate.bundle.weights.layout` says.
     baseline : mapping
         From `tidegate.bundle.baseline.measure`.
     vectors : mapping of str to array
         From `tidegate.engine.vectors.make`.
     provenance : mapping
         Where it comes from: data fingerprint, git revision, seeds, versions, metrics. JSON-able.
+    precision : {"fp32", "bf16", "int8"}
+        Of the weights, and of the products that are made with them.
     fingerprint : bytes
-        32 bytes over spec, schema, task and weights: bundles with equal fingerprints give equal
-        answers, and may share sessions.
+        32 bytes over spec, schema, task, weights and precision: bundles with equal fingerprints
+        give equal answers, and may share sessions.
     path : Path or None
         The folder, if it came from one.
     """
@@ -81,10 +84,11 @@ class Bundle:
     spec: ModelSpec
     schema: Schema
     task: TaskSpec
-    weights: Mapping[str, NDArray[np.float32]]
+    weights: Mapping[str, NDArray[Any]]
     baseline: Mapping[str, Any]
     vectors: Mapping[str, NDArray[Any]]
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    precision: Precision = "fp32"
     fingerprint: bytes = b""
     path: Path | None = None
 
@@ -117,10 +121,10 @@ def save(bundle: Bundle, path: str | Path, *, overwrite: bool = False) -> Bundle
     """
     path = Path(path)
     check_target(path, bundle.name, bundle.version, overwrite=overwrite)
-    _check_weights(bundle.spec, bundle.weights)
+    check_weights(bundle.spec, bundle.precision, bundle.weights)
     _check_vectors(bundle.vectors)
     contents = {
-        "weights.safetensors": safetensors_save(dict(bundle.weights)),
+        "weights.safetensors": encode(bundle.weights),
         "baseline.json": _json(bundle.baseline),
         "vectors.safetensors": safetensors_save(dict(bundle.vectors)),
         "card.md": card.write(bundle).encode(),
@@ -196,6 +200,7 @@ def load(path: str | Path) -> Bundle:
         spec = msgspec.convert(manifest["spec"], ModelSpec)
         task = msgspec.convert(manifest["task"], TaskSpec)
         schema = Schema.from_dict(manifest["schema"])
+        precision: Precision = msgspec.convert(manifest.get("precision", "fp32"), Precision)
         weights = safetensors_load(contents["weights.safetensors"])
         vectors = safetensors_load(contents["vectors.safetensors"])
         baseline = _parsed(path, "baseline.json", contents["baseline.json"])
@@ -211,6 +216,7 @@ def load(path: str | Path) -> Bundle:
             baseline=baseline,
             vectors=vectors,
             provenance=manifest["provenance"],
+            precision=precision,
             fingerprint=bytes.fromhex(manifest["fingerprint"]),
             path=path,
         )
@@ -221,7 +227,7 @@ def load(path: str | Path) -> Bundle:
         *(msgspec.MsgspecError, SafetensorError, TidegateError),
     ) as error:
         raise _damaged(path, _MANIFEST, f"its contents do not make a model: {error}") from error
-    _check_weights(spec, weights)
+    check_weights(spec, precision, weights)
     _check_vectors(vectors)
     if manifest["fingerprint"] != _fingerprint(manifest, contents["weights.safetensors"]):
         raise _damaged(path, _MANIFEST, "its fingerprint is not that of its model")
@@ -237,6 +243,7 @@ def _manifest(bundle: Bundle, contents: Mapping[str, bytes]) -> bytes:
         "spec": msgspec.to_builtins(bundle.spec),
         "schema": bundle.schema.to_dict(),
         "task": msgspec.to_builtins(bundle.task),
+        "precision": bundle.precision,
     }
     document = {
         "format": FORMAT,
@@ -254,6 +261,8 @@ def _manifest(bundle: Bundle, contents: Mapping[str, bytes]) -> bytes:
 
 def _fingerprint(manifest: Mapping[str, Any], weights: bytes) -> str:
     parts = {name: manifest[name] for name in ("spec", "schema", "task")}
+    if manifest.get("precision", "fp32") != "fp32":  # older bundles are fp32 and do not say so
+        parts["precision"] = manifest["precision"]
     return _sha256(_json({**parts, "weights": _sha256(weights)}))
 
 
@@ -318,19 +327,6 @@ def _check_name(member: str, value: str) -> None:
         )
 
 
-def _check_weights(spec: ModelSpec, weights: Mapping[str, NDArray[np.float32]]) -> None:
-    shapes = spec.weight_shapes()
-    for name in sorted(shapes.keys() | weights.keys()):
-        problem = _weight_problem(shapes.get(name), weights.get(name))
-        if problem:
-            raise BundleError(
-                "bundle_weights",
-                f"{name} {problem}",
-                field=name,
-                hint="make the bundle again from a model that fits its spec",
-            )
-
-
 def _check_vectors(vectors: Mapping[str, NDArray[Any]]) -> None:
     for name in sorted(_VECTORS ^ vectors.keys()):
         raise BundleError(
@@ -339,18 +335,6 @@ def _check_vectors(vectors: Mapping[str, NDArray[Any]]) -> None:
             field=name,
             hint="make the bundle again, its vectors with engine.vectors.make",
         )
-
-
-def _weight_problem(shape: tuple[int, ...] | None, array: NDArray[np.float32] | None) -> str:
-    if shape is None:
-        return "is no weight of this model"
-    if array is None:
-        return "is missing"
-    if array.dtype != np.float32 or array.shape != shape:
-        return f"is {array.dtype} {array.shape}, the spec says float32 {shape}"
-    if not np.isfinite(array).all():
-        return "holds a value that is not finite"
-    return ""
 
 
 def _json(value: Any) -> bytes:

@@ -25,7 +25,8 @@ def write(bundle: Bundle) -> str:
         f"# {bundle.name}, version {bundle.version}",
         _answers(bundle),
         "## The model",
-        f"Layers from the input up: {layers}. {_parameters(bundle):,} parameters. "
+        f"Layers from the input up: {layers}. {spec.parameters:,} parameters"
+        f"{_rounding(bundle)}. "
         f"A session's hidden state is {spec.state_size} floats, its encoder state "
         f"{bundle.schema.state_size} doubles.",
         "## What an event holds",
@@ -98,8 +99,8 @@ def _answers(bundle: Bundle) -> str:
     return f"For each {task.per} it {what}."
 
 
-def _parameters(bundle: Bundle) -> int:
-    return sum(array.size for array in bundle.weights.values())
+def _rounding(bundle: Bundle) -> str:
+    return "" if bundle.precision == "fp32" else f", the matrices in {bundle.precision}"
 
 
 def _number(value: float | None) -> str:

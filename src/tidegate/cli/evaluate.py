@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,12 +16,23 @@ from tidegate.cli.events import (
 )
 from tidegate.cli.verbs import verb, write_json
 
-__all__ = ["EXAMPLES", "NAME", "command"]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tidegate.bundle import Bundle
+    from tidegate.tables import EventTable
+
+__all__ = ["EXAMPLES", "NAME", "LabelOption", "command", "measure"]
 
 NAME = "evaluate"
 EXAMPLES = (
     "Examples:  tidegate evaluate BUNDLE events.parquet  |  tidegate evaluate BUNDLE e.csv --json"
 )
+
+LabelOption = Annotated[
+    str | None, typer.Option(help="Column of the label. Default: as in training.")
+]
 
 
 @verb
@@ -31,24 +42,15 @@ def command(
     session: SessionOption = None,
     time: TimeOption = None,
     seq: SeqOption = None,
-    label: Annotated[
-        str | None, typer.Option(help="Column of the label. Default: as in training.")
-    ] = None,
+    label: LabelOption = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Replay labelled events through a bundle and print the task's metrics."""
-    from tidegate import answers, tables
     from tidegate import bundle as bundles
-    from tidegate.engine import Engine, offline
 
     loaded = bundles.load(bundle)
-    engine = Engine.open(loaded)
     table = read(loaded, events, session, time, seq, label or loaded.task.label)
-    assert table.labels is not None  # a label column was named
-    with tables.naming_rows(table.source_rows):
-        outputs = offline.outputs(engine, table.columns, table.times, table.offsets)
-        labels = answers.task_labels(loaded.task, table.labels, table.offsets)
-    metrics = answers.open(loaded.task).metrics(outputs, labels)
+    _, metrics = measure(loaded, table)
     if json:
         write_json({"events": table.n_events, "sessions": len(table.sessions), "metrics": metrics})
         return
@@ -61,3 +63,16 @@ def command(
     for name, value in metrics.items():
         shown.add_row(name, f"{value:,.4f}" if isinstance(value, float) else f"{value:,}")
     Console().print(shown)
+
+
+def measure(bundle: Bundle, table: EventTable) -> tuple[NDArray[np.float32], dict[str, float]]:
+    """Run labelled events through a bundle; return its outputs and the task's metrics."""
+    from tidegate import answers, tables
+    from tidegate.engine import Engine, offline
+
+    assert table.labels is not None  # a label column was named
+    engine = Engine.open(bundle)
+    with tables.naming_rows(table.source_rows):
+        outputs = offline.outputs(engine, table.columns, table.times, table.offsets)
+        labels = answers.task_labels(bundle.task, table.labels, table.offsets)
+    return outputs, answers.open(bundle.task).metrics(outputs, labels)

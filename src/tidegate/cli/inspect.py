@@ -36,14 +36,15 @@ def command(
         console.print(Markdown((bundle / "card.md").read_text()))
         console.print(
             f"\n[green]verified[/green]: every file's hash, and the test vectors "
-            f"on this machine; fingerprint {loaded.fingerprint.hex()[:16]}"
+            f"on this machine, in {loaded.precision}; fingerprint {loaded.fingerprint.hex()[:16]}"
         )
         return
     report: dict[str, Any] = {
         "name": loaded.name,
         "version": loaded.version,
         "fingerprint": loaded.fingerprint.hex(),
-        "parameters": sum(array.size for array in loaded.weights.values()),
+        "parameters": loaded.spec.parameters,
+        "precision": loaded.precision,
         "spec": msgspec.to_builtins(loaded.spec),
         "task": msgspec.to_builtins(loaded.task),
         "schema": loaded.schema.to_dict(),

@@ -27,9 +27,10 @@ from tidegate._core import (
     step_events,
 )
 from tidegate.core.isa import isa, isas, use_isa
-from tidegate.core.pack import Precision, pack
+from tidegate.core.pack import FEW_OUTPUTS, Precision, pack
 
 __all__ = [
+    "FEW_OUTPUTS",
     "OUTPUT_NOT_FINITE",
     "ROWS_BAD",
     "Arena",

@@ -14,15 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate._core import Model
-from tidegate.core.quantise import to_bf16, to_int8
+from tidegate.core.quantise import from_bf16, to_bf16, to_int8
 from tidegate.spec import GATES, LayerSpec, ModelSpec
 
-__all__ = ["Precision", "pack"]
+__all__ = ["FEW_OUTPUTS", "Head", "Precision", "pack"]
 
 Precision = Literal["fp32", "bf16", "int8"]
 
+Head = Literal["linear", "sigmoid", "softmax"]
+
 UNITS = 16
 """Units of a panel."""
+
+FEW_OUTPUTS = 7
+"""Outputs of which as many at most have a row of weights each; of more, panels."""
 
 INPUT_STEPS = 127
 """Steps of a quantised input or state from 0 to 1, where it lies in -1 to 1."""
@@ -37,7 +42,9 @@ def pack(
     weights: Weights,
     precision: Precision = "fp32",
     *,
+    head: Head = "linear",
     fast_activations: bool = False,
+    threads: int = 1,
 ) -> Model:
     """Lay a model's weights out for the C kernels.
 
@@ -50,15 +57,20 @@ def pack(
         The model.
     weights : mapping of str to array
         Names and shapes as in `ModelSpec.weight_shapes`. A matrix may be int8 already: then
-        ``NAME.scale`` is the scale of its rows.
+        ``NAME.scale`` is the scale of its rows; or uint16: then it is bf16.
     precision : {"fp32", "bf16", "int8"}
         Of the products. The state, biases, activations, category tables and the head are fp32
         always. bf16 rounds weights, inputs and the state to 8 bits of mantissa. int8 gives each
         output's weights a scale of their own, the state 127 steps to each side, and inputs without
         bounds 14 bits beside a scale of each event.
+    head : {"linear", "sigmoid", "softmax"}
+        What becomes of the head's outputs. (`Model.step_top` gives linear ones.)
     fast_activations : bool
         Evaluate exponentials with a polynomial of degree 3: logistic functions are off by up to
         2.6e-5 and tanh by up to 5.1e-5, instead of 1e-7 and 2e-7. Not with LayerNorm.
+    threads : int
+        How many threads may share a call of many sessions, the caller's included. A call while
+        another is at work has its caller's thread alone.
 
     Returns
     -------
@@ -70,11 +82,11 @@ def pack(
     ValueError
         Weights that do not fit the spec or are not finite.
     """
-    model = Model(precision, spec.row_size, list(spec.number_columns), fast_activations)
+    model = Model(precision, spec.row_size, list(spec.number_columns), fast_activations, threads)
     n_numbers = len(spec.number_columns)
     for index, layer in enumerate(spec.layers):
         prefix = f"layers.{index}.forward"
-        inputs = _matrix(weights, f"{prefix}.input")
+        inputs = _matrix(weights, f"{prefix}.input", precision)
         model.add_layer(
             _kernel(layer),
             layer.hidden_size,
@@ -90,12 +102,17 @@ def pack(
                 table = weights[f"embeddings.{category.column}"].astype(np.float64) @ columns.T
                 model.add_category(category.column, _rows(table, len(GATES[layer.cell])))
                 first += category.embedding_size
-    padding = -spec.layers[-1].hidden_size % UNITS
-    model.set_head(
-        np.ascontiguousarray(np.pad(weights["head.weight"], ((0, 0), (0, padding)))),
-        weights["head.bias"],
-    )
+    model.set_head(head, _head(spec, weights))
     return model
+
+
+def _head(spec: ModelSpec, weights: Weights) -> dict[str, Any]:
+    """Return rows for a few outputs, panels for many: the head of a catalogue is a product."""
+    weight, bias = weights["head.weight"], weights["head.bias"]
+    if spec.output_size > FEW_OUTPUTS:
+        return {"outputs": len(weight), **_product(weight, None, bias, 1, "fp32", False)}
+    padded = np.pad(weight, ((0, 0), (0, -weight.shape[1] % UNITS)))
+    return {"outputs": len(weight), "weight": np.ascontiguousarray(padded), "bias": bias}
 
 
 def _products(
@@ -110,7 +127,7 @@ def _products(
     dense = len(spec.number_columns) if index == 0 else spec.input_sizes[index]
     below = spec.layers[index - 1] if index else None
     weight, scale = inputs
-    recurrent, recurrent_scale = _matrix(weights, f"{prefix}.recurrent")
+    recurrent, recurrent_scale = _matrix(weights, f"{prefix}.recurrent", precision)
     b_input, b_recurrent = _biases(layer, weights, prefix)
     if layer.layer_norm:  # there a bias follows the normalisation: see _norms
         b_input, b_recurrent = np.zeros_like(b_input), np.zeros_like(b_recurrent)
@@ -173,8 +190,21 @@ def _norms(layer: LayerSpec, weights: Weights, prefix: str) -> dict[str, NDArray
     return {name: _rows(values[None], count)[0] for name, (values, count) in parts.items()}
 
 
-def _matrix(weights: Weights, name: str) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
-    return weights[name], weights.get(f"{name}.scale")
+def _matrix(
+    weights: Weights, name: str, precision: Precision
+) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
+    """Return a matrix in the precision: int8 with the scales of its rows, or float32.
+
+    It is rounded as a whole, the columns of embeddings included, so that a bundle of the precision
+    gives the bits of the one that it was made from.
+    """
+    weight, scale = weights[name], weights.get(f"{name}.scale")
+    if weight.dtype == np.uint16:
+        weight = from_bf16(weight)
+    if precision == "int8":
+        return (weight, scale) if scale is not None else to_int8(weight)
+    weight = _dequantised(weight, scale).astype(np.float32)
+    return from_bf16(to_bf16(weight)) if precision == "bf16" else weight, None
 
 
 def _dequantised(weight: NDArray[Any], scale: NDArray[np.float32] | None) -> NDArray[np.float64]:
@@ -190,9 +220,7 @@ def _product(
     precision: Precision,
     bounded: bool,
 ) -> dict[str, Any]:
-    if precision == "int8":
-        if scale is None:
-            weight, scale = to_int8(weight)
+    if scale is not None:
         if bounded:
             scale = scale / np.float32(INPUT_STEPS)
         # What the bytes that stand for inputs of 0 would add.
@@ -204,9 +232,7 @@ def _product(
             "start": _rows(start[None], gates, np.int32)[0],
             "bounded": bounded,
         }
-    if scale is not None:
-        weight = _dequantised(weight, scale).astype(np.float32)
-    converted = to_bf16(weight) if precision == "bf16" else weight.astype(np.float32, copy=False)
+    converted = to_bf16(weight) if precision == "bf16" else weight
     return {
         "weights": _panels(converted, gates, precision),
         "bias": _rows(bias[None], gates)[0],

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LARGEST", "to_bf16", "to_int8"]
+__all__ = ["LARGEST", "from_bf16", "to_bf16", "to_int8", "widened"]
 
 LARGEST = 127
 """Quantised weights lie in -127 to 127: the range is the same on both sides."""
@@ -49,3 +52,38 @@ def to_bf16(weight: NDArray[np.float32]) -> NDArray[np.uint16]:
     bits = np.ascontiguousarray(weight, dtype=np.float32).view(np.uint32)
     rounded = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
     return rounded.astype(np.uint16)
+
+
+def from_bf16(bits: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """Return the float32 whose upper halves these are, exactly.
+
+    Examples
+    --------
+    >>> from_bf16(np.array([0x3F80, 0xC020], dtype=np.uint16)).tolist()
+    [1.0, -2.5]
+    """
+    return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
+
+
+def widened(weights: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float64]]:
+    """Return the numbers that a bundle's arrays stand for, in float64, without scales.
+
+    Parameters
+    ----------
+    weights : mapping of str to array
+        float32, bf16 (as uint16), or int8 with ``NAME.scale``.
+
+    Examples
+    --------
+    >>> halves = np.array([[1, -127]], dtype=np.int8), np.array([0.5], dtype=np.float32)
+    >>> widened(dict(zip(["a.input", "a.input.scale"], halves)))
+    {'a.input': array([[  0.5, -63.5]])}
+    """
+    found = {}
+    for name, array in weights.items():
+        if name.endswith(".scale"):
+            continue
+        wide = (from_bf16(array) if array.dtype == np.uint16 else array).astype(np.float64)
+        scale = weights.get(f"{name}.scale")
+        found[name] = wide if scale is None else wide * scale[:, None]
+    return found

@@ -13,7 +13,7 @@ from tidegate import core
 if TYPE_CHECKING:
     from tidegate.errors import InputError
     from tidegate.schema import Columns, Schema
-    from tidegate.spec import CategoryInput
+    from tidegate.spec import ModelSpec
 
 __all__ = ["BAD_ROWS", "DONE", "Arithmetic", "PlainArithmetic", "Sessions", "StatesModel"]
 
@@ -40,6 +40,16 @@ class Arithmetic(Protocol):
 
         In the last two cases no session changes.
         """
+
+    def step_top(
+        self,
+        arena: core.Arena,
+        sessions: Sessions,
+        rows: NDArray[np.float32],
+        scores: NDArray[np.float32],
+        indices: NDArray[np.int64],
+    ) -> int:
+        """Step rows; of many outputs, give the largest of each event and which they are."""
 
     def run(
         self,
@@ -85,13 +95,14 @@ class PlainArithmetic:
     ----------
     model : StatesModel
         The float64 reference, say.
-    categories : sequence of CategoryInput
-        The columns of its rows that are indices.
+    spec : ModelSpec
+        Its shape.
     """
 
-    def __init__(self, model: StatesModel, categories: Sequence[CategoryInput]) -> None:
+    def __init__(self, model: StatesModel, spec: ModelSpec) -> None:
         self._model = model
-        self._categories = categories
+        self._categories = spec.categories
+        self._output_size = spec.output_size
 
     def step(
         self,
@@ -101,6 +112,7 @@ class PlainArithmetic:
         outputs: NDArray[np.float32],
     ) -> int:
         """Step rows; see `Arithmetic`."""
+        arena.find(sessions)  # refuses ids that are none
         if not np.isfinite(rows).all():
             return BAD_ROWS
         for category in self._categories:
@@ -124,6 +136,21 @@ class PlainArithmetic:
         for name, known, state in zip(names, memory, hidden, strict=True):
             arena.import_state(name, blank if known is None else known[0], state)
         return DONE
+
+    def step_top(
+        self,
+        arena: core.Arena,
+        sessions: Sessions,
+        rows: NDArray[np.float32],
+        scores: NDArray[np.float32],
+        indices: NDArray[np.int64],
+    ) -> int:
+        """Step rows and sort all outputs; see `Arithmetic`."""
+        outputs = np.empty((len(rows), self._output_size), dtype=np.float32)
+        found = self.step(arena, sessions, rows, outputs)
+        order = np.argsort(-outputs, axis=1, kind="stable")[:, : scores.shape[1]]
+        indices[:], scores[:] = order, np.take_along_axis(outputs, order, axis=1)
+        return found
 
     def run(
         self,

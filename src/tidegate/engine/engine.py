@@ -27,6 +27,8 @@ __all__ = ["Backend", "Engine", "SessionState", "Stepped"]
 
 Backend = Literal["native", "reference"]
 
+MAX_THREADS = 256
+
 _IMPLEMENTED = frozenset(
     {"cell", "hidden_size", "activation", "reset_after", "bias", "layer_norm", "residual"}
 )
@@ -96,7 +98,9 @@ class Engine:
         self._arena = core.Arena(spec.state_size, schema.state_size)
 
     @classmethod
-    def open(cls, bundle: Bundle, backend: Backend = "native", *, replay: bool = True) -> Engine:
+    def open(
+        cls, bundle: Bundle, backend: Backend = "native", *, replay: bool = True, threads: int = 1
+    ) -> Engine:
         """Build an engine for a bundle and check that it reproduces the bundle's test vectors.
 
         Parameters
@@ -104,9 +108,11 @@ class Engine:
         bundle : Bundle
             From `tidegate.bundle.load`.
         backend : {"native", "reference"}
-            The C core, or float64 NumPy.
+            The C core in the bundle's precision, or float64 NumPy.
         replay : bool
             Whether to replay the test vectors.
+        threads : int
+            How many threads a step of many sessions may use, the caller's included.
 
         Returns
         -------
@@ -121,10 +127,17 @@ class Engine:
             ``vectors_mismatch``: the outputs differ from the bundle's.
         """
         refuse_unsupported(bundle.spec, "engines", _IMPLEMENTED)
+        if not 1 <= threads <= MAX_THREADS:
+            raise InputError(
+                "bad_threads",
+                f"{threads} is not a number of threads",
+                field="threads",
+                hint=f"use 1 to {MAX_THREADS}",
+            )
         arithmetic: Arithmetic
         if backend == "native":
             try:
-                arithmetic = NativeArithmetic(core.pack(bundle.spec, bundle.weights))
+                packed = core.pack(bundle.spec, bundle.weights, bundle.precision, threads=threads)
             except ValueError as error:
                 raise EngineError(
                     "bad_weights",
@@ -132,9 +145,10 @@ class Engine:
                     field="weights",
                     hint="make the bundle again, of weights that are not as large",
                 ) from error
+            arithmetic = NativeArithmetic(packed)
         elif backend == "reference":
             model = ReferenceModel(bundle.spec, bundle.weights)
-            arithmetic = PlainArithmetic(model, bundle.spec.categories)
+            arithmetic = PlainArithmetic(model, bundle.spec)
         else:
             raise InputError(
                 "unknown_backend",
@@ -143,7 +157,8 @@ class Engine:
                 hint="use 'native' or 'reference'",
             )
         if replay:
-            vectors.replay(cls(bundle.spec, bundle.schema, arithmetic), bundle.vectors)
+            tolerance = vectors.tolerance_of(bundle.precision, backend)
+            vectors.replay(cls(bundle.spec, bundle.schema, arithmetic), bundle.vectors, tolerance)
         return cls(bundle.spec, bundle.schema, arithmetic)
 
     def fresh(self) -> Engine:
@@ -196,6 +211,46 @@ class Engine:
         if found != DONE:
             raise self._refused(rows, found, sessions[max(found, 0)])
         return outputs
+
+    def top_k(
+        self, sessions: Sequence[str], rows: NDArray[np.float32], k: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Step encoded rows, and give the largest outputs of each: the head of a catalogue.
+
+        Parameters
+        ----------
+        sessions, rows
+            As in `step`.
+        k : int
+            How many; 1 to ``spec.output_size``. The model has more than 7 outputs.
+
+        Returns
+        -------
+        scores : float32 array (events, k)
+            The largest linear outputs of the head, falling; equal ones by index.
+        indices : int64 array (events, k)
+            Which outputs they are.
+
+        Raises
+        ------
+        InputError
+            ``bad_k``; or as `step`. No session changes.
+        """
+        if not (self.spec.output_size > core.FEW_OUTPUTS and 1 <= k <= self.spec.output_size):
+            raise InputError(
+                "bad_k",
+                f"the {k} largest of {self.spec.output_size} outputs are not to be had",
+                field="k",
+                hint=f"use 1 to output_size, of a model of more than {core.FEW_OUTPUTS} outputs",
+            )
+        rows = self._rows(rows, len(sessions))
+        scores = np.empty((len(rows), k), dtype=np.float32)
+        indices = np.empty((len(rows), k), dtype=np.int64)
+        with self._lock, _naming_ids():
+            found = self._arithmetic.step_top(self._arena, sessions, rows, scores, indices)
+        if found != DONE:
+            raise self._refused(rows, found, sessions[max(found, 0)])
+        return scores, indices
 
     def step_events(
         self, sessions: Sequence[str], columns: Columns, times: NDArray[np.float64]

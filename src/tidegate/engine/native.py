@@ -39,6 +39,17 @@ class NativeArithmetic:
         """Step rows; see `Arithmetic`."""
         return core.step(self._model, arena, sessions, rows, outputs)
 
+    def step_top(
+        self,
+        arena: core.Arena,
+        sessions: Sessions,
+        rows: NDArray[np.float32],
+        scores: NDArray[np.float32],
+        indices: NDArray[np.int64],
+    ) -> int:
+        """Step rows; the outputs of a large head are never all there at once."""
+        return core.step(self._model, arena, sessions, rows, scores, indices)
+
     def run(
         self,
         arena: core.Arena,

@@ -7,10 +7,12 @@ float32, as in the record; everything between two states is float64.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegate.core.quantise import widened
 from tidegate.spec import GATES, LayerSpec, ModelSpec
 
 __all__ = ["ReferenceModel", "gru_step", "layer_norm", "lstm_step", "rnn_step"]
@@ -155,13 +157,14 @@ class ReferenceModel:
     ----------
     spec : ModelSpec
         The model.
-    weights : mapping of str to float32 array
-        Names and shapes as in `ModelSpec.weight_shapes`.
+    weights : mapping of str to array
+        Of a bundle. bf16 and int8 matrices are run as the numbers that they stand for; inputs and
+        states are not rounded, as the C core does then.
     """
 
-    def __init__(self, spec: ModelSpec, weights: Mapping[str, NDArray[np.float32]]) -> None:
+    def __init__(self, spec: ModelSpec, weights: Mapping[str, NDArray[Any]]) -> None:
         self._spec = spec
-        self._weights = {name: array.astype(np.float64) for name, array in weights.items()}
+        self._weights = widened(weights)
 
     def step(
         self,

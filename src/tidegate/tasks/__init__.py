@@ -26,10 +26,6 @@ class Task(Protocol):
     def watch(self) -> str:
         """The metric that early stopping watches unless told otherwise."""
 
-    @property
-    def higher_is_better(self) -> frozenset[str]:
-        """The metrics that are better the higher they are; all others the lower."""
-
     def targets(self, labels: NDArray[np.float64]) -> NDArray[np.float32]:
         """Turn encoded labels into what the outputs are compared with; NaN stays NaN."""
 

@@ -28,7 +28,6 @@ class Classify:
     """
 
     watch = "log_loss"
-    higher_is_better = frozenset({"auc", "accuracy"})
 
     def __init__(self, spec: TaskSpec) -> None:
         self._many = len(spec.classes) > 2

@@ -29,7 +29,6 @@ class Regress:
     """
 
     watch = "rmse"
-    higher_is_better = frozenset({"r2"})
 
     def __init__(self, spec: TaskSpec) -> None:
         self._mean = spec.target_mean

@@ -262,7 +262,7 @@ class _Run:
     def _keep(self, epoch: Epoch) -> None:
         """Add an epoch to the history, and its weights if they are the best."""
         value = epoch.metrics[self.watch]
-        sign = -1 if self.watch in self.task.higher_is_better else 1
+        sign = -1 if self.watch in answers.HIGHER_IS_BETTER else 1
         best = not self.best or sign * value < sign * self.position.best_value
         if best:
             self.position.best_epoch, self.position.best_value = epoch.epoch, value
