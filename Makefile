@@ -5,7 +5,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo test lint bench format clean
+.PHONY: help setup demo test check lint bench format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ demo: $(READY) ## Train on 336,776 flights, serve, kill twice, check every answe
 
 test: lint ## Formatting, lint, types, import contracts, tests and doctests
 	@$(BIN)/python -m pytest
+
+check: $(READY) ## The C core under sanitizers, on every instruction set, NEON emulated; fuzzing (about 10 minutes)
+	@scripts/check
 
 lint: $(READY) ## Formatting, lint, types and import contracts alone
 	@$(BIN)/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }

@@ -27,9 +27,13 @@ static size_t rounded(size_t size, size_t multiple) {
 
 /* ---- Memory from the system: zeroed, and not there before it is touched ---- */
 
+/* Whole pages, however large a system has them: munmap refuses to begin within one. */
+static size_t whole_pages(size_t size) { return rounded(size, (size_t)64 << 10); }
+
 /* At a multiple of HUGE_PAGE, so that the system may back it with such pages: random access over
  * hundreds of MiB in small pages would miss the TLB each time. */
 static void *map(size_t size, int huge) {
+    size = whole_pages(size);
     const size_t whole = size + HUGE_PAGE;
     uint8_t *found = mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (found == MAP_FAILED) return NULL;
@@ -43,7 +47,7 @@ static void *map(size_t size, int huge) {
 }
 
 static void unmap(void *memory, size_t size) {
-    if (memory) munmap(memory, size);
+    if (memory) munmap(memory, whole_pages(size));
 }
 
 /* ---- Hashing ---- */

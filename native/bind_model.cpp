@@ -55,9 +55,22 @@ tg_precision precision_named(const std::string &name) {
     refuse("precision: '" + name + "' is not one of fp32, bf16, int8");
 }
 
-void check_finite(const float *x, size_t n, const char *name) {
-    for (size_t i = 0; i < n; i++)
-        if (!std::isfinite(x[i])) refuse(std::string(name) + ": holds a value that is not finite");
+// Bytes: arrays of callers need not be aligned.
+void check_finite(const void *floats, size_t n, const char *name) {
+    for (size_t i = 0; i < n; i++) {
+        float x;
+        std::memcpy(&x, static_cast<const uint8_t *>(floats) + i * sizeof x, sizeof x);
+        if (!std::isfinite(x)) refuse(std::string(name) + ": holds a value that is not finite");
+    }
+}
+
+// A member as it is, without conversion. ValueError: there is none; TypeError: it is something else.
+template <typename T> T member(const nb::dict &parts, const char *name) {
+    if (!parts.contains(name)) refuse(std::string(name) + ": is missing");
+    T value;
+    if (!nb::try_cast<T>(parts[name], value, false))
+        throw nb::type_error((std::string(name) + ": of a wrong type, layout or number of dimensions").c_str());
+    return value;
 }
 
 } // namespace
@@ -99,7 +112,7 @@ Model::~Model() { tg_pool_free(pool_); }
 
 template <typename T> const T *Model::keep(const T *data, size_t count, size_t behind) {
     Memory &memory = kept_.emplace_back(count * sizeof(T) + behind);
-    std::memcpy(memory.data(), data, count * sizeof(T));
+    if (count) std::memcpy(memory.data(), data, count * sizeof(T)); // an empty array may have no address
     return static_cast<const T *>(memory.data());
 }
 
@@ -111,40 +124,37 @@ const float *Model::keep_floats(const Floats &array, size_t count, const char *n
     return keep(array.data(), count);
 }
 
-tg_product Model::product(const nb::dict &parts, size_t inputs, size_t hidden_size, size_t gates) {
-    const auto part = [&](const char *name) -> nb::object {
-        if (!parts.contains(name)) refuse(std::string("product: has no ") + name);
-        return parts[name];
-    };
+tg_product Model::product(tg_precision precision, const nb::dict &parts, size_t inputs, size_t hidden_size,
+                          size_t gates) {
     tg_product made{};
     made.inputs = inputs;
     made.gates = gates;
     made.panels = tg_padded(hidden_size) / TG_UNITS;
-    const size_t per_step = model_.precision == TG_F32 ? 1 : model_.precision == TG_BF16 ? 2 : 4;
+    const size_t per_step = precision == TG_F32 ? 1 : precision == TG_BF16 ? 2 : 4;
     made.steps = (inputs + per_step - 1) / per_step;
     const size_t columns = made.panels * gates * TG_UNITS;
-    const auto weights = nb::cast<Bytes>(part("weights"), false);
+    const auto weights = member<Bytes>(parts, "weights");
     if (weights.shape(0) != made.panels || weights.shape(1) != made.steps || weights.shape(2) != gates ||
         weights.shape(3) != 64)
         refuse("weights: shape is not (panels, steps, gates, 64)");
-    if (model_.precision == TG_F32) {
-        // A copy: bytes of a NumPy array need not be aligned for floats.
-        std::vector<float> values(weights.size() / sizeof(float));
-        std::memcpy(values.data(), weights.data(), weights.size());
-        check_finite(values.data(), values.size(), "weights");
-    } else if (model_.precision == TG_BF16) {
+    if (precision == TG_F32) {
+        check_finite(weights.data(), weights.size() / sizeof(float), "weights");
+    } else if (precision == TG_BF16) {
         for (size_t i = 1; i < weights.size(); i += 2)
             if ((weights.data()[i] & 0x7f) == 0x7f && weights.data()[i - 1] & 0x80)
                 refuse("weights: holds a value that is not finite");
+    } else if (weights.size() && std::memchr(weights.data(), 0x80, weights.size())) {
+        // What a sum of products can be at most is reckoned with 127.
+        refuse("weights: int8 holds a -128");
     }
     made.weights = keep(weights.data(), weights.size(), TG_BEHIND);
-    made.bias = keep_floats(nb::cast<Floats>(part("bias"), false), columns, "bias");
-    if (model_.precision == TG_INT8) {
-        made.scale = keep_floats(nb::cast<Floats>(part("scale"), false), columns, "scale");
-        const auto start = nb::cast<Whole>(part("start"), false);
+    made.bias = keep_floats(member<Floats>(parts, "bias"), columns, "bias");
+    if (precision == TG_INT8) {
+        made.scale = keep_floats(member<Floats>(parts, "scale"), columns, "scale");
+        const auto start = member<Whole>(parts, "start");
         if (start.size() != columns) refuse("start: length is not panels * gates * 16");
         made.start = keep(start.data(), columns);
-        made.bounded = nb::cast<bool>(part("bounded"));
+        made.bounded = member<bool>(parts, "bounded");
         const auto fits = INT64_C(0x7fffffff) / (INT64_C(127) * static_cast<int64_t>(inputs ? inputs : 1));
         made.largest = static_cast<int32_t>(fits < 16383 ? fits : 16383);
         if (made.largest < 127) refuse("inputs: too many for int8");
@@ -164,16 +174,16 @@ void Model::add_layer(const std::string &cell, size_t hidden_size, bool residual
     const size_t below = layers_.empty() ? numbers_.size() : layers_.back().hidden_size;
     if (residual && below != hidden_size) refuse("residual: the layer below has another size");
     const bool before = layer.cell == TG_GRU_BEFORE;
-    layer.input = product(input, below, hidden_size, layer.gates);
-    layer.recurrent = product(recurrent, hidden_size, hidden_size, before ? 2 : layer.gates);
+    const tg_precision precision = model_.precision;
+    layer.input = product(precision, input, below, hidden_size, layer.gates);
+    layer.recurrent = product(precision, recurrent, hidden_size, hidden_size, before ? 2 : layer.gates);
     if (before) {
         if (!candidate) refuse("candidate: a gru_before needs it");
-        layer.candidate = product(*candidate, hidden_size, hidden_size, 1);
+        layer.candidate = product(precision, *candidate, hidden_size, hidden_size, 1);
     }
     if (norms) {
         const auto floats = [&](const char *name, size_t gates) {
-            if (!norms->contains(name)) refuse(std::string("norms: has no ") + name);
-            return keep_floats(nb::cast<Floats>((*norms)[name], false), layer.panels * gates * TG_UNITS, name);
+            return keep_floats(member<Floats>(*norms, name), layer.panels * gates * TG_UNITS, name);
         };
         layer.norms.gain_input = floats("gain_input", layer.gates);
         layer.norms.shift_input = floats("shift_input", layer.gates);
@@ -209,20 +219,16 @@ void Model::set_head(const std::string &kind, nb::dict parts) {
     else if (kind == "sigmoid") model_.head = TG_SIGMOID;
     else if (kind == "softmax") model_.head = TG_SOFTMAX;
     else refuse("head: '" + kind + "' is not one of linear, sigmoid, softmax");
-    if (!parts.contains("outputs")) refuse("head: has no outputs");
     const size_t hidden_size = layers_.back().hidden_size;
-    model_.output_size = units(nb::cast<size_t>(parts["outputs"]), "outputs");
+    model_.head_weight = model_.head_bias = nullptr; // of an earlier call, which was refused
+    model_.output_size = units(member<size_t>(parts, "outputs"), "outputs");
     if (model_.output_size <= TG_FEW_OUTPUTS) {
-        if (!parts.contains("weight") || !parts.contains("bias")) refuse("head: has no weight or bias");
-        const auto weight = nb::cast<Floats>(parts["weight"], false), bias = nb::cast<Floats>(parts["bias"], false);
+        const auto weight = member<Floats>(parts, "weight"), bias = member<Floats>(parts, "bias");
         model_.head_stride = tg_padded(hidden_size);
         model_.head_weight = keep_floats(weight, model_.output_size * model_.head_stride, "head");
         model_.head_bias = keep_floats(bias, model_.output_size, "head bias");
     } else {
-        const tg_precision precision = model_.precision;
-        model_.precision = TG_F32; // a head is fp32 in any model
-        model_.catalogue = product(parts, hidden_size, model_.output_size, 1);
-        model_.precision = precision;
+        model_.catalogue = product(TG_F32, parts, hidden_size, model_.output_size, 1); // in any model
     }
     model_.n_numbers = numbers_.size();
     model_.numbers = numbers_.data();
@@ -230,6 +236,7 @@ void Model::set_head(const std::string &kind, nb::dict parts) {
     model_.categories = categories_.data();
     model_.n_layers = layers_.size();
     model_.layers = layers_.data();
+    model_.state_size = 0;
     for (const tg_layer &layer : layers_) model_.state_size += tg_layer_state_size(&layer);
     scratch_ = Memory(tg_scratch_size(&model_) * threads_);
     if (threads_ > 1 && !(pool_ = tg_pool_new(threads_))) throw std::bad_alloc();

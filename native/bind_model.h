@@ -84,7 +84,8 @@ public:
 private:
     template <typename T> const T *keep(const T *data, size_t count, size_t behind = 0);
     const float *keep_floats(const Floats &array, size_t count, const char *name);
-    tg_product product(const nb::dict &parts, size_t inputs, size_t hidden_size, size_t gates);
+    tg_product product(tg_precision precision, const nb::dict &parts, size_t inputs, size_t hidden_size,
+                       size_t gates);
     void refuse_when_ready() const;
     void check_rows(const float *rows, size_t n) const;
     std::vector<float *> states_of(const ArrayOf<float, 2> &rows, const ArrayOf<int64_t, 1> &slots,

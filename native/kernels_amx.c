@@ -20,7 +20,11 @@ static inline void tg_tile_configure(size_t rows) {
     _tile_loadconfig(&shapes);
 }
 
+#ifdef TG_EMULATED_TILES
+#define TG_TLS /* the emulated tiles share the module's block, too large for what a process sets aside */
+#else
 #define TG_TLS __attribute__((tls_model("initial-exec")))
+#endif
 #define TILE_CONFIGURE(n) tg_tile_configure(n)
 #define TILE_RELEASE() _tile_release()
 #define TILE_ZERO(t) _tile_zero(t)

@@ -1,5 +1,6 @@
 /* Vectors of 4 floats: NEON of AArch64. See kernels.inc for what a vector header has to offer. */
 #include <arm_neon.h>
+#include <stddef.h>
 
 #define TG_LANES 4
 #define TG_ACCUMULATORS 24 /* of 32 registers; the others hold weights and operands */

@@ -181,7 +181,8 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def input_sizes(self) -> tuple[int, ...]:
         """Input width of each layer."""
-        first = len(self.number_columns) + sum(c.embedding_size for c in self.categories)
+        numbers = self.row_size - len(self.categories)
+        first = numbers + sum(c.embedding_size for c in self.categories)
         return (first, *(layer.hidden_size for layer in self.layers[:-1]))
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -62,6 +63,32 @@ def test_callers_at_the_same_time_get_what_they_get_alone(threads) -> None:
     for caller in callers:
         caller.join()
     assert found == [expected] * 4
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+def test_callers_do_not_share_what_they_work_on(isa: str, precision: str, threads: int) -> None:
+    """Events of their own, one call after the other at the same time as the others."""
+    model = core.pack(SPEC, random_weights(SPEC, 0), precision, threads=threads)
+    together = threading.Barrier(6)
+
+    def stepped(caller: int, wait: bool) -> bytes:
+        slots = np.random.default_rng(caller).integers(0, 50, 200)
+        states = np.zeros((50, SPEC.state_size), dtype=np.float32)
+        one, outputs = states[0].copy(), np.empty((200, SPEC.output_size), dtype=np.float32)
+        found = b""
+        for call in range(4):
+            rows = random_rows(SPEC, 200, 10 * caller + call)
+            if wait:
+                together.wait(60)
+            found += walk(model, SPEC, rows, slots, states).tobytes()
+            model.run(rows, one, outputs)
+            found += outputs.tobytes()
+        return found + states.tobytes() + one.tobytes()
+
+    alone = [stepped(caller, wait=False) for caller in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(lambda caller: stepped(caller, wait=True), range(6))) == alone
 
 
 def _step_in_child(model: core.Model, pipe) -> None:

@@ -203,7 +203,9 @@ def load(path: str | Path) -> Bundle:
         precision: Precision = msgspec.convert(manifest.get("precision", "fp32"), Precision)
         weights = safetensors_load(contents["weights.safetensors"])
         vectors = safetensors_load(contents["vectors.safetensors"])
-        baseline = msgspec.json.decode(contents["baseline.json"])
+        baseline = _parsed(path, "baseline.json", contents["baseline.json"])
+        _check_name("name", manifest["name"])
+        _check_name("version", manifest["version"])
         bundle = Bundle(
             name=manifest["name"],
             version=manifest["version"],
@@ -218,7 +220,12 @@ def load(path: str | Path) -> Bundle:
             fingerprint=bytes.fromhex(manifest["fingerprint"]),
             path=path,
         )
-    except (KeyError, msgspec.MsgspecError, SafetensorError, TidegateError, ValueError) as error:
+    except BundleError:
+        raise
+    except (
+        *(KeyError, TypeError, ValueError),
+        *(msgspec.MsgspecError, SafetensorError, TidegateError),
+    ) as error:
         raise _damaged(path, _MANIFEST, f"its contents do not make a model: {error}") from error
     check_weights(spec, precision, weights)
     _check_vectors(vectors)
@@ -267,10 +274,7 @@ def _sealed(document: dict[str, Any]) -> bytes:
 
 def _read_manifest(path: Path) -> dict[str, Any]:
     content = _read_bytes(path, _MANIFEST)
-    try:
-        document = msgspec.json.decode(content)
-    except msgspec.MsgspecError as error:
-        raise _damaged(path, _MANIFEST, f"it is not JSON: {error}") from error
+    document = _parsed(path, _MANIFEST, content)
     if not isinstance(document, dict) or not isinstance(document.get("format"), int):
         raise _damaged(path, _MANIFEST, "it is not a bundle's manifest")
     if document["format"] != FORMAT:
@@ -288,8 +292,8 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 
 
 def _read_file(path: Path, name: str, manifest: Mapping[str, Any]) -> bytes:
-    content = _read_bytes(path, name)
-    if _sha256(content) != manifest.get("files", {}).get(name):
+    content, files = _read_bytes(path, name), manifest.get("files")
+    if not isinstance(files, dict) or files.get(name) != _sha256(content):
         raise _damaged(path, name, "its sha256 does not match bundle.json")
     return content
 
@@ -304,6 +308,13 @@ def _read_bytes(path: Path, name: str) -> bytes:
             field=name,
             hint="give the folder that `tidegate train` wrote, whole",
         ) from error
+
+
+def _parsed(path: Path, name: str, content: bytes) -> Any:
+    try:
+        return msgspec.json.decode(content)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise _damaged(path, name, f"it is not JSON: {error}") from error
 
 
 def _check_name(member: str, value: str) -> None:

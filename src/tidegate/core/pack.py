@@ -259,7 +259,8 @@ def _rows(values: NDArray[Any], gates: int, dtype: type = np.float32) -> NDArray
     hidden = columns // gates
     padded = np.pad(values.reshape(n, gates, hidden), ((0, 0), (0, 0), (0, -hidden % UNITS)))
     panels = padded.reshape(n, gates, -1, UNITS).transpose(0, 2, 1, 3)
-    return np.ascontiguousarray(panels.reshape(n, -1), dtype=dtype)
+    with np.errstate(over="ignore"):  # the core refuses what is not finite
+        return np.ascontiguousarray(panels.reshape(n, -1), dtype=dtype)
 
 
 def _kernel(layer: LayerSpec) -> str:

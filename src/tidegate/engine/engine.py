@@ -16,7 +16,7 @@ from tidegate.engine.arithmetic import BAD_ROWS, DONE, Arithmetic, PlainArithmet
 from tidegate.engine.native import NativeArithmetic
 from tidegate.engine.records import Imported
 from tidegate.engine.reference import ReferenceModel
-from tidegate.errors import InputError
+from tidegate.errors import EngineError, InputError
 from tidegate.spec import ModelSpec, refuse_unsupported
 
 if TYPE_CHECKING:
@@ -134,6 +134,7 @@ class Engine:
         ------
         EngineError
             ``unsupported_spec``: the model has an option that no engine implements;
+            ``bad_weights``: products of weights overflow;
             ``vectors_mismatch``: the outputs differ from the bundle's.
         """
         refuse_unsupported(bundle.spec, "engines", _IMPLEMENTED)
@@ -146,7 +147,15 @@ class Engine:
             )
         arithmetic: Arithmetic
         if backend == "native":
-            packed = core.pack(bundle.spec, bundle.weights, bundle.precision, threads=threads)
+            try:
+                packed = core.pack(bundle.spec, bundle.weights, bundle.precision, threads=threads)
+            except ValueError as error:
+                raise EngineError(
+                    "bad_weights",
+                    f"the weights make no model: {error}",
+                    field="weights",
+                    hint="make the bundle again, of weights that are not as large",
+                ) from error
             arithmetic = NativeArithmetic(packed)
         elif backend == "reference":
             model = ReferenceModel(bundle.spec, bundle.weights)

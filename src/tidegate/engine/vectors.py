@@ -8,13 +8,13 @@ drawn from the baseline's distributions; no real session is in them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegate.errors import EngineError
+from tidegate.errors import EngineError, InputError
 
 if TYPE_CHECKING:
     from tidegate.core import Precision
@@ -37,7 +37,13 @@ _EVENTS = 12
 _BEGIN = 1_600_000_000.0
 
 
-def draw(schema: Schema, baseline: Mapping[str, Any], seed: int) -> list[dict[str, Any]]:
+class _Event(TypedDict):
+    session: str
+    time: float
+    event: dict[str, Any]
+
+
+def draw(schema: Schema, baseline: Mapping[str, Any], seed: int) -> list[_Event]:
     """Draw raw events of a few sessions from a baseline's distributions.
 
     Parameters
@@ -57,7 +63,7 @@ def draw(schema: Schema, baseline: Mapping[str, Any], seed: int) -> list[dict[st
     rng = np.random.default_rng(seed)
     clocks = [_BEGIN + 1000.0 * s for s in range(_SESSIONS)]
     constants: list[dict[str, Any]] = [{} for _ in range(_SESSIONS)]
-    events = []
+    events: list[_Event] = []
     for _ in range(_EVENTS):
         for s in range(_SESSIONS):
             event: dict[str, Any] = {}
@@ -137,8 +143,19 @@ def record(engine: Engine, events: NDArray[np.uint8]) -> dict[str, NDArray[Any]]
     dict of str to array
         ``events``, ``outputs`` (events, output_size), ``encoder`` and ``hidden`` (the sessions'
         states after their last event).
+
+    Raises
+    ------
+    EngineError
+        ``vectors_mismatch``: the events cannot be read, or the engine refuses one.
     """
-    outputs, encoder, hidden = _walk(engine, msgspec.json.decode(events.tobytes()))
+    try:
+        drawn = msgspec.json.decode(events.tobytes(), type=list[_Event])
+        outputs, encoder, hidden = _walk(engine, drawn)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise _mismatch("events", f"cannot be read: {error}") from error
+    except InputError as error:
+        raise _mismatch("events", f"were refused: {error}") from error
     return {
         "events": events,
         "outputs": outputs,
@@ -166,7 +183,8 @@ def replay(
     Raises
     ------
     EngineError
-        ``vectors_mismatch``: the largest difference is above that.
+        ``vectors_mismatch``: the largest difference is above that, or the events are none of this
+        schema.
     """
     found = record(engine, vectors["events"])
     for name in ("outputs", "encoder", "hidden"):
@@ -187,14 +205,16 @@ def replay(
 
 
 def _walk(
-    engine: Engine, events: Sequence[Mapping[str, Any]]
+    engine: Engine, events: Sequence[_Event]
 ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float32]]:
+    if not events:
+        raise _mismatch("events", "are none")
     sessions = [event["session"] for event in events]
     typed = [engine.schema.type_event(event["event"]) for event in events]
     times = np.array([event["time"] for event in events], dtype=np.float64)
     stepped = engine.step_events(sessions, engine.schema.stack(typed), times)
     if stepped.errors:
-        raise _mismatch("events", f"were refused: {next(iter(stepped.errors.values()))}")
+        raise next(iter(stepped.errors.values()))
     states = [engine.export_state(session) for session in dict.fromkeys(sessions)]
     return (
         stepped.outputs,

@@ -1,0 +1,426 @@
+"""Fuzz targets: bundles and models that nobody should have made.
+
+Each target draws one input from a `random.Random` and runs it. A short form runs in tests/fuzz,
+where hypothesis is the random; a long one from the command line, where input number K is that of
+``Random(K)``, so that a failure can be repeated::
+
+    python tests/support/fuzz.py bundle --seconds 60
+    python tests/support/fuzz.py model --first 4711 --count 1
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import itertools
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from tidegate import bundle as bundles
+from tidegate import core
+from tidegate.bundle import bundle as format_
+from tidegate.engine import Engine
+from tidegate.errors import TidegateError
+
+# -- Values that break things ---------------------------------------------------------------------
+
+SCALARS: list[Any] = [
+    *(None, True, False, 0, 1, -1, 2, 15, 16, 17, 255, 2**16, 2**24, 2**31 - 1, 2**31, 2**32),
+    *(2**53, 2**63 - 1, -(2**63), 2**64 - 1, 0.5, -0.0, 1e-320, 1e38, 1e308, -1e308),
+    *("", "x", "gru", "lstm", "float32", "F32", "é", "\0", "../up", "x" * 600, "1970-01-01"),
+]
+
+
+def value(random: Random) -> Any:
+    kind = random.randrange(8)
+    if kind == 0:
+        return []
+    if kind == 1:
+        return {}
+    if kind == 2:
+        return [value(random) for _ in range(random.randrange(4))]
+    return random.choice(SCALARS)
+
+
+def broken_tree(random: Random, document: Any) -> Any:
+    """Return a JSON document with one place of it changed."""
+    if isinstance(document, dict | list) and document and random.random() < 0.85:
+        keys = list(document) if isinstance(document, dict) else list(range(len(document)))
+        key = random.choice(keys)
+        copy = document.copy()
+        action = random.randrange(12)
+        if action == 0:
+            del copy[key]
+        elif action == 1 and isinstance(copy, dict):
+            copy[random.choice(["extra", "", "layers", *copy])] = copy[key]
+        elif action == 2 and isinstance(copy, list):
+            copy.insert(key, copy[random.randrange(len(copy))])
+        else:
+            copy[key] = broken_tree(random, copy[key])
+        return copy
+    if isinstance(document, int | float) and random.random() < 0.5:
+        return document + random.choice([-1, 1, 1000, -0.5, 2**31])
+    return value(random)
+
+
+def broken_bytes(random: Random, content: bytes) -> bytes:
+    """Return bytes that are a little different."""
+    spoiled = bytearray(content)
+    for _ in range(random.randrange(1, 4)):
+        at = random.randrange(len(spoiled) + 1)
+        action = random.randrange(7)
+        if action == 0:
+            del spoiled[at:]
+        elif action == 1:
+            del spoiled[at : at + random.randrange(1, 9)]
+        elif action == 2:
+            spoiled[at:at] = random.randbytes(random.randrange(1, 9))
+        elif action == 3:
+            spoiled[at:at] = random.choice([b"[", b"{", b'{"a":']) * random.choice([1, 20_000])
+        elif action == 4:  # a NaN or an infinity, wherever it falls
+            spoiled[at : at + 4] = random.choice([b"\0\0\xc0\x7f", b"\0\0\x80\x7f"])
+        elif at < len(spoiled):
+            spoiled[at] ^= 1 << random.randrange(8)
+    return bytes(spoiled)
+
+
+def broken_tensors(random: Random, content: bytes) -> bytes:
+    """Return a safetensors file with a header or data that are a little different."""
+    size = int.from_bytes(content[:8], "little")
+    header, data = content[8 : 8 + size], content[8 + size :]
+    kind = random.randrange(5)
+    if kind == 0:
+        return broken_bytes(random, content)
+    if kind == 1:
+        data = broken_bytes(random, data)
+    elif kind == 2:
+        header = broken_bytes(random, header)
+    elif kind == 3:
+        places = random.randrange(len(data) // 4) * 4
+        data = (
+            data[:places]
+            + np.float32(random.choice([np.nan, np.inf, 3e38])).tobytes()
+            + data[places + 4 :]
+        )
+    else:
+        header = msgspec.json.encode(broken_tree(random, msgspec.json.decode(header)))
+    length = (
+        len(header) if random.random() < 0.95 else random.choice([0, 1, 2**31, 2**63, 2**64 - 1])
+    )
+    return length.to_bytes(8, "little") + header + data
+
+
+# -- Bundles --------------------------------------------------------------------------------------
+
+
+class BundleTarget:
+    """A folder of which something is wrong makes an engine that works, or a `TidegateError`.
+
+    Most of what is broken is sealed again, as a program would that writes bundles and is wrong, so
+    that the checks behind the hashes are reached.
+    """
+
+    def __init__(self, whole: Path, folder: Path) -> None:
+        self._contents = {path.name: path.read_bytes() for path in whole.iterdir()}
+        self._folder = folder
+
+    def __call__(self, random: Random) -> str:
+        contents = self._contents.copy()
+        name = random.choice(["weights.safetensors", *contents])
+        sealed = random.random() < 0.9
+        if name.endswith(".safetensors"):
+            contents[name] = broken_tensors(random, contents[name])
+        elif name.endswith(".json") and random.random() < 0.8:
+            document = msgspec.json.decode(contents[name])
+            for _ in range(random.randrange(1, 3)):
+                document = broken_tree(random, document)
+            contents[name] = format_._json(document)
+        else:
+            contents[name] = broken_bytes(random, contents[name])
+        if sealed:
+            self._seal(contents)
+        for name, content in contents.items():
+            (self._folder / name).write_bytes(content)
+        try:
+            bundle = bundles.load(self._folder)
+            engine = Engine.open(bundle)
+            rows = np.zeros((3, bundle.spec.row_size), dtype=np.float32)
+            outputs = engine.step(["a", "b", "a"], rows)
+        except TidegateError as error:
+            str(error), error.to_dict()
+            return error.code
+        assert np.isfinite(outputs).all()
+        return "works"
+
+    @staticmethod
+    def _seal(contents: dict[str, bytes]) -> None:
+        """Make the hashes right again, where there is still something to make right."""
+        try:
+            document = msgspec.json.decode(contents["bundle.json"])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return
+        if not isinstance(document, dict):
+            return
+        files = {name: format_._sha256(content) for name, content in contents.items()}
+        files.pop("bundle.json")
+        if isinstance(document.get("files"), dict):
+            document["files"] = files
+        if {"spec", "schema", "task", "fingerprint"} <= document.keys():
+            document["fingerprint"] = format_._fingerprint(
+                document, contents["weights.safetensors"]
+            )
+        contents["bundle.json"] = format_._sealed(document)
+
+
+# -- Models ---------------------------------------------------------------------------------------
+
+CELLS = {"gru": 3, "gru_before": 3, "lstm": 4, "rnn_tanh": 1, "rnn_relu": 1}
+PER_STEP = {"fp32": 1, "bf16": 2, "int8": 4}
+SIZES = [1, 2, 3, 7, 15, 16, 17, 31, 33, 40]
+HUGE = [
+    0,
+    -1,
+    2**24,
+    2**24 + 1,
+    2**31,
+    2**32,
+    2**60,
+    2**63,
+    2**64 - 1,
+    2**64,
+    2**70,
+    None,
+    1.5,
+    "4",
+]
+
+
+class ModelTarget:
+    """Calls of `core.Model` with parts that do not fit: a model that works, or a plain refusal."""
+
+    def __call__(self, random: Random) -> str:
+        self._random = random
+        # An input is wrong in some places only: else every one would be refused at the first.
+        self._wrong = random.choice([0.0, 0.01, 0.05])
+        self._numbers = np.random.default_rng(random.randrange(2**32))
+        try:
+            model, row_size, sizes = self._made()
+        except (ValueError, TypeError) as error:
+            return type(error).__name__
+        try:
+            return self._used(model, row_size, sizes)
+        except (ValueError, TypeError) as error:
+            return f"use: {type(error).__name__}"
+
+    def _made(self) -> tuple[core.Model, int, list[int]]:
+        random = self._random
+        precision = self._or_wrong(random.choice(list(PER_STEP)), ["fp16", "", None, 3])
+        row_size = random.choice(SIZES)
+        categories = random.sample(range(row_size), random.randrange(min(row_size, 3) + 1))
+        numbers = [c for c in range(row_size) if c not in categories]
+        model = core.Model(
+            precision,
+            self._or_wrong(row_size, HUGE),
+            [self._or_wrong(c, HUGE) for c in numbers],
+            random.random() < 0.3,
+            self._or_wrong(random.choice([1, 1, 1, 2]), HUGE),
+        )
+        below, sizes = len(numbers), []
+        for index in range(random.randrange(1, 4)):
+            cell, size = random.choice(list(CELLS)), random.choice(SIZES)
+            residual = random.random() < 0.3
+            if residual and below:
+                size = below
+            self._add_layer(model, precision, cell, size, residual and below > 0, below)
+            if index == 0 or self._is_wrong():
+                width = (size + 15) // 16 * CELLS[cell] * 16
+                for column in categories:
+                    table = self._floats((random.choice(SIZES), width))
+                    model.add_category(self._or_wrong(column, HUGE), table)
+            sizes.append(size)
+            below = size
+        if self._is_wrong():
+            return model, row_size, sizes  # without a head
+        for left in (2, 1, 0):  # a head that was refused may be set again
+            try:
+                self._set_head(model, below)
+                break
+            except (ValueError, TypeError):
+                if not left:
+                    raise
+        if self._is_wrong():
+            self._set_head(model, below)
+        return model, row_size, sizes
+
+    def _set_head(self, model, below) -> None:
+        outputs = self._random.choice([1, 2, 7, 8, 40])
+        parts: dict[str, Any] = {"outputs": self._or_wrong(outputs, HUGE)}
+        if outputs <= 7:
+            parts["weight"] = self._floats((outputs, (below + 15) // 16 * 16))
+            parts["bias"] = self._floats((outputs,))
+        else:
+            made = self._product("fp32", below, outputs, 1)
+            parts |= made if isinstance(made, dict) else {}
+        kind = self._random.choice(["linear", "sigmoid", "softmax"])
+        model.set_head(self._or_wrong(kind, ["", "tanh", None]), self._without(parts))
+
+    def _add_layer(self, model, precision, cell, size, residual, below) -> None:
+        gates, before = CELLS[cell], cell == "gru_before"
+        names = {
+            **dict.fromkeys(("gain_input", "shift_input"), gates),
+            **dict.fromkeys(("gain_recurrent", "shift_recurrent"), 2 if before else gates),
+            **(dict.fromkeys(("gain_candidate", "shift_candidate"), 1) if before else {}),
+            **(dict.fromkeys(("gain_cell", "bias_cell"), 1) if cell == "lstm" else {}),
+        }
+        panels = (size + 15) // 16
+        norms = {name: self._floats((panels * count * 16,)) for name, count in names.items()}
+        model.add_layer(
+            self._or_wrong(cell, ["", "GRU", "transformer", None]),
+            self._or_wrong(size, HUGE),
+            residual != self._is_wrong(),
+            self._product(precision, below, size, gates),
+            self._product(precision, size, size, 2 if before else gates),
+            self._product(precision, size, size, 1) if before != self._is_wrong() else None,
+            self._without(norms) if self._random.random() < 0.4 else None,
+        )
+
+    def _product(self, precision, inputs, size, gates) -> Any:
+        panels, steps = (size + 15) // 16, -(-inputs // PER_STEP.get(precision, 1))
+        shape = (panels, steps, gates, 64)
+        if precision == "int8":
+            weights = self._numbers.integers(-127, 128, shape, dtype=np.int8).view(np.uint8)
+        elif precision == "bf16":
+            weights = self._numbers.normal(0, 0.3, (panels, steps, gates, 32)).astype(np.float32)
+            weights = np.ascontiguousarray(weights.view(np.uint16)[..., 1::2]).view(np.uint8)
+        else:
+            weights = self._numbers.normal(0, 0.3, (panels, steps, gates, 16)).astype(np.float32)
+            weights = weights.view(np.uint8)
+        width = panels * gates * 16
+        parts = {"weights": self._spoiled(weights), "bias": self._floats((width,))}
+        if precision == "int8":
+            start = self._numbers.integers(-(2**31), 2**31, width, dtype=np.int64).astype(np.int32)
+            parts |= {
+                "scale": self._floats((width,)),
+                "start": self._spoiled(start),
+                "bounded": self._or_wrong(self._random.random() < 0.5, [None, 2, "yes"]),
+            }
+        return self._or_wrong(self._without(parts), [None, [], 7])
+
+    def _used(self, model, row_size, sizes) -> str:
+        random = self._random
+        n, sessions = random.choice([0, 1, 2, 70]), random.choice([1, 3, 80])
+        rows = self._numbers.integers(0, 2, (n, row_size)).astype(np.float32)
+        slots = self._numbers.integers(0, sessions, n)
+        if n and self._is_wrong():
+            slots[random.randrange(n)] = random.choice([-1, sessions, 2**40, -(2**63)])
+        states = np.zeros((sessions, model.state_size), dtype=np.float32)
+        outputs = np.full((n, model.output_size), 7e7, dtype=np.float32)
+        model.step(self._spoiled(rows), self._spoiled(slots), states, self._spoiled(outputs))
+        one = np.zeros(model.state_size, dtype=np.float32)
+        model.run(self._spoiled(rows), self._spoiled(one), self._spoiled(outputs))
+        if model.output_size > 7:
+            k = self._or_wrong(3, [0, 7, 8, 41])
+            scores, indices = np.zeros((n, k), np.float32), np.zeros((n, k), np.int64)
+            parts = self._spoiled(scores), self._spoiled(indices)
+            model.step_top(self._spoiled(rows), self._spoiled(slots), states, *parts)
+        return "works"
+
+    # Wrong now and then
+
+    def _is_wrong(self) -> bool:
+        return self._random.random() < self._wrong
+
+    def _or_wrong(self, right: Any, wrong: list[Any]) -> Any:
+        return self._random.choice(wrong) if self._is_wrong() else right
+
+    def _without(self, parts: dict[str, Any]) -> dict[str, Any]:
+        if self._is_wrong():
+            del parts[self._random.choice(list(parts))]
+        return parts
+
+    def _floats(self, shape: tuple[int, ...]) -> Any:
+        return self._spoiled(self._numbers.normal(0, 0.3, shape).astype(np.float32))
+
+    def _spoiled(self, array: np.ndarray) -> Any:
+        if not self._is_wrong():
+            return array
+        flat = array.reshape(-1)
+        kinds: list[Callable[[], Any]] = [
+            lambda: None,
+            lambda: array.tolist(),
+            lambda: array.astype(np.float64),
+            lambda: array.astype(np.int32),
+            lambda: array.astype(array.dtype.newbyteorder()),
+            lambda: array[:-1],
+            lambda: array[..., :-1],
+            lambda: array[None],
+            lambda: flat,
+            lambda: array[:0],
+            lambda: np.concatenate([array, array]),
+            lambda: np.asfortranarray(array),
+            lambda: np.repeat(array, 2, axis=-1)[..., ::2],
+            lambda: np.full_like(array, -128 if array.dtype.kind == "i" else 255),
+            lambda: np.frombuffer(b"\0" + array.tobytes(), np.uint8)[1:].view(array.dtype),
+            lambda: np.full_like(array, np.nan) if array.dtype.kind == "f" else array,
+        ]
+        return self._random.choice(kinds)()
+
+
+# -- The long form --------------------------------------------------------------------------------
+
+
+def small_bundle(folder: Path) -> Path:
+    """Make the bundle that the tests use (tests/conftest.py)."""
+    path = Path(__file__).parents[1] / "conftest.py"
+    found = importlib.util.spec_from_file_location("fuzz_conftest", path)
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    bundles.save(module.small_bundle(), folder)
+    return folder
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("target", choices=["bundle", "model"])
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--count", type=int)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        target: Callable[[Random], str] = ModelTarget()
+        if options.target == "bundle":
+            (spoiled := Path(folder) / "spoiled").mkdir()
+            target = BundleTarget(small_bundle(Path(folder) / "whole"), spoiled)
+        found: Counter[str] = Counter()
+        end = time.monotonic() + options.seconds
+        for seed in itertools.count(options.first):
+            if seed - options.first == options.count or time.monotonic() > end:
+                break
+            try:
+                found[target(Random(seed))] += 1
+            except BaseException:
+                sys.exit(_report(options.target, seed))
+    print(", ".join(f"{code} {n}" for code, n in found.most_common()))  # noqa: T201
+    print(f"{options.target}: {found.total():,} inputs, {found['works']:,} of them work")  # noqa: T201
+
+
+def _report(target: str, seed: int) -> str:
+    import traceback
+
+    traceback.print_exc()
+    return f"fuzz: again with: python tests/support/fuzz.py {target} --first {seed} --count 1"
+
+
+if __name__ == "__main__":
+    main()
