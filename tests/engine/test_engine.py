@@ -393,11 +393,11 @@ def test_a_refused_call_leaves_no_session_dirty(exploding):
 
 def test_a_state_that_overflows_behind_finite_outputs_is_refused(make_bundle, random_events):
     """The upper layer's tanh hides from the outputs that the lower one's state is infinite."""
-    bundle = make_bundle((LayerSpec("rnn", 4, activation="relu"), LayerSpec("rnn", 4)))
+    bundle = make_bundle((LayerSpec("rnn", 4, activation="relu"), LayerSpec("rnn", 16)))
     weights = {**bundle.weights}
     weights["layers.0.forward.recurrent"] = np.full((4, 4), 50.0, np.float32)
     weights["layers.0.forward.b_input"] = np.full(4, 9.0, np.float32)
-    weights["layers.1.forward.input"] = np.ones((4, 4), np.float32)
+    weights["layers.1.forward.input"] = np.ones((16, 4), np.float32)
     engine = Engine.open(dataclasses.replace(bundle, weights=weights), replay=False)
     rows = some_rows(engine, random_events, 40)
     columns = random_events(40, np.random.default_rng(0))
