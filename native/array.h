@@ -7,6 +7,7 @@
 
 #include <nanobind/nanobind.h>
 
+#include <cstdint>
 #include <cstring>
 #include <string>
 
@@ -104,5 +105,13 @@ private:
     Py_buffer view_;
     bool held_ = false;
 };
+
+// ValueError: what is written lies in rows that were checked before, and are read after.
+template <typename Read, typename Written> void refuse_overlap(const Read &rows, const Written &written) {
+    const auto begin = [](const auto &array) { return reinterpret_cast<uintptr_t>(array.data()); };
+    const auto end = [&](const auto &array) { return begin(array) + array.size() * sizeof *array.data(); };
+    if (begin(rows) < end(written) && begin(written) < end(rows))
+        throw nb::value_error("rows: share memory with an array that is written");
+}
 
 } // namespace tidegate

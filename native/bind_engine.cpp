@@ -21,6 +21,7 @@ using namespace nb::literals;
 using tidegate::ArrayOf;
 using tidegate::Encoder;
 using tidegate::Model;
+using tidegate::refuse_overlap;
 
 namespace {
 
@@ -116,6 +117,8 @@ int64_t step(const Model &model, Arena &arena, nb::handle sessions, nb::handle r
         model.check_top(n, outputs.shape(1), outputs.shape(0), indices->shape(0), indices->shape(1));
     else
         check_outputs(model, n, outputs);
+    refuse_overlap(rows, outputs);
+    if (indices) refuse_overlap(rows, *indices);
     Model::Work work(model);
     const Arena::Use in_use(arena);
     Desk &mine = desk();
@@ -132,14 +135,13 @@ int64_t step(const Model &model, Arena &arena, nb::handle sessions, nb::handle r
         tg_step(&model.model(), n, rows.data(), mine.states.data(), outputs.data(), work.threads());
     for (size_t i = 0; i < n; i++) {
         if (tg_finite(width, outputs.data() + i * width) &&
-            tg_finite(model.state_size(), mine.states[i])) {
-            these.mark_dirty(i);
+            tg_finite(model.state_size(), mine.states[i]))
             continue;
-        }
         for (size_t k = n; k-- > 0;) these.restore(k); // backwards: a session's first copy is its last word
         these.drop_unchanged([](size_t) { return true; });
         return static_cast<int64_t>(i);
     }
+    for (size_t i = 0; i < n; i++) these.mark_dirty(i);
     return -1;
 }
 
@@ -152,6 +154,7 @@ int64_t run(const Model &model, Arena &arena, nb::handle session, nb::handle row
     if (rows.shape(1) != model.model().row_size) refuse("rows: shape is not (steps, columns)");
     check_states(model, arena);
     check_outputs(model, n, outputs);
+    refuse_overlap(rows, outputs);
     Model::Work work(model);
     const Arena::Use in_use(arena);
     Desk &mine = desk();

@@ -290,6 +290,8 @@ void Model::step(nb::handle rows_, nb::handle slots_, nb::handle states_, nb::ha
     const std::vector<float *> at = states_of(rows, slots, states);
     if (outputs.shape(0) != at.size() || outputs.shape(1) != model_.output_size)
         refuse("outputs: shape is not (rows, outputs)");
+    refuse_overlap(rows, states);
+    refuse_overlap(rows, outputs);
     Work work(*this);
     nb::gil_scoped_release release;
     tg_step(&model_, at.size(), rows.data(), at.data(), outputs.data(), work.threads());
@@ -304,6 +306,9 @@ void Model::step_top(nb::handle rows_, nb::handle slots_, nb::handle states_, nb
     const std::vector<float *> at = states_of(rows, slots, states);
     const size_t n = at.size(), k = scores.shape(1);
     check_top(n, k, scores.shape(0), indices.shape(0), indices.shape(1));
+    refuse_overlap(rows, states);
+    refuse_overlap(rows, scores);
+    refuse_overlap(rows, indices);
     Work work(*this);
     nb::gil_scoped_release release;
     tg_step_top(&model_, n, rows.data(), at.data(), k, scores.data(), indices.data(), work.threads());
@@ -325,6 +330,8 @@ void Model::run(nb::handle rows_, nb::handle state_, nb::handle outputs_) const 
     if (state.shape(0) != model_.state_size) refuse("state: length is not the model's state size");
     if (outputs.shape(0) != n || outputs.shape(1) != model_.output_size)
         refuse("outputs: shape is not (rows, outputs)");
+    refuse_overlap(rows, state);
+    refuse_overlap(rows, outputs);
     check_rows(rows.data(), n);
     Work work(*this);
     nb::gil_scoped_release release;

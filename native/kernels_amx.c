@@ -28,7 +28,8 @@ static inline void tg_tile_configure(size_t rows) {
 #define TILE_CONFIGURE(n) tg_tile_configure(n)
 #define TILE_RELEASE() _tile_release()
 #define TILE_ZERO(t) _tile_zero(t)
-#define TILE_LOAD(t, from, stride) _tile_loadd(t, from, stride)
+/* GCC 12 does not take the instruction to read memory: what was stored before has to be there. */
+#define TILE_LOAD(t, from, stride) { __asm__ volatile("" : : : "memory"); _tile_loadd(t, from, stride); }
 #define TILE_STORE(t, to, stride) _tile_stored(t, to, stride)
 #define TILE_DOT_BYTES(c, a, b) _tile_dpbusd(c, a, b)
 #define TILE_DOT_BF16(c, a, b) _tile_dpbf16ps(c, a, b)

@@ -45,7 +45,9 @@ static inline int32_t vi_largest(vi a) {
     for (int i = 1; i < 8; i++) most = lane[i] > most ? lane[i] : most;
     return most;
 }
+/* The lower halves, as other sets take them: what a NaN became is not in the range of 16 bits. */
 static inline void vi_store_halves(int16_t *p, vi a) {
+    a = _mm256_srai_epi32(_mm256_slli_epi32(a, 16), 16);
     const __m128i halves = _mm_packs_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
     _mm_storeu_si128((__m128i *)(void *)p, halves);
 }

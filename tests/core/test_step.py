@@ -255,3 +255,34 @@ def test_fast_activations_change_little(isa: str) -> None:
         model = core.pack(spec, weights, fast_activations=fast)
         found.append(walk(model, spec, rows, [0] * 50, np.zeros((1, spec.state_size), np.float32)))
     assert 0 < np.abs(found[0] - found[1]).max() < 1e-3
+
+
+def test_rows_that_a_call_would_write_are_refused() -> None:
+    """Their category indices are checked before the call, and read while it writes."""
+    spec = ModelSpec(3, (LayerSpec("gru", 4),), 3, (CategoryInput(2, 5, 2),))
+    model = core.pack(spec, random_weights(spec, 0))
+    memory = np.zeros((301, 3), dtype=np.float32)
+    states, slots = np.zeros((1, 4), dtype=np.float32), np.zeros(300, dtype=np.int64)
+    with pytest.raises(ValueError, match="rows: share memory"):
+        model.step(memory[:-1], slots, states, memory[1:])
+    with pytest.raises(ValueError, match="rows: share memory"):
+        model.run(memory[:-1], states[0], memory[1:])
+    arena = core.Arena(spec.state_size, 0)
+    with pytest.raises(ValueError, match="rows: share memory"):
+        core.step(model, arena, ["s"] * 300, memory[:-1], memory[1:])
+    with pytest.raises(ValueError, match="rows: share memory"):
+        core.run(model, arena, "s", memory[:-1], memory[1:])
+    assert not memory.any()
+    assert not states.any()
+
+
+def test_int8_reads_a_nan_as_the_same_on_every_set(isa_of_the_machine) -> None:
+    spec = ModelSpec(3, (LayerSpec("rnn", 20),), 1)
+    model = core.pack(spec, random_weights(spec, 0), "int8")
+    found = set()
+    for isa in core.isas():
+        core.use_isa(isa)
+        states = np.zeros((1, spec.state_size), dtype=np.float32)
+        states[0, 3] = np.nan
+        found.add(walk(model, spec, random_rows(spec, 1, 1), [0], states).tobytes())
+    assert len(found) == 1

@@ -355,3 +355,57 @@ def test_threads_are_given_by_number(make_bundle, random_events):
     rows = some_rows(engines[0], random_events, 300)
     one, two = (engine.step(names, rows) for engine in engines)
     assert one.tobytes() == two.tobytes()
+
+
+def test_a_run_that_overflows_is_refused_and_undone(exploding):
+    engine, rows = exploding
+    engine.run("sick", rows[:5])
+    before = engine.export_state("sick")
+    engine.clean()
+    with pytest.raises(InputError) as caught:
+        engine.run("sick", rows[:38])
+    assert caught.value.code == "not_finite_output"
+    assert same(engine.export_state("sick"), before)
+    assert engine.dirty() == []
+
+
+def test_events_that_overflow_change_no_part_of_their_session(exploding, random_events):
+    engine, _ = exploding
+    columns = random_events(40, np.random.default_rng(0))
+    for event in range(40):
+        before = engine.export_state("s") if event else None
+        part = {name: column[event : event + 1] for name, column in columns.items()}
+        if engine.step_events(["s"], part, np.array([event * 10.0])).errors:
+            break
+    assert event
+    assert same(engine.export_state("s"), before)
+
+
+def test_a_refused_call_leaves_no_session_dirty(exploding):
+    engine, rows = exploding
+    engine.run("sick", rows[:5])
+    engine.step(["well"], rows[:1])
+    engine.clean()
+    with pytest.raises(InputError):
+        engine.step(["well", *["sick"] * 35], rows[np.r_[0, 5:40]])
+    assert engine.dirty() == []
+
+
+def test_a_state_that_overflows_behind_finite_outputs_is_refused(make_bundle, random_events):
+    """The upper layer's tanh hides from the outputs that the lower one's state is infinite."""
+    bundle = make_bundle((LayerSpec("rnn", 4, activation="relu"), LayerSpec("rnn", 16)))
+    weights = {**bundle.weights}
+    weights["layers.0.forward.recurrent"] = np.full((4, 4), 50.0, np.float32)
+    weights["layers.0.forward.b_input"] = np.full(4, 9.0, np.float32)
+    weights["layers.1.forward.input"] = np.ones((16, 4), np.float32)
+    engine = Engine.open(dataclasses.replace(bundle, weights=weights), replay=False)
+    rows = some_rows(engine, random_events, 40)
+    columns = random_events(40, np.random.default_rng(0))
+    with pytest.raises(InputError, match="not finite"):
+        engine.step(["s"] * 40, rows)
+    with pytest.raises(InputError, match="not finite"):
+        engine.run("s", rows)
+    assert "s" not in engine
+    stepped = engine.step_events(["s"] * 40, columns, np.arange(40) * 10.0)
+    assert {error.code for error in stepped.errors.values()} == {"not_finite_output"}
+    assert np.isfinite(engine.export_state("s").hidden).all()
