@@ -9,6 +9,7 @@
 #include <new>
 #include <optional>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "array.h"
@@ -34,6 +35,12 @@ enum : int32_t { ROWS_BAD = 100, OUTPUT_NOT_FINITE = 101 };
 
 [[noreturn]] void refuse(const std::string &what) { throw nb::value_error(what.c_str()); }
 
+// The ids of a call, in an order that is theirs: a set has none.
+Keys keys_of(nb::handle sessions) {
+    if (!PySequence_Check(sessions.ptr())) throw nb::type_error("sessions: not a sequence of str");
+    return read_keys(sessions);
+}
+
 // What a call works on, kept from call to call by each thread.
 struct Desk {
     std::vector<int64_t> slots;
@@ -41,6 +48,11 @@ struct Desk {
     std::vector<float *> states;
     std::vector<float> saved;
     std::vector<double> saved_encoder;
+
+    // One huge call leaves nothing huge behind.
+    void clear_up() {
+        if (saved.capacity() > (size_t{1} << 20)) *this = Desk();
+    }
 };
 
 Desk &desk() {
@@ -62,31 +74,35 @@ public:
     // Copies of the hidden states of events first to first + count, to go back to.
     void save(size_t first, size_t count) {
         const size_t size = arena_->hidden_size;
-        if (desk_.saved.size() < (first + count) * size) desk_.saved.resize(n_ * size);
-        for (size_t i = first; i < first + count; i++)
-            std::memcpy(&desk_.saved[i * size], desk_.states[i], size * sizeof(float));
+        saved_from_ = first;
+        if (desk_.saved.size() < count * size) desk_.saved.resize(count * size);
+        for (size_t k = 0; k < count; k++)
+            std::memcpy(&desk_.saved[k * size], desk_.states[first + k], size * sizeof(float));
     }
     void restore(size_t i) {
         const size_t size = arena_->hidden_size;
-        std::memcpy(desk_.states[i], &desk_.saved[i * size], size * sizeof(float));
+        std::memcpy(desk_.states[i], &desk_.saved[(i - saved_from_) * size], size * sizeof(float));
     }
 
     void mark_dirty(size_t i) { tg_arena_mark_dirty(arena_, desk_.slots[i]); }
 
     // Forgets the sessions that this call began and that no event of it has changed.
     template <typename Failed> void drop_unchanged(Failed failed) {
-        for (size_t i = 0; i < n_; i++) {
-            if (!desk_.fresh[i]) continue;
-            bool changed = false;
-            for (size_t j = i; j < n_ && !changed; j++)
-                changed = desk_.slots[j] == desk_.slots[i] && !failed(j);
-            if (!changed) tg_arena_drop(arena_, desk_.slots[i]);
-        }
+        std::unordered_set<int64_t> changed;
+        for (size_t i = 0; i < n_; i++)
+            if (!failed(i)) changed.insert(desk_.slots[i]);
+        for (size_t i = 0; i < n_; i++)
+            if (desk_.fresh[i] && !changed.count(desk_.slots[i])) tg_arena_drop(arena_, desk_.slots[i]);
     }
+
+    ~Sessions() { desk_.clear_up(); }
+    Sessions(const Sessions &) = delete;
+    Sessions &operator=(const Sessions &) = delete;
 
 private:
     tg_arena *arena_;
     Desk &desk_;
+    size_t saved_from_ = 0;
     size_t n_;
 };
 
@@ -108,7 +124,7 @@ int64_t step(const Model &model, Arena &arena, nb::handle sessions, nb::handle r
     const Outputs outputs(outputs_, "outputs");
     std::optional<Indices> indices;
     if (!indices_.is_none()) indices.emplace(indices_, "indices");
-    const Keys keys = read_keys(sessions);
+    const Keys keys = keys_of(sessions);
     const size_t n = keys.size();
     if (rows.shape(0) != n || rows.shape(1) != model.model().row_size)
         refuse("rows: shape is not (events, columns)");
@@ -190,7 +206,7 @@ size_t step_events(const Model &model, const Encoder &encoder, Arena &arena, nb:
     const ArrayOf<double, 1> times(times_, "times");
     const Outputs outputs(outputs_, "outputs");
     const ArrayOf<int32_t, 2, true> faults(faults_, "faults");
-    const Keys keys = read_keys(sessions);
+    const Keys keys = keys_of(sessions);
     const size_t n = keys.size(), width = model.model().row_size, n_outputs = model.output_size();
     const tg_schema *schema = encoder.schema();
     if (times.shape(0) != n) refuse("times: length is not the number of events");

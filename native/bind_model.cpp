@@ -357,6 +357,7 @@ std::vector<std::string> isas() {
 
 void bind_model(nb::module_ &m) {
     using tidegate::Model;
+    tidegate::numpy(); // now, with the module's own lock: later calls only read it
     nb::class_<Model>(m, "Model", "A stack of recurrent layers with a linear head.")
         .def(nb::init<const std::string &, size_t, std::vector<size_t>, bool, size_t>(), "precision"_a,
              "row_size"_a, "numbers"_a, "fast_activations"_a = false, "threads"_a = 1)

@@ -32,7 +32,7 @@ static int has_amx(void) {
 }
 #endif
 
-/* Fills both lists and returns how many sets there are, narrowest first. */
+/* Fills the list and returns how many sets there are, narrowest first. */
 static size_t detect(const tg_kernels **sets) {
     size_t n = 0;
     sets[n++] = &tg_kernels_scalar;

@@ -129,7 +129,7 @@ void tg_run(const tg_model *model, size_t n, const float *rows, float *state, fl
             void *scratch);
 
 /* As tg_step, for a model of many outputs; instead of all of them, the `k` largest linear ones of each event,
- * falling, equal ones in the order of their indices. Those that are NaN come last. k <= output_size. */
+ * falling, equal ones in the order of their indices; NaN, where any output is not finite. k <= output_size. */
 void tg_step_top(const tg_model *model, size_t n, const float *rows, float *const *states, size_t k,
                  float *scores, int64_t *indices, tg_threads threads);
 

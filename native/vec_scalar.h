@@ -17,7 +17,6 @@ static inline vf vf_set1(float x) { return x; }
 static inline vf vf_add(vf a, vf b) { return a + b; }
 static inline vf vf_sub(vf a, vf b) { return a - b; }
 static inline vf vf_mul(vf a, vf b) { return a * b; }
-static inline vf vf_div(vf a, vf b) { return a / b; }
 static inline vf vf_fma(vf a, vf b, vf c) { return fmaf(a, b, c); }
 static inline vf vf_fnma(vf a, vf b, vf c) { return fmaf(-a, b, c); }
 /* A processor without FMA rounds twice in the long sums of a product; fmaf would cost it tenfold. */

@@ -126,3 +126,32 @@ def test_wrong_shapes_of_the_largest_are_refused(outputs, scores, indices, says)
 def test_an_unknown_head_is_refused() -> None:
     with pytest.raises(ValueError, match="'cubic' is not one of linear, sigmoid, softmax"):
         model_of(3, head="cubic")
+
+
+def test_the_largest_of_outputs_of_which_one_is_not_finite_are_nan(isa) -> None:
+    spec, weights, _ = model_of(300, hidden=16)
+    weights["head.weight"][280] = 3e38
+    model = core.pack(spec, weights)
+    states = np.zeros((20, 16), dtype=np.float32)
+    states[4] = 1.0
+    scores, indices = np.empty((20, 3), np.float32), np.empty((20, 3), np.int64)
+    rows = np.zeros((20, 4), dtype=np.float32)
+    model.step_top(rows, np.arange(20), states, scores, indices)
+    linear = walk(
+        model, spec, rows, range(20), np.where(np.arange(20)[:, None] == 4, 1, 0 * states)
+    )
+    assert np.isnan(scores[4]).all() == (not np.isfinite(linear[4]).all())
+    assert np.isnan(scores[4]).all()
+    assert np.isfinite(np.delete(scores, 4, axis=0)).all()
+
+
+def test_softmax_of_very_many_outputs_sums_to_one() -> None:
+    spec, weights, _ = model_of(200_000, hidden=2)
+    outputs = walk(
+        core.pack(spec, weights, head="softmax"),
+        spec,
+        random_rows(spec, 1, 0),
+        [0],
+        np.zeros((1, 2), np.float32),
+    )
+    assert abs(outputs.astype(np.float64).sum() - 1) < 1e-6

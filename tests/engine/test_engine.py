@@ -409,3 +409,53 @@ def test_a_state_that_overflows_behind_finite_outputs_is_refused(make_bundle, ra
     stepped = engine.step_events(["s"] * 40, columns, np.arange(40) * 10.0)
     assert {error.code for error in stepped.errors.values()} == {"not_finite_output"}
     assert np.isfinite(engine.export_state("s").hidden).all()
+
+
+@pytest.mark.parametrize("rows", [3, None, "abc", [["x"] * 9], np.zeros((2, 9), complex), [[1], 2]])
+def test_rows_that_are_no_numbers_are_refused(engine, rows):
+    for call in (lambda: engine.step(["a", "b"], rows), lambda: engine.run("a", rows)):
+        with pytest.raises(InputError) as caught:
+            call()
+        assert (caught.value.code, caught.value.field) == ("bad_rows", "rows")
+    assert len(engine) == 0
+
+
+def test_rows_of_other_numbers_are_taken_as_they_are(engine, random_events):
+    rows = some_rows(engine, random_events, 4)
+    wanted = engine.fresh().step(list("abcd"), rows)
+    for other in (rows.tolist(), rows.astype(np.float64), np.asfortranarray(rows), rows.data):
+        assert engine.fresh().step(list("abcd"), other).tobytes() == wanted.tobytes()
+
+
+@pytest.mark.parametrize("sessions", [None, 7, {"a", "b"}])
+def test_sessions_that_are_no_sequence_are_refused(engine, random_events, sessions):
+    rows = some_rows(engine, random_events, 2)
+    with pytest.raises(InputError) as caught:
+        engine.step(sessions, rows)
+    assert (caught.value.code, caught.value.field) == ("bad_session_id", "sessions")
+    assert len(engine) == 0
+
+
+@pytest.mark.parametrize(
+    ("spoil", "field"),
+    [
+        ({"speed": np.arange(2)}, "speed"),
+        ({"road": np.array(["A1", "B2"])}, "road"),
+        ({"road": np.array(["A1", 7], dtype=object)}, "road"),
+        ({"road": np.array(["A1", "\ud800"], dtype=object)}, "road"),
+        ({"speed": np.zeros(3)}, None),
+    ],
+)
+def test_columns_of_another_type_are_refused_by_name(engine, random_events, spoil, field):
+    columns = {**random_events(2, np.random.default_rng(0)), **spoil}
+    with pytest.raises(InputError) as caught:
+        engine.step_events(["a", "b"], columns, np.zeros(2))
+    assert field is None or caught.value.field == field
+    assert len(engine) == 0
+
+
+def test_times_that_are_no_numbers_are_refused(engine, random_events):
+    columns = random_events(2, np.random.default_rng(0))
+    with pytest.raises(InputError) as caught:
+        engine.step_events(["a", "b"], columns, ["x", "y"])
+    assert (caught.value.code, caught.value.field) == ("wrong_type", "times")

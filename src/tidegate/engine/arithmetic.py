@@ -114,6 +114,8 @@ class PlainArithmetic:
         outputs: NDArray[np.float32],
     ) -> int:
         """Step rows; see `Arithmetic`."""
+        if not isinstance(sessions, Sequence):
+            raise TypeError("sessions: not a sequence of str")
         arena.find(sessions)  # refuses ids that are none
         if getattr(rows, "dtype", None) != np.float32 or rows.shape != (
             len(sessions),
@@ -179,6 +181,8 @@ class PlainArithmetic:
         outputs: NDArray[np.float32],
     ) -> dict[int, InputError | None]:
         """Step raw events; see `Arithmetic`."""
+        # Columns that are not the schema's are refused before anything is stepped.
+        schema.encode_rows(columns, times, schema.initial_state(len(times)))
         errors: dict[int, InputError | None] = {}
         for event, session in enumerate(sessions):
             one = slice(event, event + 1)

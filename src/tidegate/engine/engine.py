@@ -91,7 +91,8 @@ class Engine:
         replay : bool
             Whether to replay the test vectors.
         threads : int
-            How many threads a step of many sessions may use, the caller's included.
+            How many threads a `step` or `top_k` of many sessions may use, the caller's included.
+            (`step_events` steps 64 events at a time, on the caller's.)
 
         Returns
         -------
@@ -180,17 +181,18 @@ class Engine:
             vocabulary. ``bad_session_id``: an id that is not text of 1 to 512 bytes.
             ``not_finite_output``: an output or a state would not be finite. No session changes.
         """
-        outputs = np.empty((len(sessions), self._width), dtype=np.float32)
         try:
+            outputs = np.empty((len(sessions), self._width), dtype=np.float32)
             with self._lock:
                 found = self._arithmetic.step(self._arena, sessions, rows, outputs)
         except (TypeError, ValueError):
             # Rows that are not read as they lie, or a bad id.
-            rows = self._rows(rows, len(sessions))
+            rows = self._rows(rows, _count(sessions))
+            outputs = np.empty((len(rows), self._width), dtype=np.float32)
             with self._lock, refusals.naming_ids():
                 found = self._arithmetic.step(self._arena, sessions, rows, outputs)
         if found != DONE:
-            raise self._refused(rows, found, sessions[max(found, 0)])
+            raise self._refused(np.asarray(rows), found, sessions[max(found, 0)])
         return outputs
 
     def top_k(
@@ -224,13 +226,13 @@ class Engine:
                 field="k",
                 hint=f"use 1 to output_size, of a model of more than {core.FEW_OUTPUTS} outputs",
             )
-        rows = self._rows(rows, len(sessions))
+        rows = self._rows(rows, _count(sessions))
         scores = np.empty((len(rows), k), dtype=np.float32)
         indices = np.empty((len(rows), k), dtype=np.int64)
         with self._lock, refusals.naming_ids():
             found = self._arithmetic.step_top(self._arena, sessions, rows, scores, indices)
         if found != DONE:
-            raise self._refused(rows, found, sessions[max(found, 0)])
+            raise self._refused(np.asarray(rows), found, sessions[max(found, 0)])
         return scores, indices
 
     def step_events(
@@ -258,7 +260,7 @@ class Engine:
         InputError
             ``bad_session_id``; or columns that are not the schema's. No session changes.
         """
-        times = np.ascontiguousarray(times, dtype=np.float64)
+        times = refusals.numbers(times, np.float64, "times")
         self._check_events(sessions, columns, times)
         outputs = np.empty((len(times), self.spec.output_size), dtype=np.float32)
         try:
@@ -267,6 +269,7 @@ class Engine:
                     self.schema, self._arena, sessions, columns, times, outputs
                 )
         except (TypeError, ValueError) as error:
+            self.schema.check_columns(columns)
             raise refusals.bad_id(error) from None
         return Stepped(
             outputs,
@@ -293,7 +296,7 @@ class Engine:
         InputError
             As `step`. The session does not change.
         """
-        rows = self._rows(rows, len(rows))
+        rows = self._rows(rows, None)
         outputs = np.empty((len(rows), self.spec.output_size), dtype=np.float32)
         with self._lock, refusals.naming_ids():
             found = self._arithmetic.run(self._arena, session, rows, outputs)
@@ -321,16 +324,16 @@ class Engine:
             ``bad_state``: the arrays do not have this model's sizes. Nothing changes.
         """
         wanted = ((self.schema.state_size,), (self.spec.state_size,))
-        if (state.encoder.shape, state.hidden.shape) != wanted:
+        encoder = refusals.numbers(state.encoder, np.float64, "encoder")
+        hidden = refusals.numbers(state.hidden, np.float32, "hidden")
+        if (encoder.shape, hidden.shape) != wanted:
             raise InputError(
                 "bad_state",
-                f"encoder and hidden state have shapes {state.encoder.shape} and "
-                f"{state.hidden.shape}, the model's are {wanted[0]} and {wanted[1]}",
+                f"encoder and hidden state have shapes {encoder.shape} and {hidden.shape}, the "
+                f"model's are {wanted[0]} and {wanted[1]}",
                 field="state",
                 hint="import states that were exported from the same model",
             )
-        encoder = np.ascontiguousarray(state.encoder, dtype=np.float64)
-        hidden = np.ascontiguousarray(state.hidden, dtype=np.float32)
         with self._lock, refusals.naming_ids():
             self._arena.import_state(session, encoder, hidden)
 
@@ -406,16 +409,13 @@ class Engine:
         with self._lock:
             return self._arena.coldest(count)
 
-    def _rows(self, rows: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-        try:
-            rows = np.ascontiguousarray(rows, dtype=np.float32)
-        except (TypeError, ValueError) as error:
-            raise refusals.bad_rows(f"are not an array of numbers: {error}") from None
-        if rows.shape != (count, self.spec.row_size):
-            raise refusals.bad_rows(
-                f"shape {rows.shape} is not (events, columns) = ({count}, {self.spec.row_size})"
-            )
-        return rows
+    def _rows(self, rows: NDArray[np.float32], count: int | None) -> NDArray[np.float32]:
+        """Return rows as the core reads them; `count` of them, or as many as there are."""
+        given = refusals.numbers(rows, np.float32, "rows")
+        wanted = (len(given) if count is None and given.ndim else count, self.spec.row_size)
+        if given.shape != wanted:
+            raise refusals.bad_rows(f"shape {given.shape} is not (events, columns) = {wanted}")
+        return given
 
     def _refused(self, rows: NDArray[np.float32], found: int, session: str) -> InputError:
         if found != BAD_ROWS:
@@ -438,7 +438,7 @@ class Engine:
         self, sessions: Sequence[str], columns: Columns, times: NDArray[np.float64]
     ) -> None:
         """Refuse columns that the C core would not take, with the schema's words."""
-        count = (len(sessions),)
+        count = (_count(sessions),)
         shapes = {name: getattr(columns.get(name), "shape", None) for name in self.schema.names}
         if times.shape != count or any(shape != count for shape in shapes.values()):
             self.schema.check_columns(columns)
@@ -449,3 +449,10 @@ class Engine:
                 field="sessions",
                 hint="give one session, one time and one value of each field an event",
             )
+
+
+def _count(sessions: Sequence[str]) -> int:
+    try:
+        return len(sessions)
+    except TypeError:
+        raise refusals.bad_sessions(f"{type(sessions).__name__} is no sequence of ids") from None

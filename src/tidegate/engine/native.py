@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["NativeArithmetic"]
 
+_CONSTANT_MISSING = 5  # tg_fault of native/encode.h
+
 
 class NativeArithmetic:
     """A packed model.
@@ -74,7 +76,8 @@ class NativeArithmetic:
         for event in np.flatnonzero(faults[:, 0]).tolist():
             errors[event] = None
             if faults[event, 0] not in (core.OUTPUT_NOT_FINITE, core.ROWS_BAD):
-                errors[event] = _fault(schema, arena, sessions[event], fields, times, event)
+                first = bool(faults[event, 0] == _CONSTANT_MISSING)
+                errors[event] = _fault(schema, arena, sessions[event], fields, times, event, first)
         return errors
 
 
@@ -85,16 +88,17 @@ def _fault(
     columns: Columns,
     times: NDArray[np.float64],
     event: int,
+    first: bool,
 ) -> InputError:
     """Word what the schema says of an event: the C core knows only its kind.
 
-    An event that lacked a constant may have been followed by one that had it, so that the state by
-    now would not show the fault; a new session's does.
+    What lacked a constant was a session's first event: later ones may have brought it, so that the
+    state by now would not show the fault; a new session's does.
     """
     one = slice(event, event + 1)
     states = [schema.initial_state(1)]
     if session in arena:
-        states.insert(0, arena.export_state(session)[0][None])
+        states.insert(len(states) if first else 0, arena.export_state(session)[0][None])
     for state in states:
         part = {name: column[one] for name, column in columns.items()}
         errors = schema.encode_rows(part, times[one], state).errors

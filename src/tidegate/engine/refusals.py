@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tidegate.errors import InputError
 from tidegate.spec import MAX_SESSION_BYTES
 
-__all__ = ["bad_id", "bad_rows", "naming_ids", "not_finite_output"]
+__all__ = ["bad_id", "bad_rows", "bad_sessions", "naming_ids", "not_finite_output", "numbers"]
+
+_Number = TypeVar("_Number", np.float32, np.float64)
 
 
 @contextmanager
@@ -34,11 +40,41 @@ def bad_id(error: TypeError | ValueError) -> Exception:
     where, _, what = str(error).partition(": ")
     if where != "sessions":
         return error
+    return bad_sessions(what)
+
+
+def bad_sessions(what: str) -> InputError:
+    """Return the error of ids that are none."""
     return InputError(
         "bad_session_id",
         what,
         field="sessions",
         hint=f"an id is text of 1 to {MAX_SESSION_BYTES} bytes of UTF-8",
+    )
+
+
+def numbers(given: object, dtype: type[_Number], field: str) -> NDArray[_Number]:
+    """Return an array of numbers as the core reads it; complex numbers, text and the like are none.
+
+    Raises
+    ------
+    InputError
+        ``bad_rows`` for `rows`, else ``wrong_type``, naming the field.
+    """
+    try:
+        array = np.asarray(given)
+    except ValueError as error:  # rows of several lengths
+        raise _no_numbers(field, str(error)) from None
+    if array.dtype.kind not in "fiub":
+        raise _no_numbers(field, f"{array.dtype}")
+    return array if array.flags.c_contiguous and array.dtype == dtype else array.astype(dtype, "C")
+
+
+def _no_numbers(field: str, what: str) -> InputError:
+    if field == "rows":
+        return bad_rows(f"are no numbers: {what}")
+    return InputError(
+        "wrong_type", f"is no array of numbers: {what}", field=field, hint="give an array of floats"
     )
 
 
