@@ -27,8 +27,10 @@ import numpy as np
 
 from tidegate import bundle as bundles
 from tidegate import core
+from tidegate.bundle import Bundle
 from tidegate.bundle import bundle as format_
 from tidegate.engine import Engine
+from tidegate.engine.compress import compress
 from tidegate.errors import TidegateError
 
 # -- Values that break things ---------------------------------------------------------------------
@@ -129,12 +131,17 @@ class BundleTarget:
     that the checks behind the hashes are reached.
     """
 
-    def __init__(self, whole: Path, folder: Path) -> None:
-        self._contents = {path.name: path.read_bytes() for path in whole.iterdir()}
-        self._folder = folder
+    def __init__(self, whole: Bundle, folder: Path) -> None:
+        self._contents = []
+        for precision in ("fp32", "bf16", "int8"):
+            path = folder / precision
+            bundles.save(compress(whole, precision) if precision != "fp32" else whole, path)
+            self._contents.append({file.name: file.read_bytes() for file in path.iterdir()})
+        self._folder = folder / "spoiled"
+        self._folder.mkdir()
 
     def __call__(self, random: Random) -> str:
-        contents = self._contents.copy()
+        contents = random.choice(self._contents).copy()
         name = random.choice(["weights.safetensors", *contents])
         sealed = random.random() < 0.9
         if name.endswith(".safetensors"):
@@ -378,16 +385,15 @@ class ModelTarget:
 # -- The long form --------------------------------------------------------------------------------
 
 
-def small_bundle(folder: Path) -> Path:
-    """Make the bundle that the tests use (tests/conftest.py)."""
+def small_bundle() -> Bundle:
+    """Return the bundle that the tests use (tests/conftest.py)."""
     path = Path(__file__).parents[1] / "conftest.py"
     found = importlib.util.spec_from_file_location("fuzz_conftest", path)
     assert found is not None
     assert found.loader is not None
     module = importlib.util.module_from_spec(found)
     found.loader.exec_module(module)
-    bundles.save(module.small_bundle(), folder)
-    return folder
+    return module.small_bundle()
 
 
 def main() -> None:
@@ -400,8 +406,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         target: Callable[[Random], str] = ModelTarget()
         if options.target == "bundle":
-            (spoiled := Path(folder) / "spoiled").mkdir()
-            target = BundleTarget(small_bundle(Path(folder) / "whole"), spoiled)
+            target = BundleTarget(small_bundle(), Path(folder))
         found: Counter[str] = Counter()
         end = time.monotonic() + options.seconds
         for seed in itertools.count(options.first):
