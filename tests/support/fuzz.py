@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import itertools
+import multiprocessing
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -396,35 +396,38 @@ def small_bundle() -> Bundle:
     return module.small_bundle()
 
 
+def draw_many(name: str, seeds: Iterable[int], end: float, seed: Any) -> None:
+    """Run inputs until `end`; `seed` says at any time which is running."""
+    with tempfile.TemporaryDirectory() as folder:
+        target: Callable[[Random], str] = ModelTarget()
+        if name == "bundle":
+            target = BundleTarget(small_bundle(), Path(folder))
+        found: Counter[str] = Counter()
+        for seed.value in seeds:
+            found[target(Random(seed.value))] += 1
+            if time.monotonic() > end:
+                break
+    print(", ".join(f"{code} {n}" for code, n in found.most_common()))  # noqa: T201
+    print(f"{name}: {found.total():,} inputs, {found['works']:,} of them work")  # noqa: T201
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("target", choices=["bundle", "model"])
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--count", type=int)
+    parser.add_argument("--count", type=int, default=2**31)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        target: Callable[[Random], str] = ModelTarget()
-        if options.target == "bundle":
-            target = BundleTarget(small_bundle(), Path(folder))
-        found: Counter[str] = Counter()
-        end = time.monotonic() + options.seconds
-        for seed in itertools.count(options.first):
-            if seed - options.first == options.count or time.monotonic() > end:
-                break
-            try:
-                found[target(Random(seed))] += 1
-            except BaseException:
-                sys.exit(_report(options.target, seed))
-    print(", ".join(f"{code} {n}" for code, n in found.most_common()))  # noqa: T201
-    print(f"{options.target}: {found.total():,} inputs, {found['works']:,} of them work")  # noqa: T201
-
-
-def _report(target: str, seed: int) -> str:
-    import traceback
-
-    traceback.print_exc()
-    return f"fuzz: again with: python tests/support/fuzz.py {target} --first {seed} --count 1"
+    seeds = range(options.first, options.first + options.count)
+    # A process of its own: a sanitizer ends it where it stands.
+    seed = multiprocessing.Value("q", options.first)
+    end = time.monotonic() + options.seconds
+    child = multiprocessing.Process(target=draw_many, args=(options.target, seeds, end, seed))
+    child.start()
+    child.join()
+    if child.exitcode:
+        again = f"python {' '.join(sys.argv[:2])} --first {seed.value} --count 1"
+        sys.exit(f"fuzz: an input failed; run it again with: {again}")
 
 
 if __name__ == "__main__":
