@@ -286,6 +286,49 @@ def test_a_damaged_record_fails_its_session_alone(rig):
     assert code(rig.one(rig.event("c"))) == "session_deleted"
 
 
+def test_a_batch_of_sessions_in_the_store_of_every_kind(make_rig, make_bundle):
+    """Those whose memory goes on, and those whose does not, read at once."""
+    rig = make_rig(make_bundle(seed=5, version="2", fingerprint=b"n" * 32))
+    rig.one(rig.event("other", 10.0))
+    rig.start(make_rig().bundle)
+    names = ["cut", "ended", "expired", "later", "plain"]
+    rig.do(*(rig.event(name, 10.0, end=name == "ended") for name in [*names, "twin"]))
+    stored = {name: rig.store.get([rig.key(name)])[0] for name in names}
+    known = {name: record.decode(data) for name, data in stored.items()}
+    changed = {
+        "expired": msgspec.structs.replace(known["expired"], status="expired"),
+        "later": msgspec.structs.replace(known["later"], unknown=((4000, b"of a later version"),)),
+    }
+    puts = [(rig.key(name), record.encode(each)) for name, each in changed.items()]
+    rig.store.commit([*puts, (rig.key("cut"), stored["cut"][:-1])])
+    rig.start(rig.bundle)
+    names.insert(0, "other")
+    results = rig.do(*(rig.event(name, 20.0, seq=2) for name in [*names, "twin"]))
+    assert codes(results) == [
+        *(None, "record_damaged", "session_ended", "session_expired"),
+        *(None, None, None),
+    ]
+    fresh, *_, later, plain, twin = results
+    assert [result.session_reset for result in (fresh, later, plain)] == [True, False, False]
+    assert bytes(later.answer) == bytes(plain.answer) == bytes(twin.answer)
+    kept = record.decode(rig.store.get([rig.key("later")])[0])
+    assert kept.unknown == changed["later"].unknown
+    held = {name for name in [*names, "twin"] if name in rig.engine}
+    assert held == {"other", "later", "plain", "twin"}
+    assert rig.engine.dirty() == []
+
+
+def test_a_record_with_states_of_another_size_counts_as_damaged(rig):
+    rig.one(rig.event("s"))
+    known = record.decode(rig.store.get([rig.key("s")])[0])
+    short = msgspec.structs.replace(known, hidden=known.hidden[:-1])
+    rig.store.commit([(rig.key("s"), record.encode(short))])
+    rig.start(rig.bundle)
+    assert code(rig.one(rig.event("s", seq=2))) == "record_damaged"
+    assert "s" not in rig.engine
+    assert rig.one(rig.event("s", start=True)).seq == 1
+
+
 def test_a_damaged_block_of_the_store_fails_its_sessions_alone(make_rig, tmp_path, caplog):
     names = [f"s{number}" for number in range(400)]
     rig = make_rig(where=tmp_path)
@@ -493,4 +536,10 @@ def test_batches_evictions_and_restarts_do_not_show(make_rig, history, sizes):
         assert rig.outcomes() == alone.outcomes()
         assert len(small.engine) <= 1
         for session in "abc":
-            assert rig.store.get([rig.key(session)]) == alone.store.get([alone.key(session)])
+            [data] = rig.store.get([rig.key(session)])
+            assert [data] == alone.store.get([alone.key(session)])
+            assert data is None or record.encode(record.decode(data)) == data
+            if session in rig.engine:
+                state = rig.engine.export_state(session)
+                assert record.decode(data).hidden.tobytes() == state.hidden.tobytes()
+                assert record.decode(data).encoder.tobytes() == state.encoder.tobytes()

@@ -5,5 +5,6 @@ NumPy one that every other is tested against.
 """
 
 from tidegate.engine.engine import Backend, Engine, SessionState, Stepped
+from tidegate.engine.records import Imported
 
-__all__ = ["Backend", "Engine", "SessionState", "Stepped"]
+__all__ = ["Backend", "Engine", "Imported", "SessionState", "Stepped"]

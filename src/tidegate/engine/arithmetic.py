@@ -38,7 +38,8 @@ class Arithmetic(Protocol):
     ) -> int:
         """Step rows in order: `DONE`, or `BAD_ROWS` or an event that would not be finite.
 
-        In the last two cases no session changes.
+        In the last two cases no session changes. TypeError or ValueError: rows or ids are not what
+        they should be.
         """
 
     def step_top(
@@ -103,6 +104,7 @@ class PlainArithmetic:
         self._model = model
         self._categories = spec.categories
         self._output_size = spec.output_size
+        self._row_size = spec.row_size
 
     def step(
         self,
@@ -113,6 +115,11 @@ class PlainArithmetic:
     ) -> int:
         """Step rows; see `Arithmetic`."""
         arena.find(sessions)  # refuses ids that are none
+        if getattr(rows, "dtype", None) != np.float32 or rows.shape != (
+            len(sessions),
+            self._row_size,
+        ):
+            raise TypeError("rows: not a float32 array (events, columns)")
         if not np.isfinite(rows).all():
             return BAD_ROWS
         for category in self._categories:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -12,15 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate import core
-from tidegate.engine import vectors
+from tidegate.engine import records, refusals, vectors
 from tidegate.engine.arithmetic import BAD_ROWS, DONE, Arithmetic, PlainArithmetic
 from tidegate.engine.native import NativeArithmetic
+from tidegate.engine.records import Imported
 from tidegate.engine.reference import ReferenceModel
 from tidegate.errors import EngineError, InputError
-from tidegate.spec import MAX_SESSION_BYTES, ModelSpec, refuse_unsupported
+from tidegate.spec import ModelSpec, refuse_unsupported
 
 if TYPE_CHECKING:
     from tidegate.bundle import Bundle
+    from tidegate.record import Record
     from tidegate.schema import Columns, Schema
 
 __all__ = ["Backend", "Engine", "SessionState", "Stepped"]
@@ -82,18 +83,28 @@ class Engine:
         Turns raw events into rows; its encoder states live in the engine.
     arithmetic : Arithmetic
         The model's weights at work.
+    fingerprint : bytes
+        The bundle's, by which records know their model; empty if it was never saved.
 
     Notes
     -----
     Use `Engine.open` to run a bundle: it picks the arithmetic and replays the test vectors.
 
-    The memory of sessions lies in an arena of the C core: `nbytes` says how much it is.
+    The memory of sessions lies in an arena of the C core. A session takes its hidden state (4 bytes
+    a value, rounded up to 64), its encoder state (8 bytes a value), 33 bytes that hold its id and
+    what is marked of it, and 11 to 21 bytes of index (32 while the index grows). An id of more than
+    22 bytes of UTF-8 takes its length and up to 23 bytes more. `nbytes` is the sum: with ids of up
+    to 40 bytes less than the sessions' records.
     """
 
-    def __init__(self, spec: ModelSpec, schema: Schema, arithmetic: Arithmetic) -> None:
+    def __init__(
+        self, spec: ModelSpec, schema: Schema, arithmetic: Arithmetic, fingerprint: bytes = b""
+    ) -> None:
         self.spec = spec
         self.schema = schema
+        self.fingerprint = fingerprint
         self._arithmetic = arithmetic
+        self._width = spec.output_size
         self._lock = threading.Lock()
         self._arena = core.Arena(spec.state_size, schema.state_size)
 
@@ -159,14 +170,14 @@ class Engine:
         if replay:
             tolerance = vectors.tolerance_of(bundle.precision, backend)
             vectors.replay(cls(bundle.spec, bundle.schema, arithmetic), bundle.vectors, tolerance)
-        return cls(bundle.spec, bundle.schema, arithmetic)
+        return cls(bundle.spec, bundle.schema, arithmetic, bundle.fingerprint)
 
     def fresh(self) -> Engine:
         """Return an engine of the same model without any sessions."""
-        return Engine(self.spec, self.schema, self._arithmetic)
+        return Engine(self.spec, self.schema, self._arithmetic, self.fingerprint)
 
     def __contains__(self, session: str) -> bool:
-        with self._lock, _naming_ids():
+        with self._lock, refusals.naming_ids():
             return session in self._arena
 
     def __len__(self) -> int:
@@ -201,13 +212,15 @@ class Engine:
             vocabulary. ``bad_session_id``: an id that is not text of 1 to 512 bytes.
             ``not_finite_output``: an output or a state would not be finite. No session changes.
         """
-        rows = self._rows(rows, len(sessions))
-        outputs = np.empty((len(rows), self.spec.output_size), dtype=np.float32)
+        outputs = np.empty((len(sessions), self._width), dtype=np.float32)
         try:
             with self._lock:
                 found = self._arithmetic.step(self._arena, sessions, rows, outputs)
-        except (TypeError, ValueError) as error:
-            raise _bad_id(error) from None
+        except (TypeError, ValueError):
+            # Rows that are not read as they lie, or a bad id.
+            rows = self._rows(rows, len(sessions))
+            with self._lock, refusals.naming_ids():
+                found = self._arithmetic.step(self._arena, sessions, rows, outputs)
         if found != DONE:
             raise self._refused(rows, found, sessions[max(found, 0)])
         return outputs
@@ -246,7 +259,7 @@ class Engine:
         rows = self._rows(rows, len(sessions))
         scores = np.empty((len(rows), k), dtype=np.float32)
         indices = np.empty((len(rows), k), dtype=np.int64)
-        with self._lock, _naming_ids():
+        with self._lock, refusals.naming_ids():
             found = self._arithmetic.step_top(self._arena, sessions, rows, scores, indices)
         if found != DONE:
             raise self._refused(rows, found, sessions[max(found, 0)])
@@ -286,10 +299,10 @@ class Engine:
                     self.schema, self._arena, sessions, columns, times, outputs
                 )
         except (TypeError, ValueError) as error:
-            raise _bad_id(error) from None
+            raise refusals.bad_id(error) from None
         return Stepped(
             outputs,
-            {k: error or _not_finite_output(sessions[k]) for k, error in failed.items()},
+            {k: error or refusals.not_finite_output(sessions[k]) for k, error in failed.items()},
         )
 
     def run(self, session: str, rows: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -314,7 +327,7 @@ class Engine:
         """
         rows = self._rows(rows, len(rows))
         outputs = np.empty((len(rows), self.spec.output_size), dtype=np.float32)
-        with self._lock, _naming_ids():
+        with self._lock, refusals.naming_ids():
             found = self._arithmetic.run(self._arena, session, rows, outputs)
         if found != DONE:
             raise self._refused(rows, found, session)
@@ -328,7 +341,7 @@ class Engine:
         InputError
             ``session_unknown``: the engine has no such session.
         """
-        with self._lock, _naming_ids():
+        with self._lock, refusals.naming_ids():
             return SessionState(*self._arena.export_state(session))
 
     def import_state(self, session: str, state: SessionState) -> None:
@@ -350,13 +363,65 @@ class Engine:
             )
         encoder = np.ascontiguousarray(state.encoder, dtype=np.float64)
         hidden = np.ascontiguousarray(state.hidden, dtype=np.float32)
-        with self._lock, _naming_ids():
+        with self._lock, refusals.naming_ids():
             self._arena.import_state(session, encoder, hidden)
 
-    def forget(self, session: str) -> None:
-        """Drop a session's memory, if there is any."""
-        with self._lock, _naming_ids():
-            self._arena.drop([session])
+    def export_records(self, sessions: Sequence[str], heads: Sequence[Record]) -> list[bytes]:
+        """Write sessions' records, with the memory that the engine has of them.
+
+        Parameters
+        ----------
+        sessions : sequence of str
+            Whose memory.
+        heads : sequence of Record
+            All else that their records say, one each; `encoder` and `hidden` are ignored.
+
+        Returns
+        -------
+        list of bytes
+            What `record.encode` gives for each head with the session's states in it.
+
+        Raises
+        ------
+        InputError
+            ``session_unknown``; ``record_other_model``: a head has another fingerprint than the
+            engine; ``bad_record``: as `record.encode`; ``no_fingerprint``: the engine's bundle was
+            never saved; ``wrong_shape``: not one head a session.
+        """
+        with self._lock, refusals.naming_ids():
+            return records.write(self._arena, self.fingerprint, sessions, heads)
+
+    def import_records(self, sessions: Sequence[str], data: Sequence[bytes]) -> Imported:
+        """Read sessions' records into the engine, replacing what it has of them.
+
+        Sessions of refused records stay as they are. A tombstone holds no memory: its session is
+        forgotten. What is read counts as stored (`dirty`).
+
+        Parameters
+        ----------
+        sessions : sequence of str
+            Each once.
+        data : sequence of bytes
+            The record of each.
+
+        Returns
+        -------
+        Imported
+            All but the memory, and the records that were refused.
+
+        Raises
+        ------
+        InputError
+            ``no_fingerprint``: the engine's bundle was never saved; ``wrong_shape``: not one record
+            a session; ``repeated_session``. No session changes.
+        """
+        with self._lock, refusals.naming_ids():
+            return records.read(self._arena, self.fingerprint, sessions, data)
+
+    def forget(self, *sessions: str) -> None:
+        """Drop the memory of sessions, where there is any."""
+        with self._lock, refusals.naming_ids():
+            self._arena.drop(sessions)
 
     def dirty(self) -> list[str]:
         """Return the sessions that changed since `clean` was last told of them, oldest first."""
@@ -365,7 +430,7 @@ class Engine:
 
     def clean(self, sessions: Sequence[str] | None = None) -> None:
         """Say that a store has these sessions as they are now, or all of them."""
-        with self._lock, _naming_ids():
+        with self._lock, refusals.naming_ids():
             self._arena.clean(sessions)
 
     def coldest(self, count: int) -> list[str]:
@@ -377,25 +442,25 @@ class Engine:
         try:
             rows = np.ascontiguousarray(rows, dtype=np.float32)
         except (TypeError, ValueError) as error:
-            raise _bad_rows(f"are not an array of numbers: {error}") from None
+            raise refusals.bad_rows(f"are not an array of numbers: {error}") from None
         if rows.shape != (count, self.spec.row_size):
-            raise _bad_rows(
+            raise refusals.bad_rows(
                 f"shape {rows.shape} is not (events, columns) = ({count}, {self.spec.row_size})"
             )
         return rows
 
     def _refused(self, rows: NDArray[np.float32], found: int, session: str) -> InputError:
         if found != BAD_ROWS:
-            return _not_finite_output(session)
+            return refusals.not_finite_output(session)
         if not np.isfinite(rows).all():
             first = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
-            return _bad_rows(f"row {first} holds a value that is not finite")
+            return refusals.bad_rows(f"row {first} holds a value that is not finite")
         for category in self.spec.categories:
             index = rows[:, category.column]
             wrong = (index < 0) | (index >= category.size) | (index != np.floor(index))
             if wrong.any():
                 first = int(np.flatnonzero(wrong)[0])
-                return _bad_rows(
+                return refusals.bad_rows(
                     f"row {first}, column {category.column}: {index[first]:g} is not an index "
                     f"below {category.size}"
                 )
@@ -416,46 +481,3 @@ class Engine:
                 field="sessions",
                 hint="give one session, one time and one value of each field an event",
             )
-
-
-@contextmanager
-def _naming_ids() -> Iterator[None]:
-    """Word the core's refusal of a session id, and of one that it does not know."""
-    try:
-        yield
-    except KeyError as error:
-        raise InputError(
-            "session_unknown",
-            f"the engine has no session {error.args[0]!r}",
-            field="session",
-            hint="step or import it first",
-        ) from None
-    except (TypeError, ValueError) as error:
-        raise _bad_id(error) from None
-
-
-def _bad_id(error: TypeError | ValueError) -> Exception:
-    where, _, what = str(error).partition(": ")
-    if where != "sessions":
-        return error
-    return InputError(
-        "bad_session_id",
-        what,
-        field="sessions",
-        hint=f"an id is text of 1 to {MAX_SESSION_BYTES} bytes of UTF-8",
-    )
-
-
-def _bad_rows(message: str) -> InputError:
-    return InputError(
-        "bad_rows", message, field="rows", hint="encode events with the bundle's schema"
-    )
-
-
-def _not_finite_output(session: str) -> InputError:
-    return InputError(
-        "not_finite_output",
-        f"the model's output for session {session!r} is not finite",
-        field="event",
-        hint="the event was not applied; look at its values and at the session's history",
-    )

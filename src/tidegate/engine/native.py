@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,16 +29,7 @@ class NativeArithmetic:
 
     def __init__(self, model: core.Model) -> None:
         self._model = model
-
-    def step(
-        self,
-        arena: core.Arena,
-        sessions: Sessions,
-        rows: NDArray[np.float32],
-        outputs: NDArray[np.float32],
-    ) -> int:
-        """Step rows; see `Arithmetic`."""
-        return core.step(self._model, arena, sessions, rows, outputs)
+        self.step = partial(core.step, model)
 
     def step_top(
         self,

@@ -61,7 +61,17 @@ from tidegate.core import crc32c
 from tidegate.errors import InputError, RecordError
 from tidegate.record.record import Record, Status, StoredAnswer
 
-__all__ = ["FORMAT", "decode", "encode"]
+__all__ = [
+    "FORMAT",
+    "STATUSES",
+    "decode",
+    "decode_answers",
+    "decode_events",
+    "encode",
+    "encode_answers",
+    "encode_events",
+    "unfit",
+]
 
 FORMAT = 1
 """The format that is written, and the newest that is read."""
@@ -78,8 +88,10 @@ _NAMES = {
     _ANSWERS: "answers",
     _EVENTS: "events",
 }
-_STATUSES: tuple[Status, ...] = ("live", "ended", "deleted", "expired")
-_STATUS_DATA = {status: struct.pack("<I", code) for code, status in enumerate(_STATUSES)}
+STATUSES: tuple[Status, ...] = ("live", "ended", "deleted", "expired")
+"""By their number in a record."""
+
+_STATUS_DATA = {status: struct.pack("<I", code) for code, status in enumerate(STATUSES)}
 
 _HEADER_TYPES, _SECTION_TYPES, _SESSION_TYPES = "4sHHQ", "II", "Qddd"
 _HEADER = struct.Struct("<" + _HEADER_TYPES)
@@ -139,8 +151,8 @@ def encode(record: Record) -> bytes:
             (_MODEL, record.fingerprint + record.model_version.encode()),
             (_ENCODER, encoder),
             (_ANSWER_STATE, record.answer_state),
-            (_ANSWERS, _encode_answers(record.answers)),
-            (_EVENTS, _encode_events(record.events)),
+            (_ANSWERS, encode_answers(record.answers)),
+            (_EVENTS, encode_events(record.events)),
             *record.unknown,
         )
         parts = [hidden, _PADDING[-len(hidden) % 8]]
@@ -154,12 +166,7 @@ def encode(record: Record) -> bytes:
             *(_HIDDEN, len(hidden)),
         )
     except (KeyError, UnicodeEncodeError, struct.error) as error:
-        raise _unfit(
-            None,
-            f"{type(error).__name__}: {error}",
-            "status is live, ended, deleted or expired; seq and payload hashes are unsigned 64-bit "
-            "numbers, lengths and types of sections 32-bit ones; the version is text",
-        ) from error
+        raise unfit(error) from error
     body = front + rest
     return body + _U32.pack(crc32c(body))
 
@@ -210,8 +217,8 @@ def decode(data: bytes) -> Record:
         encoder=_floats(data, *known[_ENCODER], _F64, "encoder"),
         hidden=_floats(data, *known[_HIDDEN], _F32, "hidden"),
         answer_state=data[start:end],
-        answers=_decode_answers(data, *known[_ANSWERS]),
-        events=_decode_events(data, *known[_EVENTS]),
+        answers=decode_answers(data, *known[_ANSWERS]),
+        events=decode_events(data, *known[_EVENTS]),
         unknown=unknown,
     )
 
@@ -223,17 +230,30 @@ def _float_bytes(values: NDArray[_T], dtype: np.dtype[_T], name: str) -> bytes:
     return values.tobytes()
 
 
-def _encode_answers(answers: tuple[StoredAnswer, ...]) -> bytes:
-    rows, data = [], []
-    for a in answers:
-        version = a.model_version.encode()
-        more = len(version) << 8 | a.reset
-        rows.append(_ANSWER_ROW.pack(a.seq, a.payload_hash, a.time, len(a.answer), more))
-        data += [version, a.answer] if version else [a.answer]
-    return b"".join([_ANSWERS_HEAD.pack(len(rows), 0), *rows, *data])
+def encode_answers(answers: tuple[StoredAnswer, ...]) -> bytes:
+    """Return the data of an answers section.
+
+    Raises
+    ------
+    struct.error, UnicodeEncodeError
+        A number or a version is none that the section can hold; see `unfit`.
+    """
+    parts, data = [_ANSWERS_HEAD.pack(len(answers), 0)], []
+    for stored in answers:
+        answer, more = stored.answer, int(stored.reset)
+        if stored.model_version:
+            version = stored.model_version.encode()
+            more |= len(version) << 8
+            data.append(version)
+        parts.append(
+            _ANSWER_ROW.pack(stored.seq, stored.payload_hash, stored.time, len(answer), more)
+        )
+        data.append(answer)
+    return b"".join(parts + data)
 
 
-def _encode_events(events: tuple[bytes, ...]) -> bytes:
+def encode_events(events: tuple[bytes, ...]) -> bytes:
+    """Return the data of an events section."""
     lengths = struct.pack(f"<{1 + len(events)}I", len(events), *map(len, events))
     return b"".join([lengths, *events])
 
@@ -319,9 +339,9 @@ def _decode_status(data: bytes, start: int, end: int) -> Status:
     if end - start != _U32.size:
         raise _damaged("status", f"{end - start} bytes instead of {_U32.size}")
     code: int = _U32.unpack_from(data, start)[0]
-    if code >= len(_STATUSES):
+    if code >= len(STATUSES):
         raise _damaged("status", f"{code} is no status")
-    return _STATUSES[code]
+    return STATUSES[code]
 
 
 def _decode_model(data: bytes, start: int, end: int) -> tuple[bytes, str]:
@@ -334,7 +354,8 @@ def _decode_model(data: bytes, start: int, end: int) -> tuple[bytes, str]:
         raise _damaged("model", "the version is not UTF-8") from error
 
 
-def _decode_answers(data: bytes, start: int, end: int) -> tuple[StoredAnswer, ...]:
+def decode_answers(data: bytes, start: int, end: int) -> tuple[StoredAnswer, ...]:
+    """Return the answers of the section whose data lies there; `RecordError` as `decode`."""
     rows = start + _ANSWERS_HEAD.size
     if rows > end:
         raise _damaged("answers", f"{end - start} bytes hold no count")
@@ -360,7 +381,8 @@ def _decode_answers(data: bytes, start: int, end: int) -> tuple[StoredAnswer, ..
     return tuple(answers)
 
 
-def _decode_events(data: bytes, start: int, end: int) -> tuple[bytes, ...]:
+def decode_events(data: bytes, start: int, end: int) -> tuple[bytes, ...]:
+    """Return the events of the section whose data lies there; `RecordError` as `decode`."""
     if start + _U32.size > end:
         raise _damaged("events", f"{end - start} bytes hold no count")
     (count,) = _U32.unpack_from(data, start)
@@ -379,6 +401,16 @@ def _decode_events(data: bytes, start: int, end: int) -> tuple[bytes, ...]:
 
 def _damaged(section: str | None, message: str) -> RecordError:
     return RecordError("record_damaged", message, field=section, hint=_RESTORE)
+
+
+def unfit(error: Exception) -> InputError:
+    """Word what went wrong while a record's members were turned into bytes."""
+    return _unfit(
+        None,
+        f"{type(error).__name__}: {error}",
+        "status is live, ended, deleted or expired; seq and payload hashes are unsigned 64-bit "
+        "numbers, lengths and types of sections 32-bit ones; the version is text",
+    )
 
 
 def _unfit(field: str | None, message: str, hint: str) -> InputError:

@@ -8,7 +8,8 @@ ahead of what a restart would find.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
@@ -130,26 +131,38 @@ class Processor:
 
     def _load(self, batch: Batch) -> None:
         """Read the sessions that are not in memory, all at once."""
-        wanted = {
-            operation.session
-            for operation in batch.operations
-            if not (isinstance(operation, Event) and operation.error)
+        looked = {each.session for each in batch.operations if not isinstance(each, Event)}
+        stepped = {
+            each.session for each in batch.operations if isinstance(each, Event) and not each.error
         }
-        missing = sorted(wanted - self._live.keys())
+        missing = sorted((looked | stepped) - self._live.keys())
         if not missing:
             return
-        for session, data in self._fetch(batch, missing):
-            if data is None:
-                continue
+        stored = {name: data for name, data in self._fetch(batch, missing) if data is not None}
+        # Only events bring a session's memory into the engine.
+        self._load_states(batch, {k: data for k, data in stored.items() if k in stepped})
+        for name in stored.keys() - stepped:
             try:
-                known = record.decode(data)
+                self._met(batch, name, record.decode(stored[name]))
             except RecordError as error:
-                batch.damaged[session] = refusals.record_damaged(error)
-                continue
-            if rules.is_forgotten(known, batch.now, self._limits.tombstone_seconds):
-                batch.forgotten.append(session)
-            else:
-                batch.loaded[session] = known
+                batch.damaged[name] = refusals.record_damaged(error)
+
+    def _load_states(self, batch: Batch, stored: Mapping[str, bytes]) -> None:
+        imported = self._engine.import_records([*stored], [*stored.values()])
+        for i, (name, head) in enumerate(zip(stored, imported.heads, strict=True)):
+            error = imported.errors.get(i)
+            if error is not None and error.code != "record_other_model":
+                batch.damaged[name] = refusals.record_damaged(error)
+            elif head is not None and head.status == "live" and error is None:
+                self._live[name] = head
+            elif head is not None:
+                self._met(batch, name, head)
+
+    def _met(self, batch: Batch, session: str, known: Record) -> None:
+        if rules.is_forgotten(known, batch.now, self._limits.tombstone_seconds):
+            batch.forgotten.append(session)
+        else:
+            batch.loaded[session] = known
 
     def _fetch(self, batch: Batch, missing: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
         """Yield sessions with their stored bytes, without those that lie in a damaged block."""
@@ -248,24 +261,16 @@ class Processor:
             known=continues,
             reset=reset,
             kinds=kinds,
-            before=self._make_ready(event.session, None if reset else continues),
+            before=None if continues and not reset else self._put_aside(event.session),
         )
 
-    def _make_ready(self, session: str, known: Record | None) -> SessionState | None:
-        """Let the engine hold the session that an event continues, or none if it begins one.
-
-        Returns what the engine held of the session that is replaced, if it did.
-        """
-        if known is None:
-            if session not in self._engine:
-                return None
-            before = self._engine.export_state(session)
-            self._engine.forget(session)
-            return before
+    def _put_aside(self, session: str) -> SessionState | None:
+        """Let an event begin a session; return what the engine held of the one it replaces."""
         if session not in self._engine:
-            self._engine.import_state(session, SessionState(known.encoder, known.hidden))
-            self._live[session] = sessions.without_states(known)
-        return None
+            return None
+        before = self._engine.export_state(session)
+        self._engine.forget(session)
+        return before
 
     def _step(self, batch: Batch, steps: Sequence[Step]) -> None:
         stepped = self._engine.step_events(
@@ -346,34 +351,36 @@ class Processor:
         swept = [self._key(name) for name in batch.forgotten if name not in batch.changed]
         if not batch.changed and not swept:
             return
-        puts = []
-        for session, changed in batch.changed.items():
-            full = changed
-            if changed.status == "live":
-                full = sessions.with_states(changed, self._engine.export_state(session))
-            puts.append((self._key(session), record.encode(full)))
+        live = {name: head for name, head in batch.changed.items() if head.status == "live"}
+        data = dict(zip(live, self._engine.export_records([*live], [*live.values()]), strict=True))
+        for name, changed in batch.changed.items():
+            if name not in live:
+                data[name] = record.encode(changed)
+        puts = [(self._key(name), value) for name, value in data.items()]
         began = perf_counter()
         self._store.commit(puts, swept)
         self._metrics.commit_seconds.observe(perf_counter() - began)
+        self._engine.clean()
         self.healthy = True
-        for session, changed in batch.changed.items():
-            self._live.pop(session, None)
-            if changed.status == "live":
-                self._live[session] = changed
+        for name in batch.changed:
+            self._live.pop(name, None)
+        self._live.update(live)
 
     def _evict(self) -> None:
         """Drop the sessions that changed longest ago, down to the limit; the store has them."""
-        while len(self._live) > self._limits.cached_sessions:
-            coldest = next(iter(self._live))
-            del self._live[coldest]
-            self._engine.forget(coldest)
+        excess = len(self._live) - self._limits.cached_sessions
+        if excess > 0:
+            coldest = list(islice(self._live, excess))
+            for session in coldest:
+                del self._live[session]
+            self._engine.forget(*coldest)
         self._cached.set(len(self._live))
 
     def _forget(self, batch: Batch) -> None:
         """Drop what memory holds of a batch's sessions: the store is asked again."""
         for operation in batch.operations:
             self._live.pop(operation.session, None)
-            self._engine.forget(operation.session)
+        self._engine.forget(*(operation.session for operation in batch.operations))
 
     def _store_failed(self, batch: Batch, cause: StoreError) -> None:
         _log.error("the store failed: %s", cause)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from tidegate.engine import SessionState
 from tidegate.record import Record, StoredAnswer
 from tidegate.serve.operations import Answer, SessionView
 
@@ -17,8 +16,6 @@ __all__ = [
     "stepped",
     "tombstone",
     "view",
-    "with_states",
-    "without_states",
 ]
 
 NO_ENCODER = np.empty(0, dtype=np.float64)
@@ -142,16 +139,6 @@ def tombstone(known: Record, now: float) -> Record:
         events=(),
         unknown=(),
     )
-
-
-def with_states(known: Record, state: SessionState) -> Record:
-    """Return a record with the engine's memory of the session in it."""
-    return msgspec.structs.replace(known, encoder=state.encoder, hidden=state.hidden)
-
-
-def without_states(known: Record) -> Record:
-    """Return a record without the engine's memory of the session."""
-    return msgspec.structs.replace(known, encoder=NO_ENCODER, hidden=NO_HIDDEN)
 
 
 def view(session: str, known: Record) -> SessionView:
