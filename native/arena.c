@@ -328,17 +328,16 @@ static void find_chunk(const tg_arena *arena, size_t n, const tg_key *keys, int6
     for (size_t i = 0; i < n; i++) {
         slots[i] = search_next(&searches[i]);
         if (slots[i] < 0) continue;
+        /* The slot that the hash points to is nearly always the right one: all of it may come. Processors
+         * fetch lines in pairs, so that every second one is asked for. */
         const char *tail = (const char *)tg_arena_header(arena, slots[i]);
+        const char *hidden = (const char *)tg_arena_hidden(arena, slots[i]);
         __builtin_prefetch(tail);
         __builtin_prefetch(tail + arena->tail_stride - 1);
-    }
-    for (size_t i = 0; i < n; i++) {
-        slots[i] = search_key(arena, &searches[i], slots[i], keys[i]);
-        if (slots[i] < 0) continue;
-        const char *hidden = (const char *)tg_arena_hidden(arena, slots[i]);
-        for (size_t line = 0; line < arena->hidden_stride; line += LINE)
+        for (size_t line = 0; line < arena->hidden_stride; line += 2 * LINE)
             __builtin_prefetch(hidden + line, 1, 2);
     }
+    for (size_t i = 0; i < n; i++) slots[i] = search_key(arena, &searches[i], slots[i], keys[i]);
 }
 
 void tg_arena_find(const tg_arena *arena, size_t n, const tg_key *keys, int64_t *slots) {

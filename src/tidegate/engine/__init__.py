@@ -4,7 +4,8 @@
 NumPy one that every other is tested against.
 """
 
-from tidegate.engine.engine import Backend, Engine, SessionState, Stepped
+from tidegate.engine.engine import Backend, Engine
 from tidegate.engine.records import Imported
+from tidegate.engine.state import SessionState, Stepped
 
 __all__ = ["Backend", "Engine", "Imported", "SessionState", "Stepped"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -16,6 +15,7 @@ from tidegate.engine.arithmetic import BAD_ROWS, DONE, Arithmetic, PlainArithmet
 from tidegate.engine.native import NativeArithmetic
 from tidegate.engine.records import Imported
 from tidegate.engine.reference import ReferenceModel
+from tidegate.engine.state import SessionState, Stepped
 from tidegate.errors import EngineError, InputError
 from tidegate.spec import ModelSpec, refuse_unsupported
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tidegate.record import Record
     from tidegate.schema import Columns, Schema
 
-__all__ = ["Backend", "Engine", "SessionState", "Stepped"]
+__all__ = ["Backend", "Engine"]
 
 Backend = Literal["native", "reference"]
 
@@ -34,38 +34,6 @@ _IMPLEMENTED = frozenset(
     {"cell", "hidden_size", "activation", "reset_after", "bias", "layer_norm", "residual"}
 )
 """Fields of a layer of which engines run every value; of the others, the default."""
-
-
-@dataclass(frozen=True)
-class SessionState:
-    """What an engine remembers of one session.
-
-    Parameters
-    ----------
-    encoder : float64 array (schema.state_size,)
-        Last values and last time; NaN where there is none yet.
-    hidden : float32 array (spec.state_size,)
-        Layers in order; an LSTM's h, then its c.
-    """
-
-    encoder: NDArray[np.float64]
-    hidden: NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Stepped:
-    """Outputs of raw events, and the events that were refused.
-
-    Parameters
-    ----------
-    outputs : float32 array (events, output_size)
-        NaN in the rows of refused events.
-    errors : dict of int to InputError
-        Refused events by position. Their sessions' memory is as it was before them.
-    """
-
-    outputs: NDArray[np.float32]
-    errors: dict[int, InputError]
 
 
 class Engine:
