@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from random import Random
 
+import pytest
 from fuzz import BundleTarget, ModelTarget
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,10 +16,15 @@ some = settings(
 )
 
 
+@pytest.fixture(scope="module")
+def spoiled_bundle(make_bundle, tmp_path_factory: pytest.TempPathFactory) -> BundleTarget:
+    return BundleTarget(make_bundle(), tmp_path_factory.mktemp("fuzz"))
+
+
 @some
 @given(st.randoms(use_true_random=False))
-def test_a_bundle_works_or_is_refused(saved_bundle: Path, tmp_path: Path, random: Random) -> None:
-    BundleTarget(saved_bundle, tmp_path)(random)
+def test_a_bundle_works_or_is_refused(spoiled_bundle: BundleTarget, random: Random) -> None:
+    spoiled_bundle(random)
 
 
 @some

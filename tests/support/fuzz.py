@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import itertools
+import multiprocessing
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -27,8 +27,10 @@ import numpy as np
 
 from tidegate import bundle as bundles
 from tidegate import core
+from tidegate.bundle import Bundle
 from tidegate.bundle import bundle as format_
 from tidegate.engine import Engine
+from tidegate.engine.compress import compress
 from tidegate.errors import TidegateError
 
 # -- Values that break things ---------------------------------------------------------------------
@@ -129,12 +131,17 @@ class BundleTarget:
     that the checks behind the hashes are reached.
     """
 
-    def __init__(self, whole: Path, folder: Path) -> None:
-        self._contents = {path.name: path.read_bytes() for path in whole.iterdir()}
-        self._folder = folder
+    def __init__(self, whole: Bundle, folder: Path) -> None:
+        self._contents = []
+        for precision in ("fp32", "bf16", "int8"):
+            path = folder / precision
+            bundles.save(compress(whole, precision) if precision != "fp32" else whole, path)
+            self._contents.append({file.name: file.read_bytes() for file in path.iterdir()})
+        self._folder = folder / "spoiled"
+        self._folder.mkdir()
 
     def __call__(self, random: Random) -> str:
-        contents = self._contents.copy()
+        contents = random.choice(self._contents).copy()
         name = random.choice(["weights.safetensors", *contents])
         sealed = random.random() < 0.9
         if name.endswith(".safetensors"):
@@ -378,16 +385,30 @@ class ModelTarget:
 # -- The long form --------------------------------------------------------------------------------
 
 
-def small_bundle(folder: Path) -> Path:
-    """Make the bundle that the tests use (tests/conftest.py)."""
+def small_bundle() -> Bundle:
+    """Return the bundle that the tests use (tests/conftest.py)."""
     path = Path(__file__).parents[1] / "conftest.py"
     found = importlib.util.spec_from_file_location("fuzz_conftest", path)
     assert found is not None
     assert found.loader is not None
     module = importlib.util.module_from_spec(found)
     found.loader.exec_module(module)
-    bundles.save(module.small_bundle(), folder)
-    return folder
+    return module.small_bundle()
+
+
+def draw_many(name: str, seeds: Iterable[int], end: float, seed: Any) -> None:
+    """Run inputs until `end`; `seed` says at any time which is running."""
+    with tempfile.TemporaryDirectory() as folder:
+        target: Callable[[Random], str] = ModelTarget()
+        if name == "bundle":
+            target = BundleTarget(small_bundle(), Path(folder))
+        found: Counter[str] = Counter()
+        for seed.value in seeds:
+            found[target(Random(seed.value))] += 1
+            if time.monotonic() > end:
+                break
+    print(", ".join(f"{code} {n}" for code, n in found.most_common()))  # noqa: T201
+    print(f"{name}: {found.total():,} inputs, {found['works']:,} of them work")  # noqa: T201
 
 
 def main() -> None:
@@ -395,31 +416,18 @@ def main() -> None:
     parser.add_argument("target", choices=["bundle", "model"])
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--count", type=int)
+    parser.add_argument("--count", type=int, default=2**31)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        target: Callable[[Random], str] = ModelTarget()
-        if options.target == "bundle":
-            (spoiled := Path(folder) / "spoiled").mkdir()
-            target = BundleTarget(small_bundle(Path(folder) / "whole"), spoiled)
-        found: Counter[str] = Counter()
-        end = time.monotonic() + options.seconds
-        for seed in itertools.count(options.first):
-            if seed - options.first == options.count or time.monotonic() > end:
-                break
-            try:
-                found[target(Random(seed))] += 1
-            except BaseException:
-                sys.exit(_report(options.target, seed))
-    print(", ".join(f"{code} {n}" for code, n in found.most_common()))  # noqa: T201
-    print(f"{options.target}: {found.total():,} inputs, {found['works']:,} of them work")  # noqa: T201
-
-
-def _report(target: str, seed: int) -> str:
-    import traceback
-
-    traceback.print_exc()
-    return f"fuzz: again with: python tests/support/fuzz.py {target} --first {seed} --count 1"
+    seeds = range(options.first, options.first + options.count)
+    # A process of its own: a sanitizer ends it where it stands.
+    seed = multiprocessing.Value("q", options.first)
+    end = time.monotonic() + options.seconds
+    child = multiprocessing.Process(target=draw_many, args=(options.target, seeds, end, seed))
+    child.start()
+    child.join()
+    if child.exitcode:
+        again = f"python {' '.join(sys.argv[:2])} --first {seed.value} --count 1"
+        sys.exit(f"fuzz: an input failed; run it again with: {again}")
 
 
 if __name__ == "__main__":
