@@ -9,7 +9,6 @@
 #include <cstring>
 #include <memory>
 #include <new>
-#include <stdexcept>
 
 extern "C" {
 #include "record.h"
@@ -57,10 +56,12 @@ Arena::Arena(size_t hidden_size, size_t encoder_size) {
 Arena::~Arena() { tg_arena_free(arena_); }
 
 Arena::Use::Use(Arena &arena) : arena_(arena) {
-    if (arena.in_use_.exchange(true)) throw std::runtime_error("the arena is in use by another thread");
+    if (arena.mutex_.try_lock()) return;
+    nb::gil_scoped_release release; // whoever has it may need the interpreter to be done
+    arena.mutex_.lock();
 }
 
-Arena::Use::~Use() { arena_.in_use_ = false; }
+Arena::Use::~Use() { arena_.mutex_.unlock(); }
 
 namespace {
 
@@ -359,7 +360,7 @@ void bind_arena(nb::module_ &m) {
         "", "record_truncated", "record_magic", "record_version", "record_damaged", "record_trailing",
         "record_checksum", "other_model", "other_size", "other_sections");
 
-    nb::class_<Arena>(m, "Arena", "The memory of sessions, by id. One thread at a time.")
+    nb::class_<Arena>(m, "Arena", "The memory of sessions, by id. Threads wait for each other.")
         .def(nb::init<size_t, size_t>(), "hidden_size"_a, "encoder_size"_a)
         .def("__len__", &count)
         .def("__contains__", &contains, "session"_a)

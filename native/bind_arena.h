@@ -4,8 +4,8 @@
 
 #include <nanobind/nanobind.h>
 
-#include <atomic>
 #include <cstddef>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -30,7 +30,7 @@ Keys read_keys(nanobind::handle sessions);
 class Arena {
 public:
     // One at a time: whoever reads or changes an arena holds a Use, with or without the interpreter's
-    // lock. RuntimeError: another thread has one.
+    // lock. Made with the interpreter's lock, which is released while another thread has one.
     class Use {
     public:
         explicit Use(Arena &arena);
@@ -55,7 +55,7 @@ public:
 
 private:
     tg_arena *arena_;
-    std::atomic<bool> in_use_{false};
+    std::mutex mutex_;
 };
 
 #endif

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -102,6 +103,7 @@ class PlainArithmetic:
 
     def __init__(self, model: StatesModel, spec: ModelSpec) -> None:
         self._model = model
+        self._lock = threading.RLock()
         self._categories = spec.categories
         self._output_size = spec.output_size
         self._row_size = spec.row_size
@@ -114,6 +116,16 @@ class PlainArithmetic:
         outputs: NDArray[np.float32],
     ) -> int:
         """Step rows; see `Arithmetic`."""
+        with self._lock:
+            return self._step(arena, sessions, rows, outputs)
+
+    def _step(
+        self,
+        arena: core.Arena,
+        sessions: Sessions,
+        rows: NDArray[np.float32],
+        outputs: NDArray[np.float32],
+    ) -> int:
         if not isinstance(sessions, Sequence):
             raise TypeError("sessions: not a sequence of str")
         arena.find(sessions)  # refuses ids that are none
@@ -186,15 +198,17 @@ class PlainArithmetic:
         errors: dict[int, InputError | None] = {}
         for event, session in enumerate(sessions):
             one = slice(event, event + 1)
-            before = arena.export_state(session) if session in arena else None
-            encoder = schema.initial_state(1) if before is None else before[0][None]
             part = {name: column[one] for name, column in columns.items()}
-            encoded = schema.encode_rows(part, times[one], encoder)
-            if encoded.errors:
-                errors[event] = encoded.errors[0]
-            elif self.step(arena, [session], encoded.rows, outputs[one]) != DONE:
-                errors[event] = None
-            else:
-                arena.import_state(session, encoded.states[0], arena.export_state(session)[1])
+            with self._lock:
+                before = arena.export_state(session) if session in arena else None
+                encoder = schema.initial_state(1) if before is None else before[0][None]
+                encoded = schema.encode_rows(part, times[one], encoder)
+                if encoded.errors:
+                    errors[event] = encoded.errors[0]
+                elif self.step(arena, [session], encoded.rows, outputs[one]) != DONE:
+                    errors[event] = None
+                else:
+                    hidden = arena.export_state(session)[1]
+                    arena.import_state(session, encoded.states[0], hidden)
         outputs[list(errors)] = np.nan
         return errors

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -73,7 +72,6 @@ class Engine:
         self.fingerprint = fingerprint
         self._arithmetic = arithmetic
         self._width = spec.output_size
-        self._lock = threading.Lock()
         self._arena = core.Arena(spec.state_size, schema.state_size)
 
     @classmethod
@@ -146,18 +144,16 @@ class Engine:
         return Engine(self.spec, self.schema, self._arithmetic, self.fingerprint)
 
     def __contains__(self, session: str) -> bool:
-        with self._lock, refusals.naming_ids():
+        with refusals.naming_ids():
             return session in self._arena
 
     def __len__(self) -> int:
-        with self._lock:
-            return len(self._arena)
+        return len(self._arena)
 
     @property
     def nbytes(self) -> int:
         """Bytes that the memory of all sessions takes, with what it takes to find them."""
-        with self._lock:
-            return self._arena.bytes
+        return self._arena.bytes
 
     def step(self, sessions: Sequence[str], rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Step encoded rows, one event each, in order.
@@ -182,14 +178,13 @@ class Engine:
             ``not_finite_output``: an output or a state would not be finite. No session changes.
         """
         try:
-            outputs = np.empty((len(sessions), self._width), dtype=np.float32)
-            with self._lock:
-                found = self._arithmetic.step(self._arena, sessions, rows, outputs)
+            outputs = np.empty((len(sessions), self._width), np.float32)
+            found = self._arithmetic.step(self._arena, sessions, rows, outputs)
         except (TypeError, ValueError):
             # Rows that are not read as they lie, or a bad id.
             rows = self._rows(rows, _count(sessions))
             outputs = np.empty((len(rows), self._width), dtype=np.float32)
-            with self._lock, refusals.naming_ids():
+            with refusals.naming_ids():
                 found = self._arithmetic.step(self._arena, sessions, rows, outputs)
         if found != DONE:
             raise self._refused(np.asarray(rows), found, sessions[max(found, 0)])
@@ -229,7 +224,7 @@ class Engine:
         rows = self._rows(rows, _count(sessions))
         scores = np.empty((len(rows), k), dtype=np.float32)
         indices = np.empty((len(rows), k), dtype=np.int64)
-        with self._lock, refusals.naming_ids():
+        with refusals.naming_ids():
             found = self._arithmetic.step_top(self._arena, sessions, rows, scores, indices)
         if found != DONE:
             raise self._refused(np.asarray(rows), found, sessions[max(found, 0)])
@@ -264,10 +259,9 @@ class Engine:
         self._check_events(sessions, columns, times)
         outputs = np.empty((len(times), self.spec.output_size), dtype=np.float32)
         try:
-            with self._lock:
-                failed = self._arithmetic.step_events(
-                    self.schema, self._arena, sessions, columns, times, outputs
-                )
+            failed = self._arithmetic.step_events(
+                self.schema, self._arena, sessions, columns, times, outputs
+            )
         except (TypeError, ValueError) as error:
             self.schema.check_columns(columns)
             raise refusals.bad_id(error) from None
@@ -298,7 +292,7 @@ class Engine:
         """
         rows = self._rows(rows, None)
         outputs = np.empty((len(rows), self.spec.output_size), dtype=np.float32)
-        with self._lock, refusals.naming_ids():
+        with refusals.naming_ids():
             found = self._arithmetic.run(self._arena, session, rows, outputs)
         if found != DONE:
             raise self._refused(rows, found, session)
@@ -312,7 +306,7 @@ class Engine:
         InputError
             ``session_unknown``: the engine has no such session.
         """
-        with self._lock, refusals.naming_ids():
+        with refusals.naming_ids():
             return SessionState(*self._arena.export_state(session))
 
     def import_state(self, session: str, state: SessionState) -> None:
@@ -334,7 +328,7 @@ class Engine:
                 field="state",
                 hint="import states that were exported from the same model",
             )
-        with self._lock, refusals.naming_ids():
+        with refusals.naming_ids():
             self._arena.import_state(session, encoder, hidden)
 
     def export_records(self, sessions: Sequence[str], heads: Sequence[Record]) -> list[bytes]:
@@ -359,7 +353,7 @@ class Engine:
             engine; ``bad_record``: as `record.encode`; ``no_fingerprint``: the engine's bundle was
             never saved; ``wrong_shape``: not one head a session.
         """
-        with self._lock, refusals.naming_ids():
+        with refusals.naming_ids():
             return records.write(self._arena, self.fingerprint, sessions, heads)
 
     def import_records(self, sessions: Sequence[str], data: Sequence[bytes]) -> Imported:
@@ -386,28 +380,26 @@ class Engine:
             ``no_fingerprint``: the engine's bundle was never saved; ``wrong_shape``: not one record
             a session; ``repeated_session``. No session changes.
         """
-        with self._lock, refusals.naming_ids():
+        with refusals.naming_ids():
             return records.read(self._arena, self.fingerprint, sessions, data)
 
     def forget(self, *sessions: str) -> None:
         """Drop the memory of sessions, where there is any."""
-        with self._lock, refusals.naming_ids():
+        with refusals.naming_ids():
             self._arena.drop(sessions)
 
     def dirty(self) -> list[str]:
         """Return the sessions that changed since `clean` was last told of them, oldest first."""
-        with self._lock:
-            return self._arena.dirty()
+        return self._arena.dirty()
 
     def clean(self, sessions: Sequence[str] | None = None) -> None:
         """Say that a store has these sessions as they are now, or all of them."""
-        with self._lock, refusals.naming_ids():
+        with refusals.naming_ids():
             self._arena.clean(sessions)
 
     def coldest(self, count: int) -> list[str]:
         """Return up to `count` sessions that are not dirty, those longest unused first."""
-        with self._lock:
-            return self._arena.coldest(count)
+        return self._arena.coldest(count)
 
     def _rows(self, rows: NDArray[np.float32], count: int | None) -> NDArray[np.float32]:
         """Return rows as the core reads them; `count` of them, or as many as there are."""
