@@ -13,6 +13,7 @@ using namespace nb::literals;
 void bind_arena(nb::module_ &m);
 void bind_encode(nb::module_ &m);
 void bind_engine(nb::module_ &m);
+void bind_group(nb::module_ &m);
 void bind_model(nb::module_ &m);
 void bind_peaks(nb::module_ &m);
 
@@ -27,6 +28,7 @@ NB_MODULE(_core, m) {
         "data"_a, "value"_a = 0, "CRC-32C of the bytes, continued from an earlier value.");
     bind_arena(m);
     bind_encode(m);
+    bind_group(m);
     bind_model(m);
     bind_engine(m);
     bind_peaks(m);

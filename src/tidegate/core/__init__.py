@@ -4,7 +4,7 @@
 interpreter's lock. An `Encoder` is the schema in C (`schema.native` makes one). `log1p`, and
 `sin_turn` and `cos_turn` of a share of a full turn, map float64 arrays to new ones: within 1.5
 units in the last place and, unlike NumPy's, the same bits on every processor. `peak_gops` and
-`read_gbps` measure what one thread can do at most.
+`read_gbps` measure what one thread can do at most. A `Group` holds changes for a store's log.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from tidegate._core import (
     ROWS_BAD,
     Arena,
     Encoder,
+    Group,
     Model,
     activate,
     cos_turn,
@@ -35,6 +36,7 @@ __all__ = [
     "ROWS_BAD",
     "Arena",
     "Encoder",
+    "Group",
     "Model",
     "Precision",
     "activate",
