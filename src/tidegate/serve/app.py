@@ -256,7 +256,7 @@ class App:
             self._in_flight -= 1
             if not self._in_flight:
                 self._idle.set()
-            self._metrics.request_seconds.observe(perf_counter() - began)
+            self._metrics.request_seconds["http"].observe(perf_counter() - began)
 
     def _model(self, name: str) -> Served:
         model = self._models.get(name)
