@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tidegate import __version__
-from tidegate.cli import bench, compress, datasets, demo, evaluate, inspect, score, serve, train
+from tidegate.cli import bench, compress, config, datasets, demo, evaluate, inspect, key, score, serve, train
 
 __all__ = ["app", "main"]
 
@@ -22,9 +22,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (train, evaluate, inspect, compress, score, serve, demo):
+for verb in (train, evaluate, inspect, compress, score, serve, config, demo):
     app.command(verb.NAME, epilog=verb.EXAMPLES)(verb.command)
 app.add_typer(datasets.app, name=datasets.NAME)
+app.add_typer(key.app, name=key.NAME)
 app.add_typer(bench.app, name=bench.NAME)
 
 

@@ -11,18 +11,19 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import NoReturn
 
 import msgspec
 
 from tidegate import __version__, store
 from tidegate import bundle as bundles
 from tidegate.engine import Engine
-from tidegate.errors import InputError, TidegateError
+from tidegate.errors import TidegateError
 from tidegate.metrics import GateMetrics
 from tidegate.serve import listen
 from tidegate.serve.app import App, Served
 from tidegate.serve.batcher import Batcher
+from tidegate.serve.config import ServeSettings
 from tidegate.serve.identity import claim
 from tidegate.serve.processor import Processor
 from tidegate.serve.sessions import Limits
@@ -31,89 +32,6 @@ __all__ = ["ServeSettings", "leave", "serve"]
 
 _PROBE_SECONDS = 1.0
 _ABANDON_SECONDS = 1.0
-_RULES: dict[str, tuple[float, float]] = {
-    "port": (0, 65_535),
-    "body_bytes": (1, 2**40),
-    "queue_events": (1, 2**31),
-    "batch_events": (1, 2**20),
-    "kept_answers": (1, 1024),
-    "kept_answer_bytes": (0, 2**31),
-    "tombstone_hours": (0, 10 * 365 * 24),
-    "cached_sessions": (1, 2**31),
-    "grace_seconds": (0, 3600),
-}
-
-
-class ServeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a server listens, and what it bounds.
-
-    Parameters
-    ----------
-    store : str
-        Where sessions live: a folder, or ``memory:`` (lost at the end of the process).
-    host : str
-        Address to listen on; only this machine can reach the default.
-    port : int
-        0 takes any free one.
-    body_bytes : int
-        Bytes that a request's body may have.
-    queue_events : int
-        Events accepted and not yet answered, above which new ones are refused.
-    batch_events : int
-        Events in one micro-batch.
-    kept_answers : int
-        K: how many answers of a session are kept for retries.
-    kept_answer_bytes : int
-        Bound on their bytes a session.
-    tombstone_hours : float
-        How long an ended or deleted session is remembered as such.
-    cached_sessions : int
-        How many sessions are held in memory.
-    on_new_model : {"refuse", "reset"}
-        What to do with sessions of another model: refuse to start, or begin each anew at its next
-        event.
-    grace_seconds : float
-        How long requests in flight may take to end when the server is told to stop.
-
-    Examples
-    --------
-    >>> ServeSettings(store="memory:", port=70000)
-    Traceback (most recent call last):
-        ...
-    tidegate.errors.InputError: port: 70000 is not allowed (bad_setting); use 0 to 65535
-    """
-
-    store: str
-    host: str = "127.0.0.1"
-    port: int = 8700
-    body_bytes: int = 16 * 1024 * 1024
-    queue_events: int = 8192
-    batch_events: int = 512
-    kept_answers: int = 8
-    kept_answer_bytes: int = 16_384
-    tombstone_hours: float = 24.0
-    cached_sessions: int = 100_000
-    on_new_model: Literal["refuse", "reset"] = "refuse"
-    grace_seconds: float = 10.0
-
-    def __post_init__(self) -> None:
-        for name, (least, most) in _RULES.items():
-            value = getattr(self, name)
-            if not least <= value <= most:
-                raise InputError(
-                    "bad_setting",
-                    f"{value} is not allowed",
-                    field=name,
-                    hint=f"use {least} to {most}",
-                )
-        if self.on_new_model not in ("refuse", "reset"):
-            raise InputError(
-                "bad_setting",
-                f"{self.on_new_model!r} is not allowed",
-                field="on_new_model",
-                hint="use 'refuse' or 'reset'",
-            )
-
 
 def serve(
     bundle: str | Path,
