@@ -109,10 +109,7 @@ class Processor:
         self._prefix = session_prefix(self._limits.tenant, bundle.name)
         self._group = None if store.volatile else core.Group()
         self._ticket = 0
-        self.table = core.Table(
-            engine.packed,
-            bundle.schema.encoder,
-            bundle.fingerprint,
+        self.table = engine.table(
             bundle.version,
             self._prefix,
             answers=self._limits.answers,
@@ -131,7 +128,7 @@ class Processor:
         operations = [operation for part in parts for operation in part.operations]
         try:
             if all(type(operation) in _EVENTS for operation in operations):
-                results, _ = self._events(Block.of(parts, self.bundle.schema))
+                results = self._events(Block.of(parts, self.bundle.schema))
             else:
                 results = self._mixed(parts)
         except StoreError as error:
@@ -176,19 +173,16 @@ class Processor:
             for are_events, run in groupby(part.operations, lambda each: type(each) in _EVENTS):
                 if are_events:
                     again = Part([*run], failed=part.failed)
-                    found, _ = self._events(Block.of([again], self.bundle.schema))
+                    found = self._events(Block.of([again], self.bundle.schema))
                     self._note_failures([again], found)
                     results += found
                 else:
                     results += [self._manage(cast("Read | Delete", each)) for each in run]
         return results
 
-    def _events(self, block: Block) -> tuple[list[Result], Processed]:
+    def _events(self, block: Block) -> list[Result]:
         processed = self._step(block)
-        began = perf_counter()
-        results = self._worded(block, processed)
-        self._metrics.word_seconds.observe(perf_counter() - began)
-        return results, processed
+        return self._worded(block, processed)
 
     def _step(self, block: Block) -> Processed:
         self._metrics.batch_events.observe(block.size)
@@ -330,18 +324,10 @@ class Processor:
 
     def _errors(self, block: Block, processed: Processed) -> dict[int, TidegateError]:
         """Word what refused each event that has no answer."""
-        errors: dict[int, TidegateError] = {}
-        failed = set(block.failed)
-        for index in np.flatnonzero(processed.codes > _ANSWERED).tolist():
-            request = 0 if block.requests is None else int(block.requests[index])
-            chain = request, block.session(index)
-            errors[index] = self._error(block, processed, index, after_failure=chain in failed)
-            failed.add(chain)
-        return errors
+        refused = np.flatnonzero(processed.codes > _ANSWERED).tolist()
+        return {index: self._error(block, processed, index) for index in refused}
 
-    def _error(
-        self, block: Block, processed: Processed, index: int, *, after_failure: bool
-    ) -> TidegateError:
+    def _error(self, block: Block, processed: Processed, index: int) -> TidegateError:
         code = processed.codes[index]
         if code == _REFUSED:
             return block.errors[index]
@@ -357,6 +343,7 @@ class Processor:
             int(processed.seqs[index]),
             expected if expected >= 0 else None,
         )
+        after_failure = bool(processed.marks[index] & core.MARK_AFTER_FAILURE)
         return rules.refusal(verdict, after_failure=after_failure)
 
     def _fault(self, block: Block, processed: Processed, index: int) -> TidegateError:
