@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from tidegate import answers
 from tidegate.errors import InputError, TidegateError
 from tidegate.schema import faults
-from tidegate.serve.block import END, REFUSED, START, Block
+from tidegate.serve import bits
+from tidegate.serve.block import Block
 from tidegate.spec import MAX_SESSION_BYTES
 
 try:
@@ -137,7 +138,7 @@ def _block(batch: Any, columns: tuple[str, ...], schema: Schema) -> Block:
             typed[name] = _numbers(name, field.kind, column, size, errors)
     flags = _flags(batch, size)
     for row in errors:
-        flags[row] |= REFUSED
+        flags[row] |= bits.REFUSED
     return Block(
         sessions=_sessions(batch.column("session")),
         size=size,
@@ -244,7 +245,7 @@ def _times(batch: Any) -> NDArray[np.float64] | None:
 
 def _flags(batch: Any, size: int) -> NDArray[np.uint8]:
     flags = np.zeros(size, np.uint8)
-    for name, bit in (("start", START), ("end", END)):
+    for name, bit in (("start", bits.START), ("end", bits.END)):
         column = _member(batch, name)
         if column is None:
             continue
@@ -312,8 +313,8 @@ class _Writer:
             "seq": pa.array(processed.seqs, mask=mask),
             "time": pa.array(processed.times, mask=mask),
             "model_version": self._versions(processed, size, mask),
-            "duplicate": pa.array((processed.marks & 1) != 0),
-            "session_reset": pa.array((processed.marks & 2) != 0),
+            "duplicate": pa.array((processed.marks & bits.DUPLICATE) != 0),
+            "session_reset": pa.array((processed.marks & bits.RESET) != 0),
         }
         for name, values in self._columns(processed.outputs).items():
             if isinstance(values, tuple):

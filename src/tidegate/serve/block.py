@@ -10,16 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.errors import TidegateError
+from tidegate.serve.bits import REFUSED
 from tidegate.serve.operations import Event, Part, Refused
 
 if TYPE_CHECKING:
     from tidegate.core import Ids
     from tidegate.schema import Schema
 
-__all__ = ["END", "REFUSED", "START", "Block"]
-
-START, END, REFUSED = 1, 2, 4
-"""Bits of `Block.flags`."""
+__all__ = ["Block"]
 
 _NOTHING: dict[str, Any] = {}
 
@@ -40,7 +38,7 @@ class Block(msgspec.Struct):
     times : float64 array, optional
         The client's times, unix seconds; NaN: none given.
     flags : uint8 array, optional
-        `START`, `END`, and `REFUSED` for events that were refused on the way in.
+        As `bits` has them.
     requests : int64 array, optional
         Which request each came with, if there are several.
     failed : sequence of (int, str)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import groupby
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from tidegate import answers, core
 from tidegate.errors import StoreError, TidegateError
 from tidegate.metrics import GateMetrics
-from tidegate.serve import refusals, rules, tally
+from tidegate.serve import bits, refusals, rules, tally
 from tidegate.serve.block import Block
 from tidegate.serve.limits import Limits
 from tidegate.serve.operations import (
@@ -51,6 +51,18 @@ _ANSWERED = _CODES["repeat"]
 """Codes up to this one come with an answer."""
 _REFUSED, _DAMAGED = _CODES["refused"], _CODES["record_damaged"]
 _NOT_FINITE, _FAULT = _CODES["not_finite_output"], _CODES["schema_fault"]
+
+
+class _Head(NamedTuple):
+    """What the table knows of a session."""
+
+    status: Literal["live", "ended", "deleted", "expired", "damaged"]
+    seq: int
+    time: float
+    created: float
+    updated: float
+    model_version: str
+    foreign: bool
 
 
 class Done(NamedTuple):
@@ -300,8 +312,8 @@ class Processor:
                     time,
                     version,
                     answer,
-                    mark & core.MARK_DUPLICATE != 0,
-                    mark & core.MARK_RESET != 0,
+                    mark & bits.DUPLICATE != 0,
+                    mark & bits.RESET != 0,
                 )
                 for (session, seq, time, mark), answer in zip(rows, words, strict=True)
             ]
@@ -316,8 +328,8 @@ class Processor:
                 time,
                 processed.versions.get(index, version),
                 next(answered),
-                mark & core.MARK_DUPLICATE != 0,
-                mark & core.MARK_RESET != 0,
+                mark & bits.DUPLICATE != 0,
+                mark & bits.RESET != 0,
             )
             for index, (session, seq, time, mark) in enumerate(rows)
         ]
@@ -343,13 +355,13 @@ class Processor:
             int(processed.seqs[index]),
             expected if expected >= 0 else None,
         )
-        after_failure = bool(processed.marks[index] & core.MARK_AFTER_FAILURE)
+        after_failure = bool(processed.marks[index] & bits.AFTER_FAILURE)
         return rules.refusal(verdict, after_failure=after_failure)
 
     def _fault(self, block: Block, processed: Processed, index: int) -> TidegateError:
         """Word what the schema says of an event: the C core knows only its kind."""
         state = processed.encoder_before[index][None]
-        one = {name: core.column_at(column, index) for name, column in block.columns.items()}
+        one = {name: _one(column, index) for name, column in block.columns.items()}
         errors = self.bundle.schema.encode_rows(one, processed.times[index : index + 1], state)
         return errors.errors[0]
 
@@ -373,10 +385,11 @@ class Processor:
                 raise
             return error
 
-    def _head(self, session: str) -> core.Head | None:
+    def _head(self, session: str) -> _Head | None:
         if session not in self.table and not self._store.volatile:
             self._load_named([session])
-        return self.table.head(session, self._clock())
+        head = self.table.head(session, self._clock())
+        return None if head is None else _Head(*head)
 
     def _read(self, session: str) -> SessionView:
         head = self._head(session)
@@ -393,7 +406,7 @@ class Processor:
             raise refusals.session_unknown(session)
         self.table.delete(session, self._clock(), self._group, self._ticket + 1)
         self._hand_over()
-        head = self.table.head(session, self._clock())
+        head = self._head(session)
         assert head is not None
         return _view(session, head)
 
@@ -401,7 +414,7 @@ class Processor:
 _EVENTS: frozenset[type[Operation]] = frozenset({Event, Refused})
 
 
-def _view(session: str, head: core.Head) -> SessionView:
+def _view(session: str, head: _Head) -> SessionView:
     return SessionView(
         session=session,
         status=head.status,
@@ -411,3 +424,11 @@ def _view(session: str, head: core.Head) -> SessionView:
         updated=head.updated,
         model_version=head.model_version,
     )
+
+
+def _one(column: NDArray[Any] | tuple[NDArray[np.int32], Sequence[str]], row: int) -> NDArray[Any]:
+    """Return a row of a column as a column of its own."""
+    if not isinstance(column, tuple):
+        return column[row : row + 1]
+    indices, values = column
+    return np.array([None if indices[row] < 0 else values[indices[row]]], dtype=object)

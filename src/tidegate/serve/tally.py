@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tidegate import core
 from tidegate.errors import TidegateError
 from tidegate.metrics import OUTCOMES, GateMetrics
+from tidegate.serve import bits
 from tidegate.serve.operations import Answer, Delete, Operation, Read, Result
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ KINDS = {
 """Which errors count as a break of continuity, and as which."""
 
 _MARKS = (
-    (core.MARK_RESET, "reset"),
-    (core.MARK_BACKWARDS, "time_backwards"),
-    (core.MARK_ANEW_LIVE, "start_on_live"),
-    (core.MARK_ANEW_TOMBSTONE, "start_on_tombstone"),
-    (core.MARK_ANEW_DAMAGED, "record_damaged"),
+    (bits.RESET, "reset"),
+    (bits.BACKWARDS, "time_backwards"),
+    (bits.ANEW_LIVE, "start_on_live"),
+    (bits.ANEW_TOMBSTONE, "start_on_tombstone"),
+    (bits.ANEW_DAMAGED, "record_damaged"),
 )
 """Which marks of an event that was stepped count as one."""
 
@@ -72,7 +72,7 @@ def count_codes(
 ) -> None:
     """Count what became of a batch of columns."""
     answered = len(processed.codes) - len(errors)
-    repeats = int(np.count_nonzero(processed.marks & core.MARK_DUPLICATE))
+    repeats = int(np.count_nonzero(processed.marks & bits.DUPLICATE))
     _count(metrics, model, answered - repeats, repeats, errors.values())
 
 
