@@ -71,8 +71,10 @@ void bind_encode(nb::module_ &m) {
 
     nb::class_<Encoder>(m, "Encoder", "A fitted schema: raw values of events to rows of floats.")
         .def(nb::init<const std::vector<Encoder::FieldSpec> &, std::optional<Encoder::DeltaSpec>,
-                      std::optional<size_t>, std::optional<size_t>, double>(),
-             "fields"_a, "delta"_a.none(), "hour"_a.none(), "weekday"_a.none(), "utc_offset_hours"_a)
+                      std::optional<size_t>, std::optional<size_t>, double, std::optional<std::vector<size_t>>>(),
+             "fields"_a, "delta"_a.none(), "hour"_a.none(), "weekday"_a.none(), "utc_offset_hours"_a,
+             "positions"_a = nb::none(),
+             "`positions`: the place of each field in the order in which payloads are hashed.")
         .def("encode", &encode, "columns"_a, "times"_a, "states"_a.noconvert(), "rows"_a.noconvert(),
              "Encode one event of each state, which becomes the one after it; rows are written. Returns "
              "(row, fault, field) of the events that failed.")

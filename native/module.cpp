@@ -5,6 +5,7 @@
 
 extern "C" {
 #include "crc32c.h"
+#include "xxh64.h"
 }
 
 namespace nb = nanobind;
@@ -16,6 +17,7 @@ void bind_engine(nb::module_ &m);
 void bind_group(nb::module_ &m);
 void bind_model(nb::module_ &m);
 void bind_peaks(nb::module_ &m);
+void bind_table(nb::module_ &m);
 
 NB_MODULE(_core, m) {
     m.doc() = "The C core of tidegate: recurrent steps, the schema, checksums.";
@@ -26,10 +28,14 @@ NB_MODULE(_core, m) {
             return tg_crc32c(value, static_cast<const uint8_t *>(data.data()), data.size());
         },
         "data"_a, "value"_a = 0, "CRC-32C of the bytes, continued from an earlier value.");
+    m.def(
+        "xxh64", [](nb::bytes data, uint64_t seed) { return tg_xxh64(data.data(), data.size(), seed); },
+        "data"_a, "seed"_a = 0, "XXH64 of the bytes.");
     bind_arena(m);
     bind_encode(m);
     bind_group(m);
     bind_model(m);
     bind_engine(m);
     bind_peaks(m);
+    bind_table(m);
 }

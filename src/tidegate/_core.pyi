@@ -5,11 +5,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 RECORD_CODES: tuple[str, ...]
+OUTCOMES: tuple[str, ...]
 ROWS_BAD: int
 OUTPUT_NOT_FINITE: int
 
 def crc32c(data: bytes, value: int = 0) -> int: ...
 def exp(numbers: NDArray[np.float64]) -> NDArray[np.float64]: ...
+def xxh64(data: bytes, seed: int = 0) -> int: ...
 def log1p(numbers: NDArray[np.float64]) -> NDArray[np.float64]: ...
 def sin_turn(shares: NDArray[np.float64]) -> NDArray[np.float64]: ...
 def cos_turn(shares: NDArray[np.float64]) -> NDArray[np.float64]: ...
@@ -53,6 +55,7 @@ class Encoder:
         hour: int | None,
         weekday: int | None,
         utc_offset_hours: float,
+        positions: list[int] | None = None,
     ) -> None: ...
     def encode(
         self,
@@ -181,3 +184,63 @@ def step_events(
     outputs: NDArray[np.float32],
     faults: NDArray[np.int32],
 ) -> int: ...
+
+Ids = Sequence[str] | tuple[NDArray[np.int32] | NDArray[np.int64], NDArray[np.uint8]]
+Column = NDArray[Any] | tuple[NDArray[np.int32], Sequence[str]]
+
+class Processed:
+    codes: NDArray[np.uint8]
+    seqs: NDArray[np.int64]
+    expected: NDArray[np.int64]
+    times: NDArray[np.float64]
+    marks: NDArray[np.uint8]
+    outputs: NDArray[np.float32]
+    faults: NDArray[np.int32]
+    encoder_before: dict[int, NDArray[np.float64]]
+    versions: dict[int, str]
+    changed: int
+
+class Table:
+    def __init__(
+        self,
+        model: Model,
+        encoder: Encoder,
+        fingerprint: bytes,
+        model_version: str,
+        key_prefix: bytes,
+        *,
+        answers: int = 8,
+        answer_bytes: int = 16384,
+        ttl_seconds: float = ...,
+        tombstone_seconds: float = 86400.0,
+    ) -> None: ...
+    def missing(self, sessions: Ids) -> NDArray[np.int64]: ...
+    def load(self, sessions: Ids, records: Sequence[bytes | None]) -> list[int]: ...
+    def process(
+        self,
+        sessions: Ids,
+        seqs: NDArray[np.int64] | None,
+        times: NDArray[np.float64] | None,
+        received: float,
+        flags: NDArray[np.uint8] | None,
+        requests: NDArray[np.int64] | None,
+        columns: dict[str, Column],
+        group: Group | None,
+        ticket: int,
+        failed: Iterable[tuple[int, str]] = (),
+    ) -> Processed: ...
+    def head(
+        self, session: str, now: float
+    ) -> tuple[str, int, float, float, float, str, bool] | None: ...
+    def delete(self, session: str, now: float, group: Group | None, ticket: int) -> bool: ...
+    def kept(self, session: str) -> list[tuple[int, int, float, bytes, bool, str]]: ...
+    def states(self, session: str) -> tuple[NDArray[np.float64], NDArray[np.float32]]: ...
+    def evict(self, n: int, durable_ticket: int) -> int: ...
+    def rollback(self, durable_ticket: int) -> int: ...
+    def contains(self, session: str) -> bool: ...
+    def __contains__(self, session: str) -> bool: ...
+    def __len__(self) -> int: ...
+    @property
+    def live(self) -> int: ...
+    @property
+    def nbytes(self) -> int: ...

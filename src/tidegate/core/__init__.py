@@ -4,18 +4,24 @@
 interpreter's lock. An `Encoder` is the schema in C (`schema.native` makes one). `log1p`, and
 `sin_turn` and `cos_turn` of a share of a full turn, map float64 arrays to new ones: within 1.5
 units in the last place and, unlike NumPy's, the same bits on every processor. `peak_gops` and
-`read_gbps` measure what one thread can do at most. A `Group` holds changes for a store's log.
+`read_gbps` measure what one thread can do at most. A `Group` holds changes for a store's log. A
+`Table` holds the sessions of a server, and takes batches of events through the sequence rules, the
+schema and the model; `OUTCOMES` names what it says of each.
 """
 
 from __future__ import annotations
 
 from tidegate._core import (
+    OUTCOMES,
     OUTPUT_NOT_FINITE,
+    RECORD_CODES,
     ROWS_BAD,
     Arena,
     Encoder,
     Group,
     Model,
+    Processed,
+    Table,
     activate,
     cos_turn,
     crc32c,
@@ -27,19 +33,24 @@ from tidegate._core import (
     sin_turn,
     step,
     step_events,
+    xxh64,
 )
 from tidegate.core.isa import isa, isas, use_isa
 from tidegate.core.pack import FEW_OUTPUTS, Precision, pack
 
 __all__ = [
     "FEW_OUTPUTS",
+    "OUTCOMES",
     "OUTPUT_NOT_FINITE",
+    "RECORD_CODES",
     "ROWS_BAD",
     "Arena",
     "Encoder",
     "Group",
     "Model",
     "Precision",
+    "Processed",
+    "Table",
     "activate",
     "cos_turn",
     "crc32c",
@@ -55,4 +66,5 @@ __all__ = [
     "step",
     "step_events",
     "use_isa",
+    "xxh64",
 ]

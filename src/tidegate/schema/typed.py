@@ -6,15 +6,15 @@ This is the hot path of the server, so what depends on the schema alone is worke
 
 from __future__ import annotations
 
-import hashlib
 import math
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 
+from tidegate.core import xxh64
 from tidegate.schema.faults import missing_field, not_finite, not_unicode, unknown_field, wrong_type
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ __all__ = ["TypedEvent", "TypingPlan", "payload_hash", "stack", "type_event"]
 TypedEvent = tuple[float | bool | str | None, ...]
 """One canonical value a field, in schema order; None where it is missing."""
 
-_encode = msgspec.msgpack.Encoder().encode
+_pack_number = struct.Struct("<d").pack
+_pack_hash = struct.Struct("<Q").pack
+_MISSING = _pack_hash(0x7FF8_0000_0000_0000)
 
 
 @dataclass(frozen=True)
@@ -84,9 +86,14 @@ def stack(plan: TypingPlan, events: Sequence[TypedEvent]) -> dict[str, NDArray[A
 
 def payload_hash(typed: TypedEvent, client_time: float | None) -> int:
     """Return the 64-bit hash of a typed event; see `Schema.payload_hash`."""
-    time = None if client_time is None else client_time + 0.0
-    digest = hashlib.blake2b(_encode((*typed, time)), digest_size=8).digest()
-    return int.from_bytes(digest, "little")
+    words = b"".join([_word(value) for value in (*typed, client_time)])
+    return xxh64(words)
+
+
+def _word(value: float | bool | str | None) -> bytes:
+    if isinstance(value, str):
+        return _pack_hash(xxh64(value.encode()))
+    return _MISSING if value is None else _pack_number(value + 0.0)  # -0.0 becomes 0.0
 
 
 def _number(name: str, value: object) -> float:
