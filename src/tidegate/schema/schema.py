@@ -164,6 +164,18 @@ class Schema:
         """
         return typed.type_event(self._typing, event)
 
+    def type_events(self, events):
+        errors = {}
+        blank = (None,) * len(self.names)
+        typed_events = []
+        for i, event in enumerate(events):
+            try:
+                typed_events.append(self.type_event(event))
+            except InputError as error:
+                errors[i] = error
+                typed_events.append(blank)
+        return self.stack(typed_events), errors
+
     def payload_hash(self, typed_event: typed.TypedEvent, client_time: float | None) -> int:
         """Return the 64-bit hash of an event that tells a retry from another event.
 

@@ -263,6 +263,17 @@ class Processor:
         if excess > 0:
             self._metrics.evicted_sessions.inc(self.table.evict(excess, durable))
 
+    def wait(self, ticket: int) -> None:
+        """Wait until the results of a ticket may be given out.
+
+        Raises
+        ------
+        StoreError
+            ``store_failed``.
+        """
+        if not self._store.volatile:
+            self._store.wait(ticket)
+
     def roll_back(self, durable: int) -> None:
         """Forget what the store does not have: it is asked again.
 

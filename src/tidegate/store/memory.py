@@ -23,6 +23,8 @@ class MemoryStore:
     def __init__(self) -> None:
         self._values: dict[bytes, bytes] | None = {}
 
+    volatile = True
+
     def get(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """Return the value of each key, in the order of the keys; None for a key without one."""
         values = self._open_values()
