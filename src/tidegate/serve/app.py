@@ -34,6 +34,7 @@ _Closed: type[Exception] = vars(rsgi)["ProtocolClosed"]
 _log = logging.getLogger(__name__)
 
 STATUSES = {
+    "unauthorized": 401,
     "model_unknown": 404,
     "session_unknown": 404,
     "route_unknown": 404,
@@ -61,6 +62,7 @@ _NDJSON = [("content-type", "application/x-ndjson")]
 _MODELS = "/v1/models"
 _SESSIONS = "sessions/"
 _EVENTS = "/events"
+_OPEN = ("/healthz", "/readyz")
 
 Phase = Literal["starting", "ready", "draining"]
 
@@ -102,6 +104,11 @@ class App:
         Unix seconds; stamps events that bring no time.
     body_limit : int
         Bytes that a body may have.
+    authorize : callable, optional
+        Takes the header ``Authorization``, gives the name of whom it belongs to, or None to refuse.
+        By default everybody may do everything. What tells health is open to all.
+    stuck : callable, optional
+        Gives the names of what should go on and does not.
     """
 
     def __init__(
@@ -111,7 +118,11 @@ class App:
         clock: Callable[[], float],
         *,
         body_limit: int,
+        authorize: Callable[[str | None], str | None] | None = None,
+        stuck: Callable[[], list[str]] = list,
     ) -> None:
+        self._authorize = authorize
+        self._stuck = stuck
         self.phase: Phase = "starting"
         self._in_flight = 0
         self._idle = asyncio.Event()
@@ -154,6 +165,12 @@ class App:
 
     async def _route(self, scope: Scope, proto: HTTPProtocol) -> None:
         path: str = scope.path
+        if (
+            self._authorize is not None
+            and path not in _OPEN
+            and self._authorize(scope.headers.get("authorization")) is None
+        ):
+            raise refusals.unauthorized()
         if path.startswith(_MODELS + "/"):
             name, _, rest = path[len(_MODELS) + 1 :].partition("/")
             await self._route_model(scope, proto, self._model(name), rest)
@@ -163,7 +180,9 @@ class App:
             _respond(proto, 200, msgspec.json.encode({"models": models}))
         elif path == "/healthz":
             _allow(scope, "GET")
-            _respond(proto, 200, b'{"status":"alive"}')
+            stuck = self._stuck()
+            alive = {"status": "stuck", "what": stuck} if stuck else {"status": "alive"}
+            _respond(proto, 503 if stuck else 200, msgspec.json.encode(alive))
         elif path == "/readyz":
             _allow(scope, "GET")
             status = "store_failed" if self.phase == "ready" and not self.ready else self.phase
@@ -338,6 +357,8 @@ def _respond_error(proto: HTTPProtocol, error: TidegateError) -> None:
     headers = list(_JSON)
     if status == 503:
         headers.append(("retry-after", "1"))
+    if status == 401:
+        headers.append(("www-authenticate", "Bearer"))  # RFC 9110, 15.5.2
     if isinstance(error, _NotAllowedError):
         headers.append(("allow", ", ".join(error.allowed)))  # RFC 9110, 15.5.6
     proto.response_bytes(status, headers, wire.encode_error(error))

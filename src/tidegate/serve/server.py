@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from time import perf_counter
 from typing import NoReturn
 
 import msgspec
@@ -18,20 +19,27 @@ import msgspec
 from tidegate import __version__, store
 from tidegate import bundle as bundles
 from tidegate.engine import Engine
-from tidegate.errors import TidegateError
-from tidegate.metrics import GateMetrics
+from tidegate.errors import InputError, TidegateError
+from tidegate.metrics import GateMetrics, StallMeter
 from tidegate.serve import listen
 from tidegate.serve.app import App, Served
+from tidegate.serve.auth import Keys
 from tidegate.serve.batcher import Batcher
 from tidegate.serve.config import ServeSettings
+from tidegate.serve.exposure import check_certificate, check_exposure
+from tidegate.serve.health import Watch, keep_watch
 from tidegate.serve.identity import claim
+from tidegate.serve.logs import Logs
 from tidegate.serve.processor import Processor
 from tidegate.serve.sessions import Limits
 
-__all__ = ["ServeSettings", "leave", "serve"]
+__all__ = ["leave", "serve"]
+
+_log = logging.getLogger(__name__)
 
 _PROBE_SECONDS = 1.0
 _ABANDON_SECONDS = 1.0
+
 
 def serve(
     bundle: str | Path,
@@ -54,8 +62,9 @@ def serve(
     Raises
     ------
     InputError
-        ``port_in_use``, ``cannot_bind``; ``bundle_changed``: the store's sessions belong to another
-        model and `on_new_model` is "refuse".
+        ``port_in_use``, ``cannot_bind``; ``exposed``: others can reach it and nothing protects it;
+        what `check_certificate` and `Keys.load` raise; ``bundle_changed``: the store's sessions
+        belong to another model and `on_new_model` is "refuse".
     BundleError, EngineError
         The bundle cannot be used.
     StoreError
@@ -67,18 +76,29 @@ def serve(
     `leave` after it.
     """
     with ExitStack() as opened:
+        opened.enter_context(Logs(settings.log_format, settings.log_level))
         stop = opened.enter_context(_Stop())
         # Before the store: a port in use must not cost the other server its store.
         listener = opened.enter_context(listen.bind(settings.host, settings.port))
-        if not listen.is_loopback(listener):
-            sys.stderr.write(
-                f"WARNING: listening on {settings.host}: everyone who can reach this machine can "
-                "read and change every session. There is no authentication.\n"
-            )
+        warning = check_exposure(settings, loopback=listen.is_loopback(listener))
+        if warning is not None:
+            _log.warning("%s: everyone who reaches it can read and change every session", warning)
+        expires = check_certificate(*_tls(settings)) if settings.tls_cert else 0.0
+        keys = _open_keys(settings.api_keys) if settings.api_keys else None
+        began = perf_counter()
         loaded = bundles.load(bundle)
         engine = Engine.open(loaded)
+        metrics = GateMetrics(
+            __version__,
+            {loaded.name: loaded.version},
+            memory_bound=settings.memory_mb * 1024 * 1024,
+        )
+        metrics.certificate_expires.set(expires)
+        metrics.model_load_seconds.set(perf_counter() - began)
+        began = perf_counter()
         records = store.open(settings.store)
         opened.callback(records.close)
+        metrics.recovery_seconds.set(perf_counter() - began)
         limits = Limits(
             answers=settings.kept_answers,
             answer_bytes=settings.kept_answer_bytes,
@@ -86,7 +106,6 @@ def serve(
             cached_sessions=settings.cached_sessions,
         )
         claim(records, loaded, limits.tenant, reset=settings.on_new_model == "reset")
-        metrics = GateMetrics(__version__, {loaded.name: loaded.version})
         processor = Processor(loaded, engine, records, metrics, time.time, limits)
         batcher = Batcher(
             processor.process,
@@ -94,15 +113,22 @@ def serve(
             max_queue=settings.queue_events,
         )
         opened.callback(batcher.close)
+        if settings.stall_meter:
+            meter = StallMeter(metrics.stall_seconds)
+            opened.callback(meter.stop)
+            meter.start()
+        watch = Watch()
         app = App(
             {loaded.name: Served(loaded, batcher, lambda: processor.healthy)},
             metrics,
             time.time,
             body_limit=settings.body_bytes,
+            authorize=None if keys is None else keys.check,
+            stuck=watch.stuck,
         )
         ready: dict[str, str | int] = {
             "event": "ready",
-            "url": listen.url_of(listener),
+            "url": listen.url_of(listener, tls=bool(settings.tls_cert)),
             "pid": os.getpid(),
             "model": loaded.name,
             "model_version": loaded.version,
@@ -111,14 +137,43 @@ def serve(
         asyncio.run(
             _live(
                 app,
-                listener,
+                listen.HttpServer(
+                    app,
+                    listener,
+                    tls=_tls(settings) if settings.tls_cert else None,
+                    max_connections=settings.max_connections,
+                ),
                 processor,
                 batcher,
                 stop,
+                watch,
+                keys,
                 settings.grace_seconds,
                 lambda: (announce or _announce)(ready),
             )
         )
+
+
+def _tls(settings: ServeSettings) -> tuple[Path, Path]:
+    return Path(settings.tls_cert), Path(settings.tls_key)
+
+
+def _open_keys(path: str) -> Keys:
+    keys = Keys.load(path)
+    if not len(keys):
+        _log.warning("%s holds no key: every request will be refused", path)
+    # Until the loop takes it, and then reads the keys again.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    return keys
+
+
+def _reload(keys: Keys) -> None:
+    try:
+        keys.reload()
+    except InputError as error:
+        _log.error("the API keys stay as they were: %s", error)
+    else:
+        _log.info("API keys read again", extra={"keys": len(keys)})
 
 
 def leave() -> NoReturn:
@@ -176,22 +231,27 @@ def _announce(members: dict[str, str | int]) -> None:
 
 async def _live(
     app: App,
-    listener: socket.socket,
+    server: listen.HttpServer,
     processor: Processor,
     batcher: Batcher,
     stop: _Stop,
+    watch: Watch,
+    keys: Keys | None,
     grace_seconds: float,
     announce: Callable[[], None],
 ) -> None:
     """Take events until a signal, then finish what was accepted."""
     loop = asyncio.get_running_loop()
-    server = listen.HttpServer(app, listener)
+    if keys is not None:
+        loop.add_signal_handler(signal.SIGHUP, _reload, keys)
     serving = loop.create_task(server.serve())
     probing = loop.create_task(_probe(processor, batcher))
+    watching = loop.create_task(keep_watch(watch))
     app.phase = "ready"
     announce()
     stopped = loop.create_task(stop.wait())
     await asyncio.wait([serving, stopped], return_when=asyncio.FIRST_COMPLETED)
+    _log.info("draining")
     app.phase = "draining"
     deadline = loop.time() + grace_seconds
     probing.cancel()
@@ -204,6 +264,7 @@ async def _live(
         loop.set_exception_handler(lambda _loop, _context: None)
         server.abandon()
         await asyncio.wait([serving], timeout=_ABANDON_SECONDS)
+    watching.cancel()
     if not stop.asked:
         raise TidegateError(
             "http_failed", "the HTTP server ended by itself", hint="its log says why"
