@@ -260,9 +260,6 @@ class _Queued(logging.Handler):
             self.dropped += 1
 
     def end(self) -> None:
-        """Let the writer end after what is queued."""
-        try:
-            self.lines.put_nowait(None)
-        except queue.Full:
-            self.lines.get_nowait()
-            self.lines.put_nowait(None)
+        """Let the writer end after what is queued, if it gets that far in time."""
+        with contextlib.suppress(queue.Full):
+            self.lines.put(None, timeout=_LAST_LINES_SECONDS)
