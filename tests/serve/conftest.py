@@ -144,7 +144,7 @@ class Server:
         environment = {**os.environ, "PYTHONPATH": str(Path(tidegate.__path__[0]).parent)}
         command = [sys.executable, "-W", "error", "-c", SERVER, str(bundle)]
         self.process = subprocess.Popen(
-            [*command, json.dumps({"port": 0, **settings})],
+            [*command, json.dumps({"port": 0, "log_level": "warning", **settings})],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=environment,

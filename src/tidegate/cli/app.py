@@ -7,7 +7,19 @@ from typing import Annotated
 import typer
 
 from tidegate import __version__
-from tidegate.cli import bench, compress, config, datasets, demo, evaluate, inspect, key, score, serve, train
+from tidegate.cli import (
+    bench,
+    compress,
+    config,
+    datasets,
+    demo,
+    evaluate,
+    inspect,
+    key,
+    score,
+    serve,
+    train,
+)
 
 __all__ = ["app", "main"]
 

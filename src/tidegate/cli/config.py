@@ -6,8 +6,6 @@ import dataclasses
 import sys
 from typing import Any
 
-
-
 from tidegate.cli.settings import ConfigOption, with_settings
 from tidegate.cli.verbs import verb
 

@@ -35,8 +35,8 @@ class GateMetrics:
     Notes
     -----
     Times are `Distribution` objects: each belongs to the thread that observes, which is the event
-    loop's for all but `stall_seconds`. `request_seconds` has one by transport. `store_size.ask` is to
-    be set to what tells the store's figures.
+    loop's for all but `stall_seconds`. `request_seconds` has one by transport. `store_size.ask` is
+    to be set to what tells the store's figures.
 
     Examples
     --------
@@ -74,9 +74,7 @@ class GateMetrics:
             build.labels(version, name, model_version).set(1)
 
     def _count_by_label(self, models: Mapping[str, str]) -> None:
-        events = self._counter(
-            "events", "Events, by what became of them", ["model", "outcome"]
-        )
+        events = self._counter("events", "Events, by what became of them", ["model", "outcome"])
         self._events = {(m, o): events.labels(m, o) for m in models for o in OUTCOMES}
         continuity = self._counter(
             "continuity_errors",
@@ -90,9 +88,7 @@ class GateMetrics:
             "requests_refused", "Requests that were refused as a whole", ["code"]
         )
         self._refused = {code: refused.labels(code) for code in REFUSALS}
-        received = self._counter(
-            "received_events", "Events that came in, by how", ["transport"]
-        )
+        received = self._counter("received_events", "Events that came in, by how", ["transport"])
         self._received = {name: received.labels(name) for name in TRANSPORTS}
         reordered = self._counter(
             "reordered_events", "Events that came before those before them", ["outcome"]
@@ -100,9 +96,7 @@ class GateMetrics:
         self._reordered = {outcome: reordered.labels(outcome) for outcome in REORDERS}
 
     def _time(self) -> None:
-        self.batch_events = self._distribution(
-            "batch_events", "Operations stepped together", SIZES
-        )
+        self.batch_events = self._distribution("batch_events", "Operations stepped together", SIZES)
         self.group_events = self._distribution(
             "group_events", "Changed sessions in one group that the store was handed", SIZES
         )
@@ -159,9 +153,7 @@ class GateMetrics:
         self.store_failures = self._counter(
             "store_failures", "Reads and commits that the store refused"
         )
-        self.recovery_seconds = self._gauge(
-            "recovery_seconds", "How long opening the store took"
-        )
+        self.recovery_seconds = self._gauge("recovery_seconds", "How long opening the store took")
         self.model_load_seconds = self._gauge(
             "model_load_seconds", "How long loading and checking the models took"
         )

@@ -42,6 +42,7 @@ _ARROW = [("content-type", _ARROW_TYPE)]
 _MODELS = "/v1/models"
 _SESSIONS = "sessions/"
 _EVENTS = "/events"
+_OPEN = frozenset({"/healthz", "/readyz"})
 
 
 class App:
@@ -59,6 +60,13 @@ class App:
         Bytes that a line of a stream may have.
     deadline_seconds : float
         How long an event may wait to be stepped, where its request does not say; 0: for ever.
+    authorize : callable, optional
+        Takes the header ``Authorization``, gives the name of whom it belongs to, or None to refuse.
+        By default everybody may do everything. What tells health is open to all.
+    stuck : callable, optional
+        Gives the names of what should go on and does not.
+    refresh : callable, optional
+        Called before ``/metrics`` is shown.
     """
 
     def __init__(
@@ -69,6 +77,8 @@ class App:
         *,
         line_bytes: int = 2**20,
         deadline_seconds: float = 0.0,
+        authorize: Callable[[str | None], str | None] | None = None,
+        stuck: Callable[[], list[str]] = list,
         refresh: Callable[[], None] = lambda: None,
     ) -> None:
         self._phase: Phase = "starting"
@@ -80,6 +90,8 @@ class App:
         self._intake = intake
         self._line_bytes = line_bytes
         self._deadline_seconds = deadline_seconds
+        self._authorize = authorize
+        self._stuck = stuck
         self._refresh = refresh
 
     @property
@@ -130,8 +142,14 @@ class App:
 
     # Routes
 
+    def _is_allowed(self, scope: Scope) -> bool:
+        authorize = self._authorize
+        return authorize is None or authorize(scope.headers.get("authorization")) is not None
+
     async def _route(self, scope: Scope, proto: HTTPProtocol) -> None:
         path: str = scope.path
+        if path not in _OPEN and not self._is_allowed(scope):
+            raise refusals.unauthorized()
         if path.startswith(_MODELS + "/"):
             name, _, rest = path[len(_MODELS) + 1 :].partition("/")
             await self._route_model(scope, proto, self._model(name), rest)
@@ -141,7 +159,9 @@ class App:
             _respond(proto, 200, msgspec.json.encode({"models": models}))
         elif path == "/healthz":
             _allow(scope, "GET")
-            _respond(proto, 200, b'{"status":"alive"}')
+            stuck = self._stuck()
+            alive = {"status": "stuck", "what": stuck} if stuck else {"status": "alive"}
+            _respond(proto, 503 if stuck else 200, msgspec.json.encode(alive))
         elif path == "/readyz":
             _allow(scope, "GET")
             status = "store_failed" if self._phase == "ready" and not self.ready else self._phase
@@ -235,6 +255,9 @@ class App:
         path: str = scope.path
         name, _, rest = path[len(_MODELS) + 1 :].partition("/")
         model = self._models.get(name)
+        if not self._is_allowed(scope):
+            proto.close(401)
+            return
         if not path.startswith(_MODELS + "/") or rest != "ws" or model is None:
             proto.close(404)
             return
@@ -274,7 +297,7 @@ class App:
             self._in_flight -= 1
             if not self._in_flight:
                 self._idle.set()
-            self._metrics.observe_request(transport, perf_counter() - began)
+            self._metrics.request_seconds[transport].observe(perf_counter() - began)
 
     def _model(self, name: str) -> Model:
         model = self._models.get(name)
@@ -356,6 +379,8 @@ def _respond_error(proto: HTTPProtocol, error: TidegateError) -> None:
     headers = list(_JSON)
     if status in (429, 503):
         headers.append(("retry-after", "1"))
+    if status == 401:
+        headers.append(("www-authenticate", "Bearer"))  # RFC 9110, 15.5.2
     if isinstance(error, _NotAllowedError):
         headers.append(("allow", ", ".join(error.allowed)))  # RFC 9110, 15.5.6
     proto.response_bytes(status, headers, wire.encode_error(error))

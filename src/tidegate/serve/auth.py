@@ -1,9 +1,9 @@
 """API keys: who may talk to a server.
 
 A key's token is 256 random bits. The file keeps SHA-256 of it, and no slow hash: those (scrypt,
-argon2) make guessing a *password* dear, because people choose from few; nobody guesses one of 2**256
-tokens, however fast a guess is. A request is checked by one SHA-256 instead of 50 ms of CPU, which
-would be a way to bring the server down.
+argon2) make guessing a *password* dear, because people choose from few; nobody guesses one of
+2**256 tokens, however fast a guess is. A request is checked by one SHA-256 instead of 50 ms of CPU,
+which would be a way to bring the server down.
 
 The file is TOML, a line a key, and may hold comments::
 
@@ -47,9 +47,9 @@ class Keys:
     Notes
     -----
     A check that fails compares the token's hash with every key's in constant time and looks at all
-    of them. One that succeeds is remembered by the token's *hash*, so that the next one costs a hash
-    and a lookup (under 2 us); there are never more of them than keys. The lookup's time may depend
-    on the hash, which tells nothing: to use it one would need a token with a chosen SHA-256.
+    of them. One that succeeds is remembered by the token's *hash*, so that the next one costs a
+    hash and a lookup (under 2 us); there are never more of them than keys. The lookup's time may
+    depend on the hash, which tells nothing: to use it one would need a token with a chosen SHA-256.
     """
 
     def __init__(self, path: Path) -> None:

@@ -104,6 +104,7 @@ class Batcher:
         self._leaving: deque[_Leaving] = deque()
         self._queued = 0
         self._durable = 0
+        self._left = 0
         self._pumping = False
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
@@ -157,6 +158,12 @@ class Batcher:
         future: asyncio.Future[_T] = self._loop.create_future()
         self._admit(_Waiting(None, block, size, future), admitted)  # type: ignore[arg-type]
         return future
+
+    def is_moving(self) -> bool:
+        """Say whether results have left since the last call, or none had to."""
+        moved = self._left > 0 or not self._leaving
+        self._left = 0
+        return moved
 
     def recovered(self) -> None:
         """Say that the store works again after it had failed."""
@@ -322,7 +329,11 @@ class Batcher:
     # Giving out
 
     def _on_progress(self) -> None:
-        self._durable, failed = self._store.progress(self._metrics.observe_commits)
+        self._durable, failed, timings = self._store.progress()
+        for write, sync, _, changes in timings:
+            self._metrics.write_seconds.observe(write)
+            self._metrics.sync_seconds.observe(sync)
+            self._metrics.group_events.observe(changes)
         if self._leaving and self._leaving[0].ticket <= self._durable:
             self._give_out()
         if failed and not self.failed:
@@ -336,6 +347,7 @@ class Batcher:
             if not self._store.volatile and self._leaving[0].ticket > self._durable:
                 break
             leaving = self._leaving.popleft()
+            self._left += 1
             self._metrics.commit_seconds.observe(now - leaving.began)
             for future, result, size in leaving.answers:
                 self._answer(future, result, size)

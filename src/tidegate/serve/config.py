@@ -84,9 +84,7 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ]
     on_new_model: Annotated[
         Literal["refuse", "reset"],
-        About(
-            "Sessions of another bundle: refuse to start, or begin each anew at its next event."
-        ),
+        About("Sessions of another bundle: refuse to start, or begin each anew at its next event."),
     ] = "refuse"
 
     host: Annotated[str, About("Address to listen on.")] = "127.0.0.1"

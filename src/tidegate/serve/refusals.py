@@ -17,6 +17,7 @@ __all__ = [
     "record_damaged",
     "session_unknown",
     "store_failed",
+    "unauthorized",
 ]
 
 
@@ -73,4 +74,14 @@ def draining() -> OverloadError:
         "draining",
         "the server is shutting down",
         hint="nothing was applied; send it again, with the same seq, after the restart",
+    )
+
+
+def unauthorized() -> TidegateError:
+    """Return the error of a request that brings no key, or one that is not known."""
+    return TidegateError(
+        "unauthorized",
+        "this server asks for an API key",
+        field="authorization",
+        hint="send the header 'Authorization: Bearer tg_...' with a key that it knows",
     )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import logging
+import math
 import os
 import signal
 import socket
@@ -11,27 +14,45 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NoReturn
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
+import uvloop
 
 from tidegate import __version__, store
 from tidegate import bundle as bundles
 from tidegate.engine import Engine
-from tidegate.errors import TidegateError
-from tidegate.metrics import GateMetrics
+from tidegate.errors import InputError, StoreError, TidegateError
+from tidegate.metrics import GateMetrics, StallMeter, StoreFigures
 from tidegate.serve import listen
-from tidegate.serve.app import App, Served
+from tidegate.serve.app import App
+from tidegate.serve.auth import Keys
 from tidegate.serve.batcher import Batcher
 from tidegate.serve.config import ServeSettings
+from tidegate.serve.exposure import check_certificate, check_exposure
+from tidegate.serve.health import Watch, keep_watch
 from tidegate.serve.identity import claim
+from tidegate.serve.intake import Intake
+from tidegate.serve.limits import Limits
+from tidegate.serve.logs import Logs
+from tidegate.serve.model import Model
 from tidegate.serve.processor import Processor
-from tidegate.serve.sessions import Limits
+from tidegate.serve.reorder import Window
+from tidegate.store import Store
 
-__all__ = ["ServeSettings", "leave", "serve"]
+if TYPE_CHECKING:
+    from tidegate.bundle import Bundle
+
+__all__ = ["leave", "serve"]
+
+_log = logging.getLogger(__name__)
 
 _PROBE_SECONDS = 1.0
 _ABANDON_SECONDS = 1.0
+_STUCK_SECONDS = 60.0
+_MIB = 1024 * 1024
+
 
 def serve(
     bundle: str | Path,
@@ -54,8 +75,9 @@ def serve(
     Raises
     ------
     InputError
-        ``port_in_use``, ``cannot_bind``; ``bundle_changed``: the store's sessions belong to another
-        model and `on_new_model` is "refuse".
+        ``port_in_use``, ``cannot_bind``; ``exposed``: others can reach it and nothing protects it;
+        what `check_certificate` and `Keys.load` raise; ``bundle_changed``: the store's sessions
+        belong to another model and `on_new_model` is "refuse".
     BundleError, EngineError
         The bundle cannot be used.
     StoreError
@@ -67,58 +89,84 @@ def serve(
     `leave` after it.
     """
     with ExitStack() as opened:
+        opened.enter_context(Logs(settings.log_format, settings.log_level))
         stop = opened.enter_context(_Stop())
         # Before the store: a port in use must not cost the other server its store.
         listener = opened.enter_context(listen.bind(settings.host, settings.port))
-        if not listen.is_loopback(listener):
-            sys.stderr.write(
-                f"WARNING: listening on {settings.host}: everyone who can reach this machine can "
-                "read and change every session. There is no authentication.\n"
-            )
+        warning = check_exposure(settings, loopback=listen.is_loopback(listener))
+        if warning is not None:
+            _log.warning("%s: everyone who reaches it can read and change every session", warning)
+        expires = check_certificate(*_tls(settings)) if settings.tls_cert else 0.0
+        keys = _open_keys(settings.api_keys) if settings.api_keys else None
+        began = perf_counter()
         loaded = bundles.load(bundle)
         engine = Engine.open(loaded)
-        records = store.open(settings.store)
+        metrics = GateMetrics(
+            __version__,
+            {loaded.name: loaded.version},
+            memory_bound=settings.memory_mb * _MIB,
+        )
+        metrics.certificate_expires.set(expires)
+        metrics.model_load_seconds.set(perf_counter() - began)
+        began = perf_counter()
+        limits = _limits(settings)
+        records = _open_store(settings, limits)
         opened.callback(records.close)
-        limits = Limits(
-            answers=settings.kept_answers,
-            answer_bytes=settings.kept_answer_bytes,
-            tombstone_seconds=settings.tombstone_hours * 3600.0,
-            cached_sessions=settings.cached_sessions,
-        )
+        metrics.recovery_seconds.set(perf_counter() - began)
         claim(records, loaded, limits.tenant, reset=settings.on_new_model == "reset")
-        metrics = GateMetrics(__version__, {loaded.name: loaded.version})
         processor = Processor(loaded, engine, records, metrics, time.time, limits)
-        batcher = Batcher(
-            processor.process,
-            max_batch=settings.batch_events,
-            max_queue=settings.queue_events,
-        )
-        opened.callback(batcher.close)
-        app = App(
-            {loaded.name: Served(loaded, batcher, lambda: processor.healthy)},
-            metrics,
-            time.time,
-            body_limit=settings.body_bytes,
-        )
-        ready: dict[str, str | int] = {
-            "event": "ready",
-            "url": listen.url_of(listener),
-            "pid": os.getpid(),
-            "model": loaded.name,
-            "model_version": loaded.version,
-        }
-        opened.callback(app.close)
-        asyncio.run(
-            _live(
-                app,
-                listener,
-                processor,
-                batcher,
-                stop,
-                settings.grace_seconds,
-                lambda: (announce or _announce)(ready),
-            )
-        )
+        if settings.stall_meter:
+            meter = StallMeter(metrics.stall_seconds)
+            opened.callback(meter.stop)
+            meter.start()
+        # What is there by now stays: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+        uvloop.run(_live(settings, listener, processor, records, metrics, stop, keys, announce))
+
+
+def _limits(settings: ServeSettings) -> Limits:
+    return Limits(
+        answers=settings.kept_answers,
+        answer_bytes=settings.kept_answer_bytes,
+        ttl_seconds=settings.session_ttl_days * 86_400.0 or math.inf,
+        tombstone_seconds=settings.tombstone_hours * 3600.0,
+        cached_sessions=settings.cached_sessions,
+        memory_bytes=settings.memory_mb * _MIB,
+    )
+
+
+def _open_store(settings: ServeSettings, limits: Limits) -> Store:
+    return store.open(
+        settings.store,
+        segment_bytes=settings.segment_mb * _MIB,
+        space=settings.store_space,
+        interval_ms=settings.commit_interval_ms if settings.commit == "interval" else None,
+        live_seconds=limits.ttl_seconds,
+        tombstone_seconds=limits.tombstone_seconds,
+    )
+
+
+def _tls(settings: ServeSettings) -> tuple[Path, Path]:
+    return Path(settings.tls_cert), Path(settings.tls_key)
+
+
+def _open_keys(path: str) -> Keys:
+    keys = Keys.load(path)
+    if not len(keys):
+        _log.warning("%s holds no key: every request will be refused", path)
+    # Until the loop takes it, and then reads the keys again.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    return keys
+
+
+def _reload(keys: Keys) -> None:
+    try:
+        keys.reload()
+    except InputError as error:
+        _log.error("the API keys stay as they were: %s", error)
+    else:
+        _log.info("API keys read again", extra={"keys": len(keys)})
 
 
 def leave() -> NoReturn:
@@ -175,28 +223,40 @@ def _announce(members: dict[str, str | int]) -> None:
 
 
 async def _live(
-    app: App,
+    settings: ServeSettings,
     listener: socket.socket,
     processor: Processor,
-    batcher: Batcher,
+    records: Store,
+    metrics: GateMetrics,
     stop: _Stop,
-    grace_seconds: float,
-    announce: Callable[[], None],
+    keys: Keys | None,
+    announce: Callable[[dict[str, str | int]], None] | None,
 ) -> None:
     """Take events until a signal, then finish what was accepted."""
     loop = asyncio.get_running_loop()
-    server = listen.HttpServer(app, listener)
+    watch = Watch()
+    batcher = _batcher(settings, processor, records, metrics)
+    model = Model(processor.bundle, processor, batcher, metrics)
+    app = _app(settings, model, metrics, watch, keys, records)
+    tls = _tls(settings) if settings.tls_cert else None
+    url = listen.url_of(listener, tls=tls is not None)
+    server = listen.HttpServer(app, listener, tls=tls, max_connections=settings.max_connections)
+    if keys is not None:
+        loop.add_signal_handler(signal.SIGHUP, _reload, keys)
     serving = loop.create_task(server.serve())
-    probing = loop.create_task(_probe(processor, batcher))
-    app.phase = "ready"
-    announce()
+    helping = [
+        loop.create_task(_recover(records, batcher)),
+        loop.create_task(keep_watch(watch)),
+        loop.create_task(_watch_commits(watch, batcher)),
+    ]
     stopped = loop.create_task(stop.wait())
+    app.phase = "ready"
+    (announce or _announce)(_about(processor.bundle, url))
     await asyncio.wait([serving, stopped], return_when=asyncio.FIRST_COMPLETED)
+    _log.info("draining")
     app.phase = "draining"
-    deadline = loop.time() + grace_seconds
-    probing.cancel()
-    stopped.cancel()
-    await asyncio.wait([loop.create_task(app.idle())], timeout=grace_seconds)
+    deadline = loop.time() + settings.grace_seconds
+    await asyncio.wait([loop.create_task(app.idle())], timeout=settings.grace_seconds)
     server.stop()  # type: ignore[no-untyped-call]
     # granian waits for requests whose body is still on its way; they would be refused anyway.
     await asyncio.wait([serving], timeout=max(deadline - loop.time(), 0.1))
@@ -204,15 +264,103 @@ async def _live(
         loop.set_exception_handler(lambda _loop, _context: None)
         server.abandon()
         await asyncio.wait([serving], timeout=_ABANDON_SECONDS)
+    for task in [*helping, stopped]:
+        task.cancel()
+    batcher.close()
+    app.close()
     if not stop.asked:
         raise TidegateError(
             "http_failed", "the HTTP server ended by itself", hint="its log says why"
         ) from serving.exception()
 
 
-async def _probe(processor: Processor, batcher: Batcher) -> None:
-    """After a commit failed, try one each second, so that readiness comes back by itself."""
+def _about(bundle: Bundle, url: str) -> dict[str, str | int]:
+    return {
+        "event": "ready",
+        "url": url,
+        "pid": os.getpid(),
+        "model": bundle.name,
+        "model_version": bundle.version,
+    }
+
+
+def _batcher(
+    settings: ServeSettings, processor: Processor, records: Store, metrics: GateMetrics
+) -> Batcher:
+    window: Window[Any] | None = None
+    if settings.reorder_ms:
+        window = Window(settings.reorder_ms / 1000.0, settings.reorder_max)
+    return Batcher(
+        processor,
+        records,
+        metrics,
+        max_batch=settings.batch_events,
+        max_queue=settings.queue_events,
+        wait_seconds=settings.batch_wait_us / 1e6,
+        window=window,
+    )
+
+
+def _app(
+    settings: ServeSettings,
+    model: Model,
+    metrics: GateMetrics,
+    watch: Watch,
+    keys: Keys | None,
+    records: Store,
+) -> App:
+    def refresh() -> None:
+        table = model.processor.table
+        metrics.live_sessions.labels(model.bundle.name).set(table.live)
+        metrics.cached_sessions.labels(model.bundle.name).set(len(table))
+
+    metrics.store_size.ask = lambda: _figures(records)
+    intake = Intake(
+        body_bytes=settings.body_bytes,
+        memory_bytes=settings.max_body_memory_mb * _MIB,
+        seconds=settings.body_seconds,
+    )
+    return App(
+        {model.bundle.name: model},
+        metrics,
+        intake,
+        line_bytes=settings.line_bytes,
+        deadline_seconds=settings.deadline_ms / 1000.0,
+        authorize=None if keys is None else keys.check,
+        stuck=watch.stuck,
+        refresh=refresh,
+    )
+
+
+def _figures(records: Store) -> StoreFigures:
+    found = records.stats()
+    return StoreFigures(
+        bytes=found.bytes,
+        live_bytes=found.live_bytes,
+        segments=found.segments,
+        cuts=found.cuts,
+        records=found.sessions,
+    )
+
+
+async def _recover(records: Store, batcher: Batcher) -> None:
+    """After a commit failed, try the store each second, so that readiness comes back by itself."""
     while True:
         await asyncio.sleep(_PROBE_SECONDS)
-        if not processor.healthy:
-            await batcher.call(processor.probe)
+        if batcher.failed:
+            try:
+                await asyncio.to_thread(records.recover)
+            except StoreError as error:
+                _log.warning("the store does not work yet: %s", error)
+            else:
+                _log.info("the store works again")
+                batcher.recovered()
+
+
+async def _watch_commits(watch: Watch, batcher: Batcher) -> None:
+    """Let liveness know whether what was stepped reaches the store."""
+    committing = watch.expect("commits", _STUCK_SECONDS)
+    while True:
+        await asyncio.sleep(_PROBE_SECONDS)
+        if batcher.is_moving():
+            committing.beat()
