@@ -171,7 +171,7 @@ class Schema:
         for i, event in enumerate(events):
             try:
                 typed_events.append(self.type_event(event))
-            except InputError as error:
+            except Exception as error:
                 errors[i] = error
                 typed_events.append(blank)
         return self.stack(typed_events), errors

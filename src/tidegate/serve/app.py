@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ import msgspec
 from granian import rsgi
 
 from tidegate.errors import InputError, TidegateError
-from tidegate.metrics import REFUSALS, GateMetrics
+from tidegate.metrics import REFUSALS, Distribution, GateMetrics
 from tidegate.serve import lines, refusals, sockets, wire
 from tidegate.serve.intake import Intake
 from tidegate.serve.model import Model, Phase
@@ -84,7 +83,6 @@ class App:
         self._phase: Phase = "starting"
         self._in_flight = 0
         self._idle = asyncio.Event()
-        self._idle.set()
         self._models = dict(models)
         self._metrics = metrics
         self._intake = intake
@@ -127,9 +125,20 @@ class App:
             self._metrics.count_refused(error.code)
         _respond_error(proto, error)
 
+    def begin(self) -> None:
+        """Say that a request is being answered."""
+        self._in_flight += 1
+
+    def end(self) -> None:
+        """Say that one has been."""
+        self._in_flight -= 1
+        if not self._in_flight and self._phase == "draining":
+            self._idle.set()
+
     async def idle(self) -> None:
-        """Wait until no request is being answered."""
-        await self._idle.wait()
+        """Wait until no request is being answered; to be called in a drain."""
+        if self._in_flight:
+            await self._idle.wait()
 
     def close(self) -> None:
         """Let go of the models: granian keeps the application as long as a connection lives."""
@@ -211,7 +220,7 @@ class App:
     async def _post_events(
         self, scope: Scope, proto: HTTPProtocol, model: Model, session: str
     ) -> None:
-        body = await self._intake.whole(scope, proto)
+        body = await self._intake.whole(scope.headers, proto)
         with self._answering("http"):
             try:
                 events, is_list = wire.parse_events(body, session)
@@ -246,10 +255,10 @@ class App:
     async def _post_arrow(self, scope: Scope, proto: HTTPProtocol, model: Model) -> None:
         from tidegate.serve import arrow  # its library is an extra
 
-        body = await self._intake.whole(scope, proto)
+        body = await self._intake.whole(scope.headers, proto)
         with self._answering("arrow"):
-            _send_arrow = await arrow.answer(body, model)
-            proto.response_bytes(200, _ARROW, _send_arrow)
+            table = await arrow.answer(body, model)
+            proto.response_bytes(200, _ARROW, table)
 
     async def _socket(self, scope: Scope, proto: WebsocketProtocol) -> None:
         path: str = scope.path
@@ -285,19 +294,9 @@ class App:
             )
         return time.monotonic() + int(given) / 1000.0
 
-    @contextmanager
-    def _answering(self, transport: str) -> Iterator[None]:
+    def _answering(self, transport: str) -> _Answering:
         """Count a request as in flight, and time it."""
-        began = perf_counter()
-        self._in_flight += 1
-        self._idle.clear()
-        try:
-            yield
-        finally:
-            self._in_flight -= 1
-            if not self._in_flight:
-                self._idle.set()
-            self._metrics.request_seconds[transport].observe(perf_counter() - began)
+        return _Answering(self, self._metrics.request_seconds[transport])
 
     def _model(self, name: str) -> Model:
         model = self._models.get(name)
@@ -309,6 +308,24 @@ class App:
                 hint="GET /v1/models lists what is served",
             )
         return model
+
+
+class _Answering:
+    """A request that is being answered."""
+
+    __slots__ = ("_app", "_began", "_seen")
+
+    def __init__(self, app: App, seen: Distribution) -> None:
+        self._app = app
+        self._seen = seen
+
+    def __enter__(self) -> None:
+        self._began = perf_counter()
+        self._app.begin()
+
+    def __exit__(self, *_: object) -> None:
+        self._app.end()
+        self._seen.observe(perf_counter() - self._began)
 
 
 def _path_session(session: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Block"]
 
 _NOTHING: dict[str, Any] = {}
+_NOBODY = secrets.token_hex(32)
+"""Stands for the session of an event that names none that can be: nobody can guess it."""
 
 
 class Block(msgspec.Struct):
@@ -99,7 +102,7 @@ class Block(msgspec.Struct):
                 flags[index] |= REFUSED
         several = len(parts) > 1
         return cls(
-            sessions=[event.session for event in given],
+            sessions=[event.session or _NOBODY for event in given],
             size=len(given),
             columns=columns,
             seqs=np.array(seqs, dtype=np.int64),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 
 from tidegate.errors import InputError, OverloadError
 
 if TYPE_CHECKING:
     from granian._granian import RSGIHTTPProtocol as HTTPProtocol
-    from granian.rsgi import Scope
+    from granian._granian import RSGIHeaders as Headers
 
 __all__ = ["Intake"]
 
@@ -32,19 +33,22 @@ class Intake:
         self.body_bytes = body_bytes
         self._free = max(memory_bytes, body_bytes)
         self._seconds = seconds
+        self._reading: dict[asyncio.Task[Any], float] = {}
+        self._sweeping = False
 
-    async def whole(self, scope: Scope, proto: HTTPProtocol) -> bytes:
+    async def whole(self, headers: Headers, proto: HTTPProtocol) -> bytes:
         """Read a body, or refuse it before a byte of it is read.
 
         Raises
         ------
         InputError
             ``body_too_large``. ``length_required``: a chunked body: one that is cut short cannot be
-            told from a whole one, and half a request must not be applied. ``body_timeout``.
+            told from a whole one, and half a request must not be applied. ``body_timeout``;
+            ``body_cut``.
         OverloadError
             ``overloaded``: the bodies of other requests take all the memory there is for them.
         """
-        length = self._length(scope)
+        length = self._length(headers)
         self._free -= length
         try:
             if self._free < 0:
@@ -53,21 +57,19 @@ class Intake:
                     "the bodies of other requests take all the memory there is for them",
                     hint="nothing was applied; send it again a little later",
                 )
-            if length < _SMALL:  # it came with its head, or nearly so
-                body = await proto()
-            else:
-                async with asyncio.timeout(self._seconds):
-                    body = await proto()
-        except TimeoutError:
-            raise self._late() from None
+            body = await self._in_time(proto)
         finally:
             self._free += length
         if len(body) != length:
-            raise _cut()
+            raise InputError(
+                "body_cut",
+                "the body ends before its Content-Length",
+                field="body",
+                hint="nothing was applied; send it again",
+            )
         return body
 
-    def _length(self, scope: Scope) -> int:
-        headers = scope.headers
+    def _length(self, headers: Headers) -> int:
         if "transfer-encoding" in headers:
             raise InputError(
                 "length_required",
@@ -84,6 +86,36 @@ class Intake:
                 hint="nothing was applied; send fewer events a request, or a stream of lines",
             )
         return length
+
+    async def _in_time(self, proto: HTTPProtocol) -> bytes:
+        # A timer for each of many thousand small bodies a second would cost more than reading them:
+        # one look a second at all that are being read is enough.
+        task = asyncio.current_task()
+        assert task is not None
+        self._reading[task] = monotonic() + self._seconds
+        if not self._sweeping:
+            self._sweep()
+        try:
+            return await proto()
+        except asyncio.CancelledError:
+            if task in self._reading:
+                raise
+            task.uncancel()
+            raise self._late() from None
+        finally:
+            self._reading.pop(task, None)
+
+    def _sweep(self) -> None:
+        """Break off what takes too long, and look again as long as anything is being read."""
+        now = monotonic()
+        for task, until in [*self._reading.items()]:
+            if until > now:
+                break
+            del self._reading[task]
+            task.cancel()
+        self._sweeping = bool(self._reading)
+        if self._sweeping:
+            asyncio.get_running_loop().call_later(min(self._seconds, 1.0), self._sweep)
 
     async def pieces(self, proto: HTTPProtocol) -> AsyncIterator[bytes]:
         """Iterate over the pieces of a streamed body as they arrive.
@@ -112,15 +144,3 @@ class Intake:
             field="body",
             hint="what was not answered was not applied; send it again",
         )
-
-
-_SMALL = 4096
-
-
-def _cut() -> InputError:
-    return InputError(
-        "body_cut",
-        "the body ends before its Content-Length",
-        field="body",
-        hint="nothing was applied; send it again",
-    )

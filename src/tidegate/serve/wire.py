@@ -241,7 +241,7 @@ def _named(event: Event | Refused) -> Event | Refused:
     if not event.session:
         return Refused("", _missing("session", "each event names its session"))
     error = check_session(event.session)
-    return event if error is None else Refused(event.session, error)
+    return event if error is None else Refused("", error)  # no session can have that id
 
 
 def _try_one(body: bytes) -> Event | Refused:
@@ -271,9 +271,10 @@ _only_session = msgspec.json.Decoder(_OnlySession)
 def _session_of(line: bytes) -> str:
     """Return the session that a refused line names, or ""."""
     try:
-        return _only_session.decode(line).session
+        name = _only_session.decode(line).session
     except _REFUSED:
-        return not_finite.session(line)
+        name = not_finite.session(line)
+    return "" if name and check_session(name) else name
 
 
 _LIST = re.compile(rb"[ \t\r\n]*\[")

@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 
-def open(where: str | os.PathLike[str]) -> Store:  # noqa: A001 - read as store.open
+def open(where: str | os.PathLike[str], **options) -> Store:  # noqa: A001 - read as store.open
     """Open a store, or begin a new one.
 
     Parameters
