@@ -50,6 +50,8 @@ class Pair:
         self.store: dict[str, bytes] = {}
         self.pending: dict[str, bytes] = {}
         self.snapshot = self.model.copy()
+        self.sent: dict[tuple[str, int], Sent] = {}
+        """The last event of a session that was answered with that number."""
 
     def load(self, names: list[str]) -> None:
         missing = [names[i] for i in self.table.missing(names)]
@@ -75,6 +77,9 @@ class Pair:
             assert 0 in plain.SCHEMA.encode_rows(columns, time, state[None]).errors
         assert len(processed.encoder_before) == sum(t.code == "schema_fault" for t in expected)
         assert processed.versions == {}
+        for sent, answered in zip(events, expected, strict=True):
+            if answered.output is not None:
+                self.sent[sent.session, answered.seq] = sent._replace(seq=answered.seq)
         self.take_in(group)
         self.in_other_batches(events, cut, expected)
 
@@ -167,10 +172,10 @@ def test_is_equal_to_one_event_at_a_time(data: st.DataObject) -> None:
         tombstone_seconds=60.0,
     )
     pair = Pair(limits, ttl=data.draw(st.sampled_from([float("inf"), 50.0])))
-    for _ in range(data.draw(st.integers(1, 10))):
-        what = data.draw(st.sampled_from(["batch"] * 6 + ["delete", "commit", "back", "evict", "wait"]))
+    for _ in range(data.draw(st.integers(5, 25))):
+        what = data.draw(st.sampled_from(["batch"] * 4 + ["wait", "commit", "back", "evict", "delete"]))
         if what == "batch":
-            events = [draw_event(data, pair) for _ in range(data.draw(st.integers(0, 7)))]
+            events = [draw_event(data, pair) for _ in range(data.draw(st.integers(0, 9)))]
             pair.batch(events, data.draw(st.integers(1, 7)))
         elif what == "delete":
             pair.delete(data.draw(st.sampled_from(NAMES)))
@@ -186,20 +191,31 @@ def test_is_equal_to_one_event_at_a_time(data: st.DataObject) -> None:
 
 
 def draw_event(data: st.DataObject, pair: Pair) -> Sent:
-    name = data.draw(st.sampled_from(NAMES[: data.draw(st.integers(1, 4))]))
+    name = data.draw(st.sampled_from(NAMES))
     known = pair.model.sessions.get(name)
     last = known.seq if known else 0
-    seldom = st.sampled_from([False] * 7 + [True])
-    return Sent(
-        name,
-        PAYLOADS[data.draw(st.sampled_from([0] * 5 + [1] * 3 + [2, 3, 4, 5]))],
-        seq=data.draw(st.just(0) | st.integers(-3, 3).map(lambda delta: max(0, last + delta))),
-        time=data.draw(st.none() | st.sampled_from([NOW, NOW - 5.0, NOW + 5.0])),
-        start=data.draw(seldom),
-        end=data.draw(seldom),
-        refused=data.draw(seldom),
-        request=data.draw(st.integers(0, 1)),
-    )
+    kind = data.draw(st.sampled_from(["next", "next", "again", "next", "odd", "again"]))
+    if kind == "again" and known and known.answers:
+        place = data.draw(st.integers(0, last - 1))
+        return pair.sent.get((name, place + 1), Sent(name, seq=place + 1))
+    request = data.draw(st.integers(0, 3))
+    seq = data.draw(st.sampled_from([last + 1, 0]))
+    time = data.draw(st.none() | st.sampled_from([NOW, NOW - 5.0, NOW + 5.0]))
+    sent = Sent(name, PAYLOADS[data.draw(st.integers(0, 2))], seq, time, request=request)
+    if kind == "odd":
+        odd: list[dict[str, Any]] = [
+            {"start": True, "seq": 1},
+            {"start": True, "seq": 0},
+            {"end": True},
+            {"start": True, "end": True, "seq": 0},
+            {"refused": True},
+            *({"payload": payload} for payload in PAYLOADS[3:]),
+            {"payload": POISON, "start": True, "seq": 0},
+            {"seq": last + 2},
+            {"seq": max(1, last - 4)},
+        ]
+        sent = sent._replace(**data.draw(st.sampled_from(odd)))
+    return sent
 
 
 def test_the_rules_are_those_of_the_single_form() -> None:
