@@ -18,6 +18,7 @@ void bind_group(nb::module_ &m);
 void bind_model(nb::module_ &m);
 void bind_peaks(nb::module_ &m);
 void bind_table(nb::module_ &m);
+void bind_typing(nb::module_ &m);
 
 NB_MODULE(_core, m) {
     m.doc() = "The C core of tidegate: recurrent steps, the schema, checksums.";
@@ -38,4 +39,5 @@ NB_MODULE(_core, m) {
     bind_engine(m);
     bind_peaks(m);
     bind_table(m);
+    bind_typing(m);
 }

@@ -188,6 +188,23 @@ def step_events(
 Ids = Sequence[str] | tuple[NDArray[np.int32] | NDArray[np.int64], NDArray[np.uint8]]
 Column = NDArray[Any] | tuple[NDArray[np.int32], Sequence[str]]
 
+class Typing:
+    def __init__(self, fields: Sequence[tuple[str, str, bool]]) -> None: ...
+
+def type_columns(
+    plan: Typing, events: list[Any]
+) -> tuple[dict[str, NDArray[Any]], list[int]]: ...
+def judge_each(
+    statuses: NDArray[np.uint8],
+    last: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    kept_seqs: NDArray[np.uint64],
+    kept_hashes: NDArray[np.uint64],
+    seqs: NDArray[np.int64],
+    hashes: NDArray[np.uint64],
+    starts: NDArray[np.uint8],
+) -> tuple[list[int], list[int], list[int], list[int]]: ...
+
 class Processed:
     codes: NDArray[np.uint8]
     seqs: NDArray[np.int64]

@@ -6,7 +6,8 @@ interpreter's lock. An `Encoder` is the schema in C (`schema.native` makes one).
 units in the last place and, unlike NumPy's, the same bits on every processor. `peak_gops` and
 `read_gbps` measure what one thread can do at most. A `Group` holds changes for a store's log. A
 `Table` holds the sessions of a server, and takes batches of events through the sequence rules, the
-schema and the model; `OUTCOMES` names what it says of each.
+schema and the model; `OUTCOMES` names what it says of each, and
+`judge_each` is the rules alone. `type_columns` turns dicts of raw fields into columns.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ from tidegate._core import (
     Model,
     Processed,
     Table,
+    Typing,
     activate,
     cos_turn,
     crc32c,
     exp,
+    judge_each,
     log1p,
     peak_gops,
     read_gbps,
@@ -33,6 +36,7 @@ from tidegate._core import (
     sin_turn,
     step,
     step_events,
+    type_columns,
     xxh64,
 )
 from tidegate.core.isa import isa, isas, use_isa
@@ -51,12 +55,14 @@ __all__ = [
     "Precision",
     "Processed",
     "Table",
+    "Typing",
     "activate",
     "cos_turn",
     "crc32c",
     "exp",
     "isa",
     "isas",
+    "judge_each",
     "log1p",
     "pack",
     "peak_gops",
@@ -65,6 +71,7 @@ __all__ = [
     "sin_turn",
     "step",
     "step_events",
+    "type_columns",
     "use_isa",
     "xxh64",
 ]

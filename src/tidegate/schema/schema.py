@@ -164,17 +164,24 @@ class Schema:
         """
         return typed.type_event(self._typing, event)
 
-    def type_events(self, events):
-        errors = {}
-        blank = (None,) * len(self.names)
-        typed_events = []
-        for i, event in enumerate(events):
-            try:
-                typed_events.append(self.type_event(event))
-            except Exception as error:
-                errors[i] = error
-                typed_events.append(blank)
-        return self.stack(typed_events), errors
+    def type_events(
+        self, events: Sequence[Mapping[str, object]]
+    ) -> tuple[dict[str, NDArray[Any]], dict[int, InputError]]:
+        """Return the columns of some raw events: `stack` of what `type_event` gives for each.
+
+        Parameters
+        ----------
+        events : sequence of mapping
+            Raw fields by name.
+
+        Returns
+        -------
+        columns : dict of str to array
+            Events that are not right have missing values.
+        errors : dict of int to InputError
+            What `type_event` raises for those, by their position.
+        """
+        return typed.type_events(self._typing, events)
 
     def payload_hash(self, typed_event: typed.TypedEvent, client_time: float | None) -> int:
         """Return the 64-bit hash of an event that tells a retry from another event.
