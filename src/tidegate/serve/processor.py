@@ -381,7 +381,7 @@ class Processor:
         at = iter(results)
         for part in parts:
             for operation, result in zip(part.operations, at, strict=False):
-                if isinstance(result, TidegateError):
+                if operation.session and isinstance(result, TidegateError):
                     part.failed.add(operation.session)
 
     # One session
