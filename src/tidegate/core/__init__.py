@@ -4,7 +4,8 @@
 interpreter's lock. An `Encoder` is the schema in C (`schema.native` makes one). `log1p`, and
 `sin_turn` and `cos_turn` of a share of a full turn, map float64 arrays to new ones: within 1.5
 units in the last place and, unlike NumPy's, the same bits on every processor. `peak_gops` and
-`read_gbps` measure what one thread can do at most. A `Group` holds changes for a store's log.
+`read_gbps` measure what one thread can do at most. A `Group` holds changes for a store's
+`Log` (`tidegate.store.LogStore` is its face).
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from tidegate._core import (
     Arena,
     Encoder,
     Group,
+    Log,
+    LogError,
     Model,
     activate,
     cos_turn,
@@ -24,6 +27,7 @@ from tidegate._core import (
     read_gbps,
     run,
     sin_turn,
+    siphash,
     step,
     step_events,
 )
@@ -37,6 +41,8 @@ __all__ = [
     "Arena",
     "Encoder",
     "Group",
+    "Log",
+    "LogError",
     "Model",
     "Precision",
     "activate",
@@ -50,6 +56,7 @@ __all__ = [
     "read_gbps",
     "run",
     "sin_turn",
+    "siphash",
     "step",
     "step_events",
     "use_isa",
