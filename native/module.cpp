@@ -15,6 +15,7 @@ void bind_arena(nb::module_ &m);
 void bind_encode(nb::module_ &m);
 void bind_engine(nb::module_ &m);
 void bind_group(nb::module_ &m);
+void bind_log(nb::module_ &m);
 void bind_model(nb::module_ &m);
 void bind_peaks(nb::module_ &m);
 void bind_table(nb::module_ &m);
@@ -35,6 +36,7 @@ NB_MODULE(_core, m) {
     bind_arena(m);
     bind_encode(m);
     bind_group(m);
+    bind_log(m);
     bind_model(m);
     bind_engine(m);
     bind_peaks(m);

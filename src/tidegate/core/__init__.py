@@ -4,8 +4,8 @@
 interpreter's lock. An `Encoder` is the schema in C (`schema.native` makes one). `log1p`, and
 `sin_turn` and `cos_turn` of a share of a full turn, map float64 arrays to new ones: within 1.5
 units in the last place and, unlike NumPy's, the same bits on every processor. `peak_gops` and
-`read_gbps` measure what one thread can do at most. A `Group` holds changes for a store's log. A
-`Table` holds the sessions of a server, and takes batches of events through the sequence rules, the
+`read_gbps` measure what one thread can do at most. A `Group` holds changes for a store's
+`Log` (`tidegate.store.LogStore` is its face). A `Table` holds the sessions of a server, and takes batches of events through the sequence rules, the
 schema and the model; `OUTCOMES` names what it says of each, and
 `judge_each` is the rules alone. `type_columns` turns dicts of raw fields into columns.
 """
@@ -20,6 +20,8 @@ from tidegate._core import (
     Arena,
     Encoder,
     Group,
+    Log,
+    LogError,
     Model,
     Processed,
     Table,
@@ -34,6 +36,7 @@ from tidegate._core import (
     read_gbps,
     run,
     sin_turn,
+    siphash,
     step,
     step_events,
     type_columns,
@@ -51,6 +54,8 @@ __all__ = [
     "Arena",
     "Encoder",
     "Group",
+    "Log",
+    "LogError",
     "Model",
     "Precision",
     "Processed",
@@ -69,6 +74,7 @@ __all__ = [
     "read_gbps",
     "run",
     "sin_turn",
+    "siphash",
     "step",
     "step_events",
     "type_columns",

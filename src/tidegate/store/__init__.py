@@ -1,4 +1,4 @@
-"""Where records live: one small protocol, and stores in memory and in RocksDB."""
+"""Where records live: one small protocol, and stores in memory and on disk."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from pathlib import Path
 
 from tidegate.errors import InputError
 from tidegate.store.keys import meta_key, session_key, session_prefix, split_session_key
+from tidegate.store.log import LogStats, LogStore
 from tidegate.store.memory import MemoryStore
 from tidegate.store.protocol import Store
 
 __all__ = [
+    "LogStats",
+    "LogStore",
     "MemoryStore",
     "Store",
     "meta_key",
@@ -27,7 +30,7 @@ def open(where: str | os.PathLike[str], **options) -> Store:  # noqa: A001 - rea
     Parameters
     ----------
     where : str or path
-        ``"memory:"``, or the folder of a RocksDB store. A folder that does not exist is made.
+        ``"memory:"``, or the folder of a store on disk (`LogStore`). A folder that does not exist is made.
 
     Returns
     -------
@@ -40,7 +43,7 @@ def open(where: str | os.PathLike[str], **options) -> Store:  # noqa: A001 - rea
         ``bad_store``: neither ``memory:`` nor a path.
     StoreError
         ``store_locked``, ``store_unwritable``, ``store_foreign``, ``store_version`` or
-        ``store_damaged``, as in `RocksStore`.
+        ``store_damaged``, as in `LogStore`.
 
     Examples
     --------
@@ -59,6 +62,4 @@ def open(where: str | os.PathLike[str], **options) -> Store:  # noqa: A001 - rea
             field="store",
             hint="use memory: or the path of a folder",
         )
-    from tidegate.store.rocksdb import RocksStore  # its library is not needed in memory
-
-    return RocksStore(Path(name))
+    return LogStore(Path(name))
