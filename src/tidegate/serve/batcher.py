@@ -9,6 +9,7 @@ lone event never waits for others, and a busy server steps and syncs many at a t
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -23,6 +24,8 @@ from tidegate.serve.reorder import Window
 from tidegate.store import Store
 
 __all__ = ["Batcher"]
+
+_log = logging.getLogger(__name__)
 
 _AHEAD = 2
 """Groups on their way to the store, above which what arrives waits and makes one batch."""
@@ -263,6 +266,10 @@ class Batcher:
             result, ticket = waiting.block()
         except TidegateError as error:
             self._refuse(waiting.future, error, waiting.size)
+            return None
+        except Exception:
+            _log.exception("a block of %d events failed", waiting.size)
+            self._refuse(waiting.future, refusals.internal(), waiting.size)
             return None
         return _Leaving(ticket, [(waiting.future, result, waiting.size)], began)
 

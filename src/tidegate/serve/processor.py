@@ -174,6 +174,9 @@ class Processor:
             processed = self._step(block)
         except StoreError as error:
             raise self._failed(block.size, error)[0] from error  # type: ignore[misc]
+        except Exception:
+            self._undo()
+            raise
         errors = self._errors(block, processed)
         tally.count_codes(self._metrics, self.bundle.name, processed, errors)
         return processed, errors, self._ticket

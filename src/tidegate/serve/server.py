@@ -23,7 +23,7 @@ import uvloop
 from tidegate import __version__, store
 from tidegate import bundle as bundles
 from tidegate.engine import Engine
-from tidegate.errors import InputError, StoreError, TidegateError
+from tidegate.errors import InputError, TidegateError
 from tidegate.metrics import GateMetrics, StallMeter, StoreFigures
 from tidegate.serve import listen
 from tidegate.serve.app import App
@@ -39,7 +39,7 @@ from tidegate.serve.logs import Logs
 from tidegate.serve.model import Model
 from tidegate.serve.processor import Processor
 from tidegate.serve.reorder import Window
-from tidegate.store import Store
+from tidegate.store import LogStore, Store
 
 if TYPE_CHECKING:
     from tidegate.bundle import Bundle
@@ -137,14 +137,14 @@ def _limits(settings: ServeSettings) -> Limits:
 
 
 def _open_store(settings: ServeSettings, limits: Limits) -> Store:
-    return store.open(
+    opened = store.open(
         settings.store,
-        segment_bytes=settings.segment_mb * _MIB,
+        sync_ms=math.ceil(settings.commit_interval_ms) if settings.commit == "interval" else 0,
+        segment_size=settings.segment_mb * _MIB,
         space=settings.store_space,
-        interval_ms=settings.commit_interval_ms if settings.commit == "interval" else None,
-        live_seconds=limits.ttl_seconds,
-        tombstone_seconds=limits.tombstone_seconds,
     )
+    opened.ages(limits.ttl_seconds, limits.tombstone_seconds)
+    return opened
 
 
 def _tls(settings: ServeSettings) -> tuple[Path, Path]:
@@ -314,7 +314,8 @@ def _app(
         metrics.live_sessions.labels(model.bundle.name).set(table.live)
         metrics.cached_sessions.labels(model.bundle.name).set(len(table))
 
-    metrics.store_size.ask = lambda: _figures(records)
+    if isinstance(records, LogStore):
+        metrics.store_size.ask = lambda: _figures(records)
     intake = Intake(
         body_bytes=settings.body_bytes,
         memory_bytes=settings.max_body_memory_mb * _MIB,
@@ -332,7 +333,7 @@ def _app(
     )
 
 
-def _figures(records: Store) -> StoreFigures:
+def _figures(records: LogStore) -> StoreFigures:
     found = records.stats()
     return StoreFigures(
         bytes=found.bytes,
@@ -348,13 +349,11 @@ async def _recover(records: Store, batcher: Batcher) -> None:
     while True:
         await asyncio.sleep(_PROBE_SECONDS)
         if batcher.failed:
-            try:
-                await asyncio.to_thread(records.recover)
-            except StoreError as error:
-                _log.warning("the store does not work yet: %s", error)
-            else:
-                _log.info("the store works again")
+            if await asyncio.to_thread(records.recover):
+                _log.warning("the store works again")
                 batcher.recovered()
+            else:
+                _log.warning("the store does not work yet")
 
 
 async def _watch_commits(watch: Watch, batcher: Batcher) -> None:

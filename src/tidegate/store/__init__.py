@@ -24,13 +24,22 @@ __all__ = [
 ]
 
 
-def open(where: str | os.PathLike[str], **options) -> Store:  # noqa: A001 - read as store.open
+def open(  # noqa: A001 - read as store.open
+    where: str | os.PathLike[str],
+    *,
+    sync_ms: int = 0,
+    segment_size: int = 64 << 20,
+    space: float = 3.0,
+) -> Store:
     """Open a store, or begin a new one.
 
     Parameters
     ----------
     where : str or path
-        ``"memory:"``, or the folder of a store on disk (`LogStore`). A folder that does not exist is made.
+        ``"memory:"``, or the folder of a store on disk (`LogStore`). A folder that does not exist
+        is made.
+    sync_ms, segment_size, space
+        Of a store on disk, as in `LogStore`; `sync_ms` 0 syncs every group before it is done.
 
     Returns
     -------
@@ -62,4 +71,10 @@ def open(where: str | os.PathLike[str], **options) -> Store:  # noqa: A001 - rea
             field="store",
             hint="use memory: or the path of a folder",
         )
-    return LogStore(Path(name))
+    return LogStore(
+        Path(name),
+        sync="interval" if sync_ms else "every",
+        sync_ms=sync_ms,
+        segment_size=segment_size,
+        space=space,
+    )

@@ -142,6 +142,8 @@ class LogStore:
     >>> folder.cleanup()
     """
 
+    volatile = False
+
     def __init__(
         self,
         path: Path,

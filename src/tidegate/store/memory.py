@@ -24,6 +24,7 @@ class MemoryStore:
     >>> store.close()
     """
 
+    volatile = True
     failed = False
     queued_bytes = 0
 
@@ -34,8 +35,6 @@ class MemoryStore:
 
     def __del__(self) -> None:
         self.close()
-
-    volatile = True
 
     def get(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """Return the value of each key, in the order of the keys; None for a key without one."""

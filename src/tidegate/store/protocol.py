@@ -19,6 +19,11 @@ class Store(Protocol):
     """
 
     @property
+    def volatile(self) -> bool:
+        """Whether everything is lost at the end of the process: then nothing need be put here."""
+        ...
+
+    @property
     def failed(self) -> bool:
         """Whether the medium failed, and `recover` has not been called with success."""
         ...
