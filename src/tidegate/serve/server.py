@@ -93,6 +93,7 @@ def serve(
             {loaded.name: loaded.version},
             memory_bound=settings.memory_mb * 1024 * 1024,
         )
+        metrics.watch_port(listener.getsockname()[1])
         metrics.certificate_expires.set(expires)
         metrics.model_load_seconds.set(perf_counter() - began)
         began = perf_counter()
@@ -152,6 +153,7 @@ def serve(
                 lambda: (announce or _announce)(ready),
             )
         )
+        _log.info("drained")
 
 
 def _tls(settings: ServeSettings) -> tuple[Path, Path]:
