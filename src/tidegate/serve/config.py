@@ -242,7 +242,8 @@ def _about() -> dict[str, About]:
     return {name: typing.get_args(hint)[1] for name, hint in _hints().items()}
 
 
-def about() -> dict[str, tuple[Any, Any, About]]:
+@functools.cache
+def about() -> Mapping[str, tuple[Any, Any, About]]:
     """Return type, default and meaning of each setting, in the order in which they are shown.
 
     A setting that must be given has `msgspec.NODEFAULT` as its default.

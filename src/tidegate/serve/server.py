@@ -83,6 +83,9 @@ def serve(
         warning = check_exposure(settings, loopback=listen.is_loopback(listener))
         if warning is not None:
             _log.warning("%s: everyone who reaches it can read and change every session", warning)
+        room = listen.allow_files(settings.max_connections)
+        if room < settings.max_connections:
+            _log.warning("the limit of open files (ulimit -n) has room for %d connections", room)
         expires = check_certificate(*_tls(settings)) if settings.tls_cert else 0.0
         keys = _open_keys(settings.api_keys) if settings.api_keys else None
         began = perf_counter()
@@ -142,7 +145,7 @@ def serve(
                     app,
                     listener,
                     tls=_tls(settings) if settings.tls_cert else None,
-                    max_connections=settings.max_connections,
+                    max_connections=room,
                 ),
                 processor,
                 batcher,
