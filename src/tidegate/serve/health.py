@@ -124,7 +124,7 @@ async def keep_watch(
     the loop nor the interpreter's lock, which may be what the loop is stuck with. It is wound up
     again at each beat. It is one for the whole process, and so is this function.
     """
-    stream = sys.__stderr__ if stream is None else stream
+    stream = stream or sys.__stderr__ or sys.stderr
     loop = watch.expect("loop", within)
     told: set[str] = set()
     try:
