@@ -19,14 +19,12 @@ import msgspec
 from tidegate import __version__, store
 from tidegate import bundle as bundles
 from tidegate.engine import Engine
-from tidegate.errors import InputError, TidegateError
+from tidegate.errors import TidegateError
 from tidegate.metrics import GateMetrics, StallMeter
-from tidegate.serve import listen
 from tidegate.serve.app import App, Served
-from tidegate.serve.auth import Keys
 from tidegate.serve.batcher import Batcher
 from tidegate.serve.config import ServeSettings
-from tidegate.serve.exposure import check_certificate, check_exposure
+from tidegate.serve.door import Door
 from tidegate.serve.health import Watch, keep_watch
 from tidegate.serve.identity import claim
 from tidegate.serve.logs import Logs
@@ -62,9 +60,8 @@ def serve(
     Raises
     ------
     InputError
-        ``port_in_use``, ``cannot_bind``; ``exposed``: others can reach it and nothing protects it;
-        what `check_certificate` and `Keys.load` raise; ``bundle_changed``: the store's sessions
-        belong to another model and `on_new_model` is "refuse".
+        What `Door` raises; ``bundle_changed``: the store's sessions belong to another model and
+        `on_new_model` is "refuse".
     BundleError, EngineError
         The bundle cannot be used.
     StoreError
@@ -79,15 +76,7 @@ def serve(
         opened.enter_context(Logs(settings.log_format, settings.log_level))
         stop = opened.enter_context(_Stop())
         # Before the store: a port in use must not cost the other server its store.
-        listener = opened.enter_context(listen.bind(settings.host, settings.port))
-        warning = check_exposure(settings, loopback=listen.is_loopback(listener))
-        if warning is not None:
-            _log.warning("%s: everyone who reaches it can read and change every session", warning)
-        room = listen.allow_files(settings.max_connections)
-        if room < settings.max_connections:
-            _log.warning("the limit of open files (ulimit -n) has room for %d connections", room)
-        expires = check_certificate(*_tls(settings)) if settings.tls_cert else 0.0
-        keys = _open_keys(settings.api_keys) if settings.api_keys else None
+        door = opened.enter_context(Door(settings))
         began = perf_counter()
         loaded = bundles.load(bundle)
         engine = Engine.open(loaded)
@@ -96,8 +85,8 @@ def serve(
             {loaded.name: loaded.version},
             memory_bound=settings.memory_mb * 1024 * 1024,
         )
-        metrics.watch_port(listener.getsockname()[1])
-        metrics.certificate_expires.set(expires)
+        metrics.watch_port(door.port)
+        metrics.certificate_expires.set(door.certificate_expires)
         metrics.model_load_seconds.set(perf_counter() - began)
         began = perf_counter()
         records = store.open(settings.store)
@@ -127,12 +116,12 @@ def serve(
             metrics,
             time.time,
             body_limit=settings.body_bytes,
-            authorize=None if keys is None else keys.check,
+            authorize=door.authorize,
             stuck=watch.stuck,
         )
         ready: dict[str, str | int] = {
             "event": "ready",
-            "url": listen.url_of(listener, tls=bool(settings.tls_cert)),
+            "url": door.url,
             "pid": os.getpid(),
             "model": loaded.name,
             "model_version": loaded.version,
@@ -141,44 +130,16 @@ def serve(
         asyncio.run(
             _live(
                 app,
-                listen.HttpServer(
-                    app,
-                    listener,
-                    tls=_tls(settings) if settings.tls_cert else None,
-                    max_connections=room,
-                ),
+                door,
                 processor,
                 batcher,
                 stop,
                 watch,
-                keys,
                 settings.grace_seconds,
                 lambda: (announce or _announce)(ready),
             )
         )
         _log.info("drained")
-
-
-def _tls(settings: ServeSettings) -> tuple[Path, Path]:
-    return Path(settings.tls_cert), Path(settings.tls_key)
-
-
-def _open_keys(path: str) -> Keys:
-    keys = Keys.load(path)
-    if not len(keys):
-        _log.warning("%s holds no key: every request will be refused", path)
-    # Until the loop takes it, and then reads the keys again.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    return keys
-
-
-def _reload(keys: Keys) -> None:
-    try:
-        keys.reload()
-    except InputError as error:
-        _log.error("the API keys stay as they were: %s", error)
-    else:
-        _log.info("API keys read again", extra={"keys": len(keys)})
 
 
 def leave() -> NoReturn:
@@ -236,19 +197,18 @@ def _announce(members: dict[str, str | int]) -> None:
 
 async def _live(
     app: App,
-    server: listen.HttpServer,
+    door: Door,
     processor: Processor,
     batcher: Batcher,
     stop: _Stop,
     watch: Watch,
-    keys: Keys | None,
     grace_seconds: float,
     announce: Callable[[], None],
 ) -> None:
     """Take events until a signal, then finish what was accepted."""
     loop = asyncio.get_running_loop()
-    if keys is not None:
-        loop.add_signal_handler(signal.SIGHUP, _reload, keys)
+    door.reload_in(loop)
+    server = door.server(app)
     serving = loop.create_task(server.serve())
     probing = loop.create_task(_probe(processor, batcher))
     watching = loop.create_task(keep_watch(watch))
