@@ -153,6 +153,22 @@ def test_https_with_a_key(start, authority, make_cert, payload, tmp_path):
     assert server.end() == (0, "")
 
 
+def test_keys_that_cannot_be_read_again_stay_as_they_were(start, tmp_path):
+    keys = tmp_path / "keys.toml"
+    token = add_key(keys, "a")
+    server = start(api_keys=str(keys))
+    keys.write_text("nothing")
+    os.kill(server.process.pid, signal.SIGHUP)
+    line = server.process.stderr.readline()  # that it was tried
+    told = json.loads(line)
+    assert told["level"] == "error"
+    assert "the API keys stay as they were" in told["msg"]
+    connection = server.connect()
+    connection.request("GET", "/v1/models", headers={"authorization": f"Bearer {token}"})
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
 def test_plain_http_is_not_answered_where_tls_is_asked_for(start, make_cert):
     cert, key = make_cert()
     server = start(tls_cert=str(cert), tls_key=str(key))

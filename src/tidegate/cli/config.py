@@ -25,7 +25,7 @@ def command(flags: dict[str, Any], config: ConfigOption = None) -> None:
 
     Each line says where its setting came from, and what it means.
     """
-    from tidegate.serve.config import gather
+    from tidegate.serve.sources import gather
 
     found = gather(config, flags=flags)
     # Without a store there is something to look at, but nothing to serve.

@@ -65,7 +65,7 @@ def remove(name: NameArgument, file: FileOption = None) -> None:
 
 
 def _file(given: Path | None) -> Path:
-    from tidegate.serve.config import gather
+    from tidegate.serve.sources import gather
 
     path = given or gather().values["api_keys"]
     if not path:

@@ -27,7 +27,7 @@ def command(bundle: BundleArgument, flags: dict[str, Any], config: ConfigOption 
     later ones win. 'tidegate config' shows what that gives.
     """
     from tidegate import serve
-    from tidegate.serve.config import gather
+    from tidegate.serve.sources import gather
 
     serve.serve(bundle, gather(config, flags=flags).settings())
     serve.leave()

@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from tidegate.serve.config import CONFIG_VARIABLE, about
+from tidegate.serve.config import about
+from tidegate.serve.sources import CONFIG_VARIABLE
 
 __all__ = ["ConfigOption", "with_settings"]
 

@@ -14,7 +14,7 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from tidegate.metrics.labels import CONTINUITY_KINDS, OUTCOMES, REFUSALS, REORDERS, TRANSPORTS
-from tidegate.metrics.sampled import Memory, StoreSize
+from tidegate.metrics.sampled import Connections, Memory, StoreSize
 from tidegate.metrics.timings import SECONDS, SIZES, Distribution, Distributions
 
 __all__ = ["GateMetrics"]
@@ -103,6 +103,9 @@ class GateMetrics:
         self.queue_seconds = self._distribution(
             "queue_seconds", "From the arrival of an event to its step"
         )
+        self.load_seconds = self._distribution(
+            "load_seconds", "Reading the sessions of one batch that were not in memory"
+        )
         self.step_seconds = self._distribution(
             "step_seconds", "Rules, schema, engine and wording of one batch"
         )
@@ -174,6 +177,10 @@ class GateMetrics:
         made = Distribution(bounds)
         Distributions(f"tidegate_{name}", help_text, self.registry, {"": made})
         return made
+
+    def watch_port(self, port: int) -> None:
+        """Tell the connections to a port, too."""
+        Connections(self.registry, port)
 
     def count_event(self, model: str, outcome: str, n: int = 1) -> None:
         """Add `n` events with one of `OUTCOMES`.

@@ -1,4 +1,4 @@
-"""What is asked for only when somebody looks: the store's size, the process's memory."""
+"""What is asked for only when somebody looks: the store's size, memory, connections."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-__all__ = ["Memory", "StoreFigures", "StoreSize", "resident_bytes"]
+__all__ = ["Connections", "Memory", "StoreFigures", "StoreSize", "resident_bytes"]
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _STATM = Path("/proc/self/statm")
+_TCP_TABLES = (Path("/proc/self/net/tcp"), Path("/proc/self/net/tcp6"))
+_OPEN_STATES = (b"01", b"08")  # ESTABLISHED, CLOSE_WAIT
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,42 @@ class Memory(Collector):
     def describe(self) -> Iterable[Metric]:
         """Return the names, so that they cannot be registered twice."""
         return self.collect()
+
+
+class Connections(Collector):
+    """``tidegate_connections``: those to a port, of which the HTTP server does not tell.
+
+    Parameters
+    ----------
+    registry : CollectorRegistry
+        Where it is shown.
+    port : int
+        The port that is listened on.
+    """
+
+    def __init__(self, registry: CollectorRegistry, port: int) -> None:
+        self._local = f":{port:04X}".encode()
+        registry.register(self)
+
+    def collect(self) -> Iterable[Metric]:
+        """Ask the system."""
+        open_now = sum(self._count(table) for table in _TCP_TABLES if table.exists())
+        yield self._family(open_now)
+
+    def describe(self) -> Iterable[Metric]:
+        """Return the name, so that it cannot be registered twice."""
+        yield self._family(0)
+
+    def _family(self, value: int) -> Metric:
+        help_text = "Connections that are open, those that wait to be served included"
+        return GaugeMetricFamily("tidegate_connections", help_text, value=value)
+
+    def _count(self, table: Path) -> int:
+        with table.open("rb") as lines:
+            next(lines)
+            # Their columns: number, local address, remote address, state.
+            rows = (line.split(maxsplit=4) for line in lines)
+            return sum(row[1].endswith(self._local) and row[3] in _OPEN_STATES for row in rows)
 
 
 def resident_bytes() -> int:

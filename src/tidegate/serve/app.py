@@ -116,7 +116,7 @@ class App:
         except (_Closed, asyncio.CancelledError):
             _log.debug("a client left before its answer, or was abandoned in a drain")
         except Exception:
-            _log.exception("%s %s failed", scope.method, scope.path[:200])
+            _log.exception("a %s request failed", scope.method)
             self._refuse(http, refusals.internal())
 
     def _refuse(self, proto: HTTPProtocol, error: TidegateError) -> None:

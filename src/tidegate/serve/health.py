@@ -115,7 +115,7 @@ async def keep_watch(
     within : float
         Seconds after which a silent loop has its threads' stacks written.
     stream : text stream with a descriptor, optional
-        Where stacks go; stderr by default.
+        Where stacks go; the process's stderr by default.
 
     Notes
     -----
@@ -124,7 +124,7 @@ async def keep_watch(
     the loop nor the interpreter's lock, which may be what the loop is stuck with. It is wound up
     again at each beat. It is one for the whole process, and so is this function.
     """
-    stream = sys.stderr if stream is None else stream
+    stream = stream or sys.__stderr__ or sys.stderr
     loop = watch.expect("loop", within)
     told: set[str] = set()
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import resource
 import socket
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ from tidegate.errors import InputError
 
 __all__ = [
     "HttpServer",
+    "allow_files",
     "bind",
     "is_loopback",
     "url_of",
 ]
 
 _BACKLOG = 1024
+_OTHER_FILES = 512  # the store's segments, libraries, pipes
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -67,6 +70,33 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
+def allow_files(connections: int) -> int:
+    """Raise this process's limit of open files so far that it has room for connections.
+
+    Parameters
+    ----------
+    connections : int
+        Of clients, at once.
+
+    Returns
+    -------
+    int
+        How many of them there is room for: fewer, if the system allows no more.
+
+    Notes
+    -----
+    Many systems start a process with 1,024 files. One that has used them up cannot open a file of
+    its store, either.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _OTHER_FILES
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return min(connections, max(wanted - _OTHER_FILES, 1))
+
+
 def is_loopback(listener: socket.socket) -> bool:
     """Say whether only this machine can reach a listener."""
     return ipaddress.ip_address(listener.getsockname()[0]).is_loopback
@@ -108,7 +138,7 @@ class HttpServer(Granian):
             interface=Interfaces.RSGI,
             backlog=_BACKLOG,
             backpressure=max_connections,
-            websockets=False,
+            websockets=True,
             log_level=LogLevels.error,
             # Only the level of its logger: who writes its lines, and where, is for `logs` to say.
             log_dictconfig={"incremental": True, "handlers": {}, "loggers": {}},

@@ -8,7 +8,6 @@ import logging
 import math
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable
@@ -23,14 +22,12 @@ import uvloop
 from tidegate import __version__, store
 from tidegate import bundle as bundles
 from tidegate.engine import Engine
-from tidegate.errors import InputError, TidegateError
+from tidegate.errors import TidegateError
 from tidegate.metrics import GateMetrics, StallMeter, StoreFigures
-from tidegate.serve import listen
 from tidegate.serve.app import App
-from tidegate.serve.auth import Keys
 from tidegate.serve.batcher import Batcher
 from tidegate.serve.config import ServeSettings
-from tidegate.serve.exposure import check_certificate, check_exposure
+from tidegate.serve.door import Door
 from tidegate.serve.health import Watch, keep_watch
 from tidegate.serve.identity import claim
 from tidegate.serve.intake import Intake
@@ -75,9 +72,8 @@ def serve(
     Raises
     ------
     InputError
-        ``port_in_use``, ``cannot_bind``; ``exposed``: others can reach it and nothing protects it;
-        what `check_certificate` and `Keys.load` raise; ``bundle_changed``: the store's sessions
-        belong to another model and `on_new_model` is "refuse".
+        What `Door` raises; ``bundle_changed``: the store's sessions belong to another model and
+        `on_new_model` is "refuse".
     BundleError, EngineError
         The bundle cannot be used.
     StoreError
@@ -92,21 +88,17 @@ def serve(
         opened.enter_context(Logs(settings.log_format, settings.log_level))
         stop = opened.enter_context(_Stop())
         # Before the store: a port in use must not cost the other server its store.
-        listener = opened.enter_context(listen.bind(settings.host, settings.port))
-        warning = check_exposure(settings, loopback=listen.is_loopback(listener))
-        if warning is not None:
-            _log.warning("%s: everyone who reaches it can read and change every session", warning)
-        expires = check_certificate(*_tls(settings)) if settings.tls_cert else 0.0
-        keys = _open_keys(settings.api_keys) if settings.api_keys else None
+        door = opened.enter_context(Door(settings))
         began = perf_counter()
         loaded = bundles.load(bundle)
         engine = Engine.open(loaded)
         metrics = GateMetrics(
             __version__,
             {loaded.name: loaded.version},
-            memory_bound=settings.memory_mb * _MIB,
+            memory_bound=settings.memory_mb * 1024 * 1024,
         )
-        metrics.certificate_expires.set(expires)
+        metrics.watch_port(door.port)
+        metrics.certificate_expires.set(door.certificate_expires)
         metrics.model_load_seconds.set(perf_counter() - began)
         began = perf_counter()
         limits = _limits(settings)
@@ -122,7 +114,7 @@ def serve(
         # What is there by now stays: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
-        uvloop.run(_live(settings, listener, processor, records, metrics, stop, keys, announce))
+        uvloop.run(_live(settings, door, processor, records, metrics, stop, announce or _announce))
 
 
 def _limits(settings: ServeSettings) -> Limits:
@@ -145,28 +137,6 @@ def _open_store(settings: ServeSettings, limits: Limits) -> Store:
     )
     opened.ages(limits.ttl_seconds, limits.tombstone_seconds)
     return opened
-
-
-def _tls(settings: ServeSettings) -> tuple[Path, Path]:
-    return Path(settings.tls_cert), Path(settings.tls_key)
-
-
-def _open_keys(path: str) -> Keys:
-    keys = Keys.load(path)
-    if not len(keys):
-        _log.warning("%s holds no key: every request will be refused", path)
-    # Until the loop takes it, and then reads the keys again.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    return keys
-
-
-def _reload(keys: Keys) -> None:
-    try:
-        keys.reload()
-    except InputError as error:
-        _log.error("the API keys stay as they were: %s", error)
-    else:
-        _log.info("API keys read again", extra={"keys": len(keys)})
 
 
 def leave() -> NoReturn:
@@ -224,25 +194,21 @@ def _announce(members: dict[str, str | int]) -> None:
 
 async def _live(
     settings: ServeSettings,
-    listener: socket.socket,
+    door: Door,
     processor: Processor,
     records: Store,
     metrics: GateMetrics,
     stop: _Stop,
-    keys: Keys | None,
-    announce: Callable[[dict[str, str | int]], None] | None,
+    announce: Callable[[dict[str, str | int]], None],
 ) -> None:
     """Take events until a signal, then finish what was accepted."""
     loop = asyncio.get_running_loop()
     watch = Watch()
     batcher = _batcher(settings, processor, records, metrics)
     model = Model(processor.bundle, processor, batcher, metrics)
-    app = _app(settings, model, metrics, watch, keys, records)
-    tls = _tls(settings) if settings.tls_cert else None
-    url = listen.url_of(listener, tls=tls is not None)
-    server = listen.HttpServer(app, listener, tls=tls, max_connections=settings.max_connections)
-    if keys is not None:
-        loop.add_signal_handler(signal.SIGHUP, _reload, keys)
+    app = _app(settings, model, metrics, watch, door, records)
+    server = door.server(app)
+    door.reload_in(loop)
     serving = loop.create_task(server.serve())
     helping = [
         loop.create_task(_recover(records, batcher)),
@@ -251,7 +217,7 @@ async def _live(
     ]
     stopped = loop.create_task(stop.wait())
     app.phase = "ready"
-    (announce or _announce)(_about(processor.bundle, url))
+    announce(_about(processor.bundle, door.url))
     await asyncio.wait([serving, stopped], return_when=asyncio.FIRST_COMPLETED)
     _log.info("draining")
     app.phase = "draining"
@@ -306,7 +272,7 @@ def _app(
     model: Model,
     metrics: GateMetrics,
     watch: Watch,
-    keys: Keys | None,
+    door: Door,
     records: Store,
 ) -> App:
     def refresh() -> None:
@@ -327,7 +293,7 @@ def _app(
         intake,
         line_bytes=settings.line_bytes,
         deadline_seconds=settings.deadline_ms / 1000.0,
-        authorize=None if keys is None else keys.check,
+        authorize=door.authorize,
         stuck=watch.stuck,
         refresh=refresh,
     )
