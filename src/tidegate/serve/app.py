@@ -7,16 +7,16 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from time import perf_counter
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from granian import rsgi
 
 from tidegate.errors import InputError, OverloadError, TidegateError
 from tidegate.metrics import REFUSALS, GateMetrics
-from tidegate.serve import intake, refusals, wire
+from tidegate.serve import intake, openapi, openapi_page, refusals, wire
 from tidegate.serve.batcher import Batcher
 from tidegate.serve.operations import Delete, Event, Operation, Read, Result
 
@@ -58,6 +58,7 @@ STATUSES = {
 
 _JSON = [("content-type", "application/json")]
 _NDJSON = [("content-type", "application/x-ndjson")]
+_HTML = [("content-type", "text/html; charset=utf-8")]
 _MODELS = "/v1/models"
 _SESSIONS = "sessions/"
 _EVENTS = "/events"
@@ -174,8 +175,18 @@ class App:
             self._metrics.ready.set(self.ready)
             headers = [("content-type", self._metrics.content_type)]
             proto.response_bytes(200, headers, self._metrics.render())
+        elif path == "/openapi.json":
+            _allow(scope, "GET")
+            _respond(proto, 200, msgspec.json.encode(self._document))
+        elif path == "/docs":
+            _allow(scope, "GET")
+            proto.response_bytes(200, _HTML, openapi_page.page(self._document))
         else:
             raise _no_route(path)
+
+    @cached_property
+    def _document(self) -> dict[str, Any]:
+        return openapi.document({name: model.bundle for name, model in self._models.items()})
 
     async def _route_model(
         self, scope: Scope, proto: HTTPProtocol, model: Served, rest: str

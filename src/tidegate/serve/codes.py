@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 __all__ = ["CODES", "Code", "Scope"]
 
 Scope = Literal["request", "event", "session"]
-"""What is refused: the whole request, before any of it was applied; one event; or one session's."""
+"""What is refused: a whole request; one event; or whatever is asked of a session."""
 
 
 class Code(NamedTuple):
@@ -38,7 +38,7 @@ CODES: dict[str, Code] = {
     "missing_member": Code(400, "event", "The event has no `event`, or a line has no `session`."),
     "unknown_member": Code(400, "event", "A member beside `event` is none of the known ones."),
     "wrong_session": Code(400, "event", "The body names another session than the path."),
-    "bad_session_id": Code(400, "event", "A session id has 1 to 512 bytes of UTF-8."),
+    "bad_session_id": Code(400, "session", "A session id has 1 to 512 bytes of UTF-8."),
     "unknown_field": Code(400, "event", "The model has no such field."),
     "missing_field": Code(400, "event", "A field that must have a value has none."),
     "wrong_type": Code(400, "event", "A value is of another type than its field or member."),
@@ -62,10 +62,10 @@ CODES: dict[str, Code] = {
     "length_required": Code(411, "request", "This route takes no chunked bodies."),
     "body_too_large": Code(413, "request", "The body is larger than the server's bound."),
     "too_many_events": Code(413, "request", "The request holds more events than one may."),
-    "internal": Code(500, "event", "Something went wrong inside; the server's log says more."),
+    "internal": Code(500, "request", "Something went wrong inside; the server's log says more."),
     "record_damaged": Code(500, "session", "The stored record of the session is damaged."),
     "overloaded": Code(503, "request", "The queue is full. Nothing was applied."),
     "draining": Code(503, "request", "The server is shutting down. Nothing was applied."),
-    "store_failed": Code(503, "event", "The store did not take the commit. Send it again by `seq`."),
+    "store_failed": Code(503, "session", "The store refused a read or commit. Send it again."),
 }
 """By code. What a server refuses may have other codes in later versions, with the same statuses."""

@@ -10,7 +10,7 @@ import msgspec
 from tidegate import __version__
 from tidegate.bundle import Bundle
 from tidegate.serve import openapi_schemas as schemas
-from tidegate.serve.codes import CODES
+from tidegate.serve.codes import CODES, Scope
 
 __all__ = ["document"]
 
@@ -102,11 +102,11 @@ _RETRY_AFTER = {
 _UNAVAILABLE = 503
 
 
-def _errors(statuses: Iterable[int]) -> dict[str, Any]:
-    """Return the responses of error statuses, each with the codes that it may have."""
+def _errors(statuses: Iterable[int], *scopes: Scope) -> dict[str, Any]:
+    """Return the responses of error statuses, each with the codes of some scopes."""
     responses = {}
     for status in sorted(statuses):
-        codes = {code: entry for code, entry in CODES.items() if entry.status == status}
+        codes = {c: e for c, e in CODES.items() if e.status == status and e.scope in scopes}
         response: dict[str, Any] = {
             "description": "; ".join(f"`{code}`: {e.meaning}" for code, e in codes.items()),
             "content": _content(_JSON, _ref("Error"), {}),
@@ -167,7 +167,7 @@ def _model_paths(name: str, example: schemas.Example, version: str) -> dict[str,
                 "What is known of a session",
                 "Where the session stands: the next event has the number `seq` + 1.",
                 responses=_ok("The session.", _content(_JSON, _ref("Session"), {}))
-                | _errors(_SESSION_ERRORS),
+                | _errors(_SESSION_ERRORS, "request", "session"),
             ),
             "delete": _operation(
                 name,
@@ -175,7 +175,7 @@ def _model_paths(name: str, example: schemas.Example, version: str) -> dict[str,
                 "Forget a session",
                 "Its memory and answers are gone; a tombstone refuses its events for a day.",
                 responses=_ok("The session, deleted.", _content(_JSON, _ref("Session"), {}))
-                | _errors(_SESSION_ERRORS),
+                | _errors(_SESSION_ERRORS, "request", "session"),
             ),
         },
         f"{base}/events": {"post": _post_many(name, event, answer)},
@@ -187,7 +187,7 @@ def _model_paths(name: str, example: schemas.Example, version: str) -> dict[str,
                 "The model, its task and its fields",
                 "What an event has to hold.",
                 responses=_ok("The model.", _content(_JSON, _ref("Model"), {}))
-                | _errors(_READ_ERRORS),
+                | _errors(_READ_ERRORS, "request"),
             )
         },
     }
@@ -217,7 +217,7 @@ def _post_session(name: str, event: Any, answer: Any) -> dict[str, Any]:
                 {"one": answer},
             ),
         )
-        | _errors(_EVENT_ERRORS),
+        | _errors(_EVENT_ERRORS, "request", "session", "event"),
     )
 
 
@@ -254,7 +254,7 @@ def _post_many(name: str, event: Any, answer: Any) -> dict[str, Any]:
                 _ARROW: {"schema": arrow},
             },
         )
-        | _errors(_BODY_ERRORS),
+        | _errors(_BODY_ERRORS, "request", "session", "event"),
     )
 
 
@@ -270,7 +270,7 @@ def _websocket(name: str) -> dict[str, Any]:
         "A text frame is an event that names its session, or a list of them. The answer's frame "
         "has the same shape: an answer or error, or a list, each with its `session` and `seq`.",
         responses={"101": {"description": "The connection is a WebSocket from here on."}}
-        | _errors(_READ_ERRORS | {400, 503}),
+        | _errors(_READ_ERRORS | {503}, "request"),
         **{
             "x-websocket": {
                 "send": _ref(f"{name}.SessionEvent"),
@@ -286,7 +286,7 @@ def _server_paths() -> dict[str, Any]:
 
     health = _content(_JSON, _ref("Health"), {})
     text = {"schema": {"type": "string"}}
-    refused = _errors({401, 405, 500})
+    refused = _errors({401, 405, 500}, "request")
     return {
         "/v1/models": read(
             "models",
@@ -295,7 +295,7 @@ def _server_paths() -> dict[str, Any]:
             _ok("The models.", _content(_JSON, _ref("Models"), {})) | refused,
         ),
         "/healthz": read(
-            "healthz", "Is it alive?", "Liveness.", _ok("It is.", health) | _errors({405, 500})
+            "healthz", "Is it alive?", "Liveness.", _ok("It is.", health) | _errors({405, 500}, "request")
         ),
         "/readyz": read(
             "readyz",
@@ -303,7 +303,7 @@ def _server_paths() -> dict[str, Any]:
             "Readiness.",
             _ok("It does.", health)
             | {"503": {"description": "It does not: `status` says why.", "content": health}}
-            | _errors({405, 500}),
+            | _errors({405, 500}, "request"),
         ),
         "/metrics": read(
             "metrics",

@@ -124,14 +124,12 @@ def _operation(path: str, method: str, operation: _Node) -> str:
         parts.append(f"<h4>Try it</h4>{_shell(_curl(path, method, operation))}")
     answer = _example(operation["responses"].get("200", {}).get("content", {}))
     if answer is not None:
-        parts.append(f"<h4>Answer</h4>{_shell(answer)}")
+        pretty = msgspec.json.format(answer, indent=2)
+        parts.append(f"<h4>Answer</h4>{_shell(pretty)}")
     if "requestBody" in operation:
         parts.append("<h4>Body</h4>" + _bodies(operation["requestBody"]["content"]))
     good = next(response for status, response in operation["responses"].items() if status < "300")
-    if "content" in good:
-        parts.append("<h4>Responses</h4>" + _bodies(good["content"]))
-    else:
-        parts.append("<h4>Responses</h4>")
+    parts.append("<h4>Responses</h4>" + _bodies(good.get("content", {})))
     return "".join(parts) + _statuses(operation["responses"]) + "</div></article>"
 
 
@@ -157,7 +155,7 @@ def _example(content: _Node) -> str | None:
     """Return the first example of a body, as text."""
     for media in content.values():
         if "example" in media:
-            return str(media["example"])
+            return str(media["example"]).rstrip("\n")
         if media.get("examples"):
             value = next(iter(media["examples"].values()))["value"]
             return msgspec.json.encode(value).decode()
@@ -169,7 +167,7 @@ def _bodies(content: _Node) -> str:
         f'<tr><td class="name"><code>{escape(kind)}</code></td><td>{_body(media)}</td></tr>'
         for kind, media in content.items()
     )
-    return f"<table>{rows}</table>"
+    return f"<table>{rows}</table>" if rows else ""
 
 
 def _body(media: _Node) -> str:
@@ -181,13 +179,12 @@ def _body(media: _Node) -> str:
 
 
 def _statuses(responses: _Node) -> str:
-    def chip(status: str, response: _Node) -> str:
+    def row(status: str, response: _Node) -> str:
         codes = re.findall(r"`(\w+)`:", response["description"])
-        words = ", ".join(codes) if codes else response["description"].rstrip(".")
-        look = "good" if status < "400" else "bad"
-        return f'<span class="chip {look}"><b>{status}</b> {_inline(words)}</span>'
+        words = ", ".join(codes) if codes else _inline(response["description"])
+        return f'<dt class="{"good" if status < "400" else "bad"}">{status}</dt><dd>{words}</dd>'
 
-    return f'<p class="chips">{"".join(chip(*item) for item in responses.items())}</p>'
+    return f'<dl class="statuses">{"".join(row(*item) for item in responses.items())}</dl>'
 
 
 def _errors(document: _Node) -> str:
