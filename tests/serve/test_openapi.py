@@ -78,8 +78,9 @@ def test_whatever_is_sent_the_server_answers_as_it_says(api: Any) -> None:
     for operation in operations:
         if operation.path.endswith("/ws"):
             continue
-        for mode in schemathesis.GenerationMode:
-            try_operation(operation, mode)
+        try_operation(operation, schemathesis.GenerationMode.POSITIVE)
+        if operation.method == "post" or "{" in operation.path:  # something can be wrong
+            try_operation(operation, schemathesis.GenerationMode.NEGATIVE)
 
 
 def try_operation(operation: Any, mode: schemathesis.GenerationMode) -> None:
