@@ -295,7 +295,10 @@ def _server_paths() -> dict[str, Any]:
             _ok("The models.", _content(_JSON, _ref("Models"), {})) | refused,
         ),
         "/healthz": read(
-            "healthz", "Is it alive?", "Liveness.", _ok("It is.", health) | _errors({405, 500}, "request")
+            "healthz",
+            "Is it alive?",
+            "Liveness.",
+            _ok("It is.", health) | _errors({405, 500}, "request"),
         ),
         "/readyz": read(
             "readyz",

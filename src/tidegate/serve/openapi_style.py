@@ -55,7 +55,8 @@ article .inside { padding: 6px 18px 16px; }
 h4 { margin: 18px 0 6px; font-size: 12px; letter-spacing: 0.06em; text-transform: uppercase;
   color: var(--soft); }
 .shell { position: relative; margin: 6px 0; }
-pre { margin: 0; padding: 12px 84px 12px 14px; white-space: pre-wrap; overflow-wrap: anywhere; background: var(--code); color: var(--code-ink);
+pre { margin: 0; padding: 12px 84px 12px 14px; white-space: pre-wrap; overflow-wrap: anywhere;
+  background: var(--code); color: var(--code-ink);
   border-radius: 8px; line-height: 1.5; }
 .shell button { position: absolute; top: 8px; right: 8px; border: 1px solid #3b5063;
   border-radius: 5px; background: #1d3040; color: #cfe0ec; font: 12px/1 inherit;
@@ -66,7 +67,8 @@ table { width: 100%; border-collapse: collapse; font-size: 14px; }
 th { text-align: left; font-size: 12px; color: var(--soft); font-weight: 600; }
 th, td { padding: 7px 12px 7px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 tr:last-child td { border-bottom: 0; }
-td.name { white-space: nowrap; width: 1%; padding-right: 24px; } td.kind { color: var(--soft); white-space: nowrap; }
+td.name { white-space: nowrap; width: 1%; padding-right: 24px; }
+td.kind { color: var(--soft); white-space: nowrap; }
 .need { color: var(--delete); font-size: 12px; margin-left: 4px; }
 .statuses { display: grid; grid-template-columns: 34px 1fr; gap: 2px 12px; margin: 10px 0 0;
   font-size: 13.5px; }

@@ -1,0 +1,192 @@
+"""One session, as its client has it: where it stands, and which event has no answer yet."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from tidegate import instants
+from tidegate.client.answers import Answer, SessionView, parse
+from tidegate.client.exchange import Exchange, Request, Retries, expect, persist
+from tidegate.client.journal import Journal, Pending
+from tidegate.errors import InputError, OverloadError, SequenceError, TidegateError, shown
+
+__all__ = ["Numbering", "delete", "read", "session_path"]
+
+
+def session_path(model: str, session: str) -> str:
+    """Return the path of a session.
+
+    Examples
+    --------
+    >>> session_path("late", "a/b"), session_path("late", "..")
+    ('/v1/models/late/sessions/a%2Fb', '/v1/models/late/sessions/%2E%2E')
+    """
+    try:
+        encoded = quote(session, safe="")
+    except UnicodeEncodeError:
+        raise InputError(
+            "bad_session_id", f"{shown(session)} is not valid Unicode", field="session"
+        ) from None
+    if encoded in (".", ".."):  # a path would swallow them
+        encoded = encoded.replace(".", "%2E")
+    return f"/v1/models/{quote(model, safe='')}/sessions/{encoded}"
+
+
+def read(model: str, session: str, retries: Retries) -> Exchange[SessionView]:
+    """Ask what the server knows of a session."""
+    request = Request("GET", session_path(model, session))
+    reply = yield from persist(request, retries, f"session {session!r}")
+    view: SessionView = parse(expect(reply), SessionView)
+    return view
+
+
+def delete(model: str, session: str, retries: Retries) -> Exchange[None]:
+    """Let the server forget a session; one that there is not stays so."""
+    request = Request("DELETE", session_path(model, session))
+    reply = yield from persist(request, retries, f"the end of session {session!r}")
+    try:
+        expect(reply)
+    except SequenceError as error:
+        if error.code not in ("session_unknown", "session_deleted"):
+            raise
+
+
+class Numbering:
+    """Numbers the events of one session, and knows which one has no answer yet.
+
+    Parameters
+    ----------
+    model, session : str
+        Whose events they are.
+    retries : Retries
+        How long an answer is tried for.
+    journal : Journal, optional
+        Remembers the event under way on disk.
+    """
+
+    def __init__(
+        self, model: str, session: str, retries: Retries, journal: Journal | None = None
+    ) -> None:
+        self.model, self.session = model, session
+        self.seq = journal.seq if journal else None
+        """Number of the last event that was answered; None before that is known."""
+        self.pending = journal.pending if journal else None
+        self._retries = retries
+        self._journal = journal
+
+    def resume(self) -> Exchange[int]:
+        """Ask the server where the session stands, and give up the event without an answer."""
+        try:
+            view = yield from read(self.model, self.session, self._retries)
+        except SequenceError as error:
+            if error.code != "session_unknown":
+                raise
+            self._settle(0)
+            return 0
+        self._settle(view.seq)
+        return view.seq
+
+    def send(
+        self,
+        event: Mapping[str, object],
+        time: float | str | date | None,
+        *,
+        start: bool,
+        end: bool,
+    ) -> Exchange[Answer]:
+        """Give an event the next number, and send it until it is answered."""
+        if self.pending is not None:
+            raise InputError(
+                "event_pending",
+                f"event {self.pending.seq} of session {self.session!r} has no answer yet",
+                field="seq",
+                hint="retry() sends it again; resume() gives it up and asks where the session is",
+            )
+        members: dict[str, object] = {"event": _checked(event)}
+        if time is not None:
+            members["time"] = instants.seconds(time)
+        members |= {name: True for name, told in (("start", start), ("end", end)) if told}
+        if not start and self.seq is None:
+            yield from self.resume()
+        seq = 1 if start or self.seq is None else self.seq + 1
+        pending = Pending(seq, _encode({"seq": seq, **members}))
+        if self._journal is not None:
+            self._journal.begin(pending)
+        self.pending = pending
+        return (yield from self._deliver(pending))
+
+    def retry(self) -> Exchange[Answer]:
+        """Send the event without an answer again, as it was."""
+        if self.pending is None:
+            raise InputError(
+                "nothing_pending",
+                f"every event of session {self.session!r} has its answer",
+                hint="send the next one",
+            )
+        return (yield from self._deliver(self.pending))
+
+    def _deliver(self, pending: Pending) -> Exchange[Answer]:
+        path = session_path(self.model, self.session) + "/events"
+        what = f"event {pending.seq} of session {self.session!r}"
+        try:
+            reply = yield from persist(Request("POST", path, pending.body), self._retries, what)
+        except OverloadError:
+            self._settle(self.seq)  # nothing was applied
+            raise
+        try:
+            answer: Answer = parse(expect(reply), Answer)
+        except TidegateError as error:
+            # What refuses the event itself would have refused every earlier attempt too. Of others,
+            # such as a key that is not known any more, nobody knows what came before them.
+            if isinstance(error, SequenceError) or reply.status == _BAD_REQUEST:
+                self._settle(self.seq)
+            raise
+        self._settle(answer.seq)
+        return answer
+
+    def _settle(self, seq: int | None) -> None:
+        self.seq, self.pending = seq, None
+        if self._journal is not None:
+            self._journal.settle(seq)
+
+
+_BAD_REQUEST = 400
+
+
+def _plain(value: object) -> object:
+    """Return a NumPy scalar as a plain one."""
+    item = getattr(value, "item", None)
+    if item is None:
+        raise NotImplementedError
+    return item()
+
+
+_encode = msgspec.json.Encoder(enc_hook=_plain).encode
+
+
+def _checked(event: Mapping[str, object]) -> Mapping[str, Any]:
+    """Refuse what JSON has no word for, which would otherwise pass for a missing value."""
+    for name, value in event.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(
+                "not_finite",
+                f"{value} is not a finite number",
+                field=str(name),
+                hint="send None where the value is missing",
+            )
+        try:
+            _encode(value)
+        except (NotImplementedError, TypeError, ValueError, msgspec.MsgspecError):
+            raise InputError(
+                "wrong_type",
+                f"{shown(value)} has no form in JSON",
+                field=str(name),
+                hint="send a number, text, true, false or None",
+            ) from None
+    return dict(event)
