@@ -59,7 +59,7 @@ class Journal:
     Raises
     ------
     InputError
-        ``cannot_write``; ``wrong_journal``: the file is another session's, or no journal.
+        ``cannot_write`` (or read); ``wrong_journal``: the file is another session's, or no journal.
     """
 
     def __init__(self, path: str | Path, model: str, session: str) -> None:
@@ -74,7 +74,9 @@ class Journal:
     def _read(self) -> None:
         if not self._path.exists():
             return
-        lines = self._path.read_bytes().split(b"\n")[:-1]  # without its newline, it was not synced
+        with files.refusals(self._path):
+            content = self._path.read_bytes()
+        lines = content.split(b"\n")[:-1]  # a last line without its newline was not synced
         try:
             said = [_decode(line) for line in lines]
         except msgspec.MsgspecError:

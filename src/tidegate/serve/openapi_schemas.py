@@ -134,7 +134,7 @@ def answer_words(bundle: Bundle) -> dict[str, Any]:
     return _closed(
         {
             "label": {"enum": list(task.classes), "description": "The likeliest class."},
-            "probabilities": _closed({name: probability for name in task.classes}),
+            "probabilities": _closed(dict.fromkeys(task.classes, probability)),
         }
     )
 
@@ -239,7 +239,7 @@ COMMON: dict[str, Any] = {
             "session": SESSION_ID,
             "status": {"enum": ["live", "ended", "deleted", "expired"]},
             "seq": {"type": "integer", "minimum": 0, "description": "Number of its last event."},
-            **{name: _SECONDS for name in ("time", "created", "updated")},
+            **dict.fromkeys(("time", "created", "updated"), _SECONDS),
             "model_version": {"type": "string"},
         }
     ),
