@@ -6,6 +6,7 @@ import copy
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -151,3 +152,13 @@ def test_a_page_escapes_what_a_model_is_named(make_bundle: Callable[..., Bundle]
     made = openapi.document({"late": make_bundle()})
     made["tags"][0]["description"] = "<script>alert(1)</script>"
     assert b"<script>alert" not in openapi_page.page(made)
+
+
+def test_the_protocol_page_names_every_code() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
+    named = {
+        code: int(status)
+        for status, codes in re.findall(r"^\| (\d+) \| (.*) \|$", page, re.MULTILINE)
+        for code in re.findall(r"`(\w+)`", codes)
+    }
+    assert named == {code: entry.status for code, entry in CODES.items()}
