@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -127,11 +128,22 @@ def test_a_server_that_stays_busy_has_applied_nothing(between: Any, event: Any) 
     assert session.pending is None
 
 
+def test_a_server_that_is_not_there_has_applied_nothing(event: Any) -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))  # taken, and not listened on
+        with Client(f"http://127.0.0.1:{bound.getsockname()[1]}", "small", deadline=0.2) as client:
+            session = client.session("x")
+            for start in (False, True):
+                with pytest.raises(OverloadError, match="unreachable"):
+                    session.send(event(), start=start)
+            assert session.pending is None
+
+
 def test_what_nobody_knows_is_said_and_settled_by_a_retry(
     gate: Any, between: Any, event: Any
 ) -> None:
-    dropping = True
-    proxy = between(gate.port, lambda _: "drop" if dropping else "pass")
+    behaviour: Any = "drop"
+    proxy = between(gate.port, lambda _: behaviour)
     with Client(proxy.url, "small", deadline=0.3) as client:
         session = client.session("doubtful")
         with pytest.raises(UnansweredError) as unknown:
@@ -141,7 +153,11 @@ def test_what_nobody_knows_is_said_and_settled_by_a_retry(
         assert session.pending == 1
         with pytest.raises(InputError, match="event_pending"):
             session.send(event())
-        dropping = False
+        behaviour = BUSY  # says nothing of the first attempt
+        with pytest.raises(OverloadError):
+            session.retry()
+        assert session.pending == 1
+        behaviour = "pass"
         settled = session.retry()
         assert (settled.seq, settled.duplicate) == (1, True)
         assert session.send(event()).seq == 2

@@ -170,7 +170,7 @@ class AsyncClient:
                     headers={"content-type": wanted.content_type},
                 )
             )
-        except transport().TransportError as error:
+        except transport().RequestError as error:
             return lost(error)
 
     async def close(self) -> None:
@@ -234,7 +234,8 @@ class AsyncSession:
         SequenceError
             The session stands elsewhere (somebody else sends to it), or it is no more.
         OverloadError
-            The server took nothing until the deadline. The event was not applied.
+            The server took nothing until the deadline, or could not be reached at all. The event
+            was not applied.
         UnansweredError
             The deadline passed, and the event may have been applied or not: see `retry`.
         """
@@ -248,6 +249,9 @@ class AsyncSession:
         ------
         InputError
             ``nothing_pending``.
+        TidegateError
+            As from `send`. After a `SequenceError` it is settled, and `resume` says where the
+            session is; after any other error it still has no answer.
         """
         async with self._lock:
             return await self._client.run(self._numbering.retry())

@@ -47,6 +47,10 @@ class Settings(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         if not self.url.startswith(("http://", "https://")):
             raise _bad("url", self.url, "use http://HOST:PORT or https://HOST:PORT")
+        try:
+            transport().URL(self.url)
+        except transport().InvalidURL as error:
+            raise _bad("url", self.url, f"{error}") from None
         for name in ("timeout", "deadline"):
             value = getattr(self, name)
             if not 0 < value < math.inf:
@@ -77,11 +81,9 @@ def reply_of(response: httpx.Response) -> Reply:
     return Reply(response.status_code, response.headers, response.content)
 
 
-def lost(error: httpx.TransportError) -> Lost:
+def lost(error: httpx.RequestError) -> Lost:
     """Say what a failed connection means."""
     httpx = transport()
-    if isinstance(error, httpx.UnsupportedProtocol):
-        raise error
     never_sent = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
     why = f"{type(error).__name__}: {error}".rstrip(": ")
     return Lost(why, sent=not isinstance(error, never_sent))

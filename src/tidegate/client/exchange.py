@@ -6,6 +6,7 @@ what became of it. `Client` and `AsyncClient` only carry it out.
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Generator, Mapping
@@ -37,6 +38,11 @@ class Request(msgspec.Struct, frozen=True):
     path: str
     body: bytes | None = None
     content_type: str = "application/json"
+
+    @property
+    def changes(self) -> bool:
+        """Whether it can change anything."""
+        return self.method != "GET"
 
 
 class Pause(msgspec.Struct, frozen=True):
@@ -137,9 +143,12 @@ def persist(
     Raises
     ------
     OverloadError
-        Nothing was applied, and until the deadline the server said that it takes no more.
+        Nothing was applied: until the deadline the server took no more, or could not be reached
+        (``unreachable``).
     UnansweredError
         ``unanswered``: the deadline passed; it may have been applied or not.
+    TidegateError
+        What was asked for changes nothing, and the server refused it until the deadline.
     """
     began = retries.clock()
     failures, doubtful = 0, False
@@ -161,15 +170,22 @@ def persist(
             why = str(cause)
         wait = retries.wait(failures, asked)
         if retries.clock() - began + wait > retries.deadline:
-            if cause is not None and not doubtful:
-                raise cause
-            raise UnansweredError(
-                "unanswered",
-                f"no answer to {what} after {failures} attempts in "
-                f"{retries.clock() - began:.1f} s; the last one: {why}",
-                hint="it may have been applied or not: repeat it with the same seq",
-            )
+            raise _given_up(what, failures, why, cause, doubtful=doubtful and request.changes)
         yield Pause(wait)
+
+
+def _given_up(
+    what: str, attempts: int, why: str, cause: TidegateError | None, *, doubtful: bool
+) -> TidegateError:
+    """Return the error of a request whose deadline has passed."""
+    tried = f"no answer to {what} after {attempts} attempts; the last one: {why}"
+    if doubtful:
+        hint = "it may have been applied or not: repeat it with the same seq"
+        return UnansweredError("unanswered", tried, hint=hint)
+    if cause is not None:
+        return cause
+    hint = "nothing was applied; is the server up, and at this address?"
+    return OverloadError("unreachable", tried, hint=hint)
 
 
 def _passing(reply: Reply) -> TidegateError | None:
@@ -182,9 +198,10 @@ def _passing(reply: Reply) -> TidegateError | None:
 
 def _retry_after(reply: Reply) -> float:
     try:
-        return float(reply.headers.get("retry-after", "0"))
+        seconds = float(reply.headers.get("retry-after", "0"))
     except ValueError:  # a date: the backoff will do
         return 0.0
+    return seconds if math.isfinite(seconds) else 0.0
 
 
 def expect(reply: Reply) -> bytes:

@@ -119,7 +119,7 @@ class Numbering:
         if self._journal is not None:
             self._journal.begin(pending)
         self.pending = pending
-        return (yield from self._deliver(pending))
+        return (yield from self._deliver(pending, fresh=True))
 
     def retry(self) -> Exchange[Answer]:
         """Send the event without an answer again, as it was."""
@@ -129,22 +129,24 @@ class Numbering:
                 f"every event of session {self.session!r} has its answer",
                 hint="send the next one",
             )
-        return (yield from self._deliver(self.pending))
+        return (yield from self._deliver(self.pending, fresh=False))
 
-    def _deliver(self, pending: Pending) -> Exchange[Answer]:
+    def _deliver(self, pending: Pending, *, fresh: bool) -> Exchange[Answer]:
+        """Send an event; unless it is `fresh`, it may have been applied before."""
         path = session_path(self.model, self.session) + "/events"
         what = f"event {pending.seq} of session {self.session!r}"
         try:
             reply = yield from persist(Request("POST", path, pending.body), self._retries, what)
         except OverloadError:
-            self._settle(self.seq)  # nothing was applied
+            if fresh:  # nothing was applied
+                self._settle(self.seq)
             raise
         try:
             answer: Answer = parse(expect(reply), Answer)
         except TidegateError as error:
             # What refuses the event itself would have refused every earlier attempt too. Of others,
             # such as a key that is not known any more, nobody knows what came before them.
-            if isinstance(error, SequenceError) or reply.status == _BAD_REQUEST:
+            if isinstance(error, SequenceError) or (fresh and reply.status == _BAD_REQUEST):
                 self._settle(self.seq)
             raise
         self._settle(answer.seq)
