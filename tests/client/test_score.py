@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 from command import said
+from gate import Gate
 from polars.testing import assert_frame_equal
 
 from tidegate.client import AsyncClient, Client
@@ -92,6 +93,26 @@ def test_answers_that_were_lost_are_asked_for_again(
         scored = client.score(fresh(events, "c-"), session="user", time="at")
     check(scored, offline, "c-")
     assert scored["duplicate"].any()
+
+
+def test_a_server_that_is_killed_is_waited_for(
+    saved_bundle: Path, tmp_path: Path, between: Any, events: pl.DataFrame, offline: Any
+) -> None:
+    gate = Gate(saved_bundle, tmp_path / "store")
+
+    def behave(number: int) -> str:
+        if number in (3, 6):  # the request before it has been answered, this one is on its way
+            gate.end()
+            gate.start()
+        return "drop" if number in (3, 5) else "pass"
+
+    proxy = between(gate.port, behave)
+    try:
+        with Client(proxy.url, "small") as client:
+            check(client.score(fresh(events, "k-"), session="user", time="at"), offline, "k-")
+    finally:
+        gate.close()
+    assert proxy.requests > 6
 
 
 def test_a_store_that_failed_is_waited_for(

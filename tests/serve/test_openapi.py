@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import re
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from tidegate.bundle import Bundle
 from tidegate.serve import openapi, openapi_page
 from tidegate.serve.app import STATUSES
 from tidegate.serve.codes import CODES
+from tidegate.spec import TaskSpec
 
 CHECKS = [
     not_a_server_error,
@@ -87,7 +89,7 @@ def test_whatever_is_sent_the_server_answers_as_it_says(api: Any) -> None:
 def try_operation(operation: Any, mode: schemathesis.GenerationMode) -> None:
     @given(operation.as_strategy(generation_mode=mode))
     @settings(
-        max_examples=15,
+        max_examples=25,
         deadline=None,
         derandomize=True,
         database=None,
@@ -132,6 +134,14 @@ def test_the_schema_of_events_follows_the_fields(make_bundle: Callable[..., Bund
         "wet": ["boolean", "null"],
         "driver": ["string", "integer", "null"],
     }
+
+
+def test_a_model_that_answers_a_number(make_bundle: Callable[..., Bundle]) -> None:
+    task = TaskSpec("regress", "delay", target_mean=10.0, target_scale=4.0)
+    made = openapi.document({"delay": dataclasses.replace(make_bundle(), task=task)})
+    validate(made, cls=OpenAPIV31SpecValidator)
+    assert made["components"]["schemas"]["delay.Words"]["required"] == ["value"]
+    assert b"delay.Words" in openapi_page.page(made)
 
 
 def test_the_page_shows_everything_and_loads_nothing(server: Any, document: Any) -> None:

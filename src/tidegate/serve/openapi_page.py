@@ -127,10 +127,9 @@ def _operation(path: str, method: str, operation: _Node) -> str:
         pretty = msgspec.json.format(answer, indent=2)
         parts.append(f"<h4>Answer</h4>{_shell(pretty)}")
     if "requestBody" in operation:
-        parts.append("<h4>Body</h4>" + _bodies(operation["requestBody"]["content"]))
-    good = next(response for status, response in operation["responses"].items() if status < "300")
-    parts.append("<h4>Responses</h4>" + _bodies(good.get("content", {})))
-    return "".join(parts) + _statuses(operation["responses"]) + "</div></article>"
+        parts.append(f"<h4>Body</h4><p>{_bodies(operation['requestBody']['content'])}</p>")
+    parts.append("<h4>Responses</h4>" + _statuses(operation["responses"]))
+    return "".join(parts) + "</div></article>"
 
 
 def _shell(text: str) -> str:
@@ -163,28 +162,43 @@ def _example(content: _Node) -> str | None:
 
 
 def _bodies(content: _Node) -> str:
-    rows = "".join(
-        f'<tr><td class="name"><code>{escape(kind)}</code></td><td>{_body(media)}</td></tr>'
+    """Return the media types of a body, each with what it holds."""
+    return "<br>".join(
+        f'<code>{escape(kind)}</code><span class="holds">{_body(media)}</span>'
         for kind, media in content.items()
     )
-    return f"<table>{rows}</table>" if rows else ""
 
 
 def _body(media: _Node) -> str:
     if "x-line-schema" in media:
         return f"each line: {_kind(media['x-line-schema'])}"
-    if "contentMediaType" in media["schema"]:
+    schema = media["schema"]
+    if "contentMediaType" in schema:
         return "a stream of record batches"
-    return _kind(media["schema"])
+    return "" if schema in ({"type": "string"}, {"type": "object"}) else _kind(schema)
 
 
 def _statuses(responses: _Node) -> str:
-    def row(status: str, response: _Node) -> str:
+    """Return one row a status; errors that have one code between them share the last row."""
+    rows, short = [], []
+    for status, response in responses.items():
         codes = re.findall(r"`(\w+)`:", response["description"])
-        words = ", ".join(codes) if codes else _inline(response["description"])
-        return f'<dt class="{"good" if status < "400" else "bad"}">{status}</dt><dd>{words}</dd>'
-
-    return f'<dl class="statuses">{"".join(row(*item) for item in responses.items())}</dl>'
+        if len(codes) == 1:
+            short.append(f'<b class="bad">{status}</b> {codes[0]}')
+        elif codes:
+            rows.append(f'<dt class="bad">{status}</dt><dd>{", ".join(codes)}</dd>')
+        else:
+            look = "good" if status < "400" else "bad"
+            bodies = _bodies(response.get("content", {}))
+            rows.append(
+                f'<dt class="{look}">{status}</dt><dd>{_inline(response["description"])}'
+                f"{'<br>' + bodies if bodies else ''}</dd>"
+            )
+    if short:
+        rows.append(
+            f'<dt></dt><dd class="short">{" ".join(f"<span>{s}</span>" for s in short)}</dd>'
+        )
+    return f'<dl class="statuses">{"".join(rows)}</dl>'
 
 
 def _errors(document: _Node) -> str:
@@ -202,10 +216,14 @@ def _errors(document: _Node) -> str:
 
 
 def _schemas(document: _Node) -> str:
-    blocks = "".join(
-        _schema(name, schema) for name, schema in document["components"]["schemas"].items()
-    )
+    schemas = document["components"]["schemas"]
+    # Those of the models, which have a dot in their names, are what a reader looks for.
+    blocks = "".join(_schema(name, schemas[name]) for name in sorted(schemas, key=_is_common))
     return f'<section id="schemas"><h2>Schemas</h2>{blocks}</section>'
+
+
+def _is_common(name: str) -> bool:
+    return "." not in name
 
 
 def _schema(name: str, schema: _Node) -> str:
@@ -219,7 +237,7 @@ def _schema(name: str, schema: _Node) -> str:
             f"<td>{_inline(inner.get('description', ''))}</td></tr>"
         )
     about = f"<p>{_inline(schema['description'])}</p>" if "description" in schema else ""
-    table = f'<div class="wide"><table>{"".join(rows)}</table></div>' if rows else ""
+    table = f'<table class="members">{"".join(rows)}</table>' if rows else ""
     return (
         f'<div class="schema" id="schema-{_anchor(name)}"><h3>{escape(name)}</h3>{about}{table}'
         "</div>"

@@ -69,6 +69,15 @@ th, td { padding: 7px 12px 7px 0; border-bottom: 1px solid var(--line); vertical
 tr:last-child td { border-bottom: 0; }
 td.name { white-space: nowrap; width: 1%; padding-right: 24px; }
 td.kind { color: var(--soft); white-space: nowrap; }
+.members { table-layout: fixed; }
+.members td { width: 40%; overflow-wrap: anywhere; }
+.members td.name { width: 26%; white-space: normal; }
+.members td.kind { width: 34%; white-space: normal; }
+.holds { margin-left: 12px; color: var(--soft); }
+.short span { display: inline-block; margin-right: 18px; }
+.short b { font: 600 12.5px/1 ui-monospace, "DejaVu Sans Mono", monospace; }
+.statuses dd code, .inside > p > code { background: var(--wash); border: 1px solid var(--line);
+  border-radius: 4px; padding: 0 4px; }
 .need { color: var(--delete); font-size: 12px; margin-left: 4px; }
 .statuses { display: grid; grid-template-columns: 34px 1fr; gap: 2px 12px; margin: 10px 0 0;
   font-size: 13.5px; }
