@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from gate import Gate
 
@@ -73,8 +74,12 @@ def test_wrong_input_uses_no_number(client: Any, event: Any) -> None:
     assert refused.value.hint
     for value, code in (
         (math.nan, "not_finite"),
+        (np.float32("inf"), "not_finite"),
         (object(), "wrong_type"),
+        (b"bytes", "wrong_type"),
+        (np.ones(2), "wrong_type"),
         ("\ud800", "wrong_type"),
+        ([1.0], "wrong_type"),
     ):
         with pytest.raises(InputError) as refused:
             session.send(event(value))
@@ -82,7 +87,9 @@ def test_wrong_input_uses_no_number(client: Any, event: Any) -> None:
     with pytest.raises(InputError, match="bad_time"):
         session.send(event(), time="yesterday")
     assert session.pending is None
-    assert session.send(event(), time="2026-01-31T06:15:00Z").seq == 1
+    changed = {"wet": np.bool_(True), "road": np.str_("A1")}
+    assert session.send(event(np.float32(50)), time="2026-01-31T06:15:00Z").seq == 1
+    assert session.send(event(np.int64(50), **changed)).seq == 2
 
 
 def test_who_sends_beside_is_told(client: Any, event: Any) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import date
-from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -161,34 +160,34 @@ class Numbering:
 _BAD_REQUEST = 400
 
 
-def _plain(value: object) -> object:
-    """Return a NumPy scalar as a plain one."""
-    item = getattr(value, "item", None)
-    if item is None:
-        raise NotImplementedError
-    return item()
+_encode = msgspec.json.Encoder().encode
 
 
-_encode = msgspec.json.Encoder(enc_hook=_plain).encode
+def _checked(event: Mapping[str, object]) -> dict[str, object]:
+    """Return an event of plain values, or refuse what would become another value in JSON."""
+    return {name: _plain(name, value) for name, value in event.items()}
 
 
-def _checked(event: Mapping[str, object]) -> Mapping[str, Any]:
-    """Refuse what JSON has no word for, which would otherwise pass for a missing value."""
-    for name, value in event.items():
-        if isinstance(value, float) and not math.isfinite(value):
+def _plain(name: str, value: object) -> object:
+    try:
+        plain = value.item() if hasattr(value, "item") else value  # a NumPy scalar
+        if not isinstance(plain, str | int | float | None):
+            raise TypeError
+        if isinstance(plain, float) and not math.isfinite(plain):
             raise InputError(
                 "not_finite",
-                f"{value} is not a finite number",
+                f"{plain} is not a finite number",
                 field=str(name),
                 hint="send None where the value is missing",
             )
-        try:
-            _encode(value)
-        except (NotImplementedError, TypeError, ValueError, msgspec.MsgspecError):
-            raise InputError(
-                "wrong_type",
-                f"{shown(value)} has no form in JSON",
-                field=str(name),
-                hint="send a number, text, true, false or None",
-            ) from None
-    return dict(event)
+        _encode(plain)
+    except InputError:
+        raise
+    except (TypeError, ValueError):  # an array; half of a surrogate pair
+        raise InputError(
+            "wrong_type",
+            f"{shown(value)} is no value of a field",
+            field=str(name),
+            hint="send a number, text, true, false or None",
+        ) from None
+    return plain
