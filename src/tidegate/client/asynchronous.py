@@ -9,12 +9,12 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from tidegate.client import scoring
 from tidegate.client.answers import Answer, SessionView
 from tidegate.client.connection import Settings, lost, reply_of, transport
 from tidegate.client.exchange import Exchange, Lost, Pause, Reply, Request
 from tidegate.client.journal import Journal
-from tidegate.client.numbering import Numbering, delete, read
+from tidegate.client.numbering import Numbering
+from tidegate.client.questions import delete, describe, read
 
 if TYPE_CHECKING:
     import polars as pl
@@ -103,7 +103,7 @@ class AsyncClient:
 
     async def describe(self) -> dict[str, Any]:
         """Ask for the model: name, version, fingerprint, task and fields."""
-        return await self.run(scoring.describe(self.model, self._settings.retries()))
+        return await self.run(describe(self.model, self._settings.retries()))
 
     async def score(
         self, source: Any, *, session: str, time: str | None = None, seq: str | None = None
@@ -140,6 +140,8 @@ class AsyncClient:
         keeps answers of, so that a request that was lost can be repeated without losing one. A
         table of few, long sessions therefore takes many requests.
         """
+        from tidegate.client import scoring  # it needs NumPy, and polars
+
         return await self.run(
             scoring.score(
                 self.model, self._settings.retries(), source, session=session, time=time, seq=seq

@@ -10,12 +10,12 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from tidegate.client import scoring
 from tidegate.client.answers import Answer, SessionView
 from tidegate.client.connection import Settings, lost, reply_of, transport
 from tidegate.client.exchange import Exchange, Lost, Pause, Reply, Request
 from tidegate.client.journal import Journal
-from tidegate.client.numbering import Numbering, delete, read
+from tidegate.client.numbering import Numbering
+from tidegate.client.questions import delete, describe, read
 
 if TYPE_CHECKING:
     import polars as pl
@@ -103,7 +103,7 @@ class Client:
 
     def describe(self) -> dict[str, Any]:
         """Ask for the model: name, version, fingerprint, task and fields."""
-        return self.run(scoring.describe(self.model, self._settings.retries()))
+        return self.run(describe(self.model, self._settings.retries()))
 
     def score(
         self, source: Any, *, session: str, time: str | None = None, seq: str | None = None
@@ -140,6 +140,8 @@ class Client:
         keeps answers of, so that a request that was lost can be repeated without losing one. A
         table of few, long sessions therefore takes many requests.
         """
+        from tidegate.client import scoring  # it needs NumPy, and polars
+
         return self.run(
             scoring.score(
                 self.model, self._settings.retries(), source, session=session, time=time, seq=seq

@@ -22,13 +22,14 @@ from tidegate.client.exchange import (
     line_error,
     persist,
 )
+from tidegate.client.questions import describe
 from tidegate.errors import TidegateError
 from tidegate.tables import EventTable
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["describe", "score"]
+__all__ = ["score"]
 
 _CHUNK_EVENTS = 4096
 _CHUNK_BYTES = 512 * 1024
@@ -37,14 +38,6 @@ _KEPT_ANSWERS = 8
 
 _encode_lines = msgspec.json.Encoder().encode_lines
 _encode = msgspec.json.Encoder().encode
-
-
-def describe(model: str, retries: Retries) -> Exchange[dict[str, Any]]:
-    """Ask for a model's description."""
-    request = Request("GET", f"/v1/models/{quote(model, safe='')}")
-    reply = yield from persist(request, retries, f"the description of {model!r}")
-    found: dict[str, Any] = parse(expect(reply), dict[str, Any])
-    return found
 
 
 def score(
