@@ -303,7 +303,8 @@ def test_importing_loads_no_server_and_no_torch() -> None:
     code = (
         "import sys, tidegate.client\n"
         "heavy = {'torch', 'granian', 'httpx', 'numpy', 'polars', 'safetensors',"
-        " 'prometheus_client', 'tidegate.serve', 'tidegate.store', 'tidegate.metrics', 'tidegate.engine'}\n"
+        " 'prometheus_client', 'tidegate.serve', 'tidegate.store',"
+        " 'tidegate.metrics', 'tidegate.engine'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
