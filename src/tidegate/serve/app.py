@@ -6,8 +6,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from granian import rsgi
@@ -15,10 +16,10 @@ from granian import rsgi
 from tidegate.errors import InputError, TidegateError
 from tidegate.metrics import REFUSALS, Distribution, GateMetrics
 from tidegate.serve import lines, refusals, sockets, wire
+from tidegate.serve.codes import status_of
 from tidegate.serve.intake import Intake
 from tidegate.serve.model import Model, Phase
 from tidegate.serve.operations import Delete, Part, Read, Result
-from tidegate.serve.statuses import status_of
 
 if TYPE_CHECKING:
     from granian._granian import RSGIHTTPProtocol as HTTPProtocol
@@ -38,6 +39,7 @@ _JSON = [("content-type", "application/json")]
 _NDJSON = [("content-type", "application/x-ndjson")]
 _ARROW_TYPE = "application/vnd.apache.arrow.stream"
 _ARROW = [("content-type", _ARROW_TYPE)]
+_HTML = [("content-type", "text/html; charset=utf-8")]
 _MODELS = "/v1/models"
 _SESSIONS = "sessions/"
 _EVENTS = "/events"
@@ -182,8 +184,22 @@ class App:
             self._refresh()
             headers = [("content-type", self._metrics.content_type)]
             proto.response_bytes(200, headers, self._metrics.render())
+        elif path == "/openapi.json":
+            _allow(scope, "GET")
+            _respond(proto, 200, msgspec.json.encode(self._document))
+        elif path == "/docs":
+            _allow(scope, "GET")
+            from tidegate.serve import openapi_page  # few look at it
+
+            proto.response_bytes(200, _HTML, openapi_page.page(self._document))
         else:
             raise _no_route(path)
+
+    @cached_property
+    def _document(self) -> dict[str, Any]:
+        from tidegate.serve import openapi  # few ask for it
+
+        return openapi.document({name: model.bundle for name, model in self._models.items()})
 
     async def _route_model(
         self, scope: Scope, proto: HTTPProtocol, model: Model, rest: str
