@@ -2,10 +2,11 @@
 
     .venv/bin/python benchmarks/processor.py
 
-Sixteen numeric fields, one GRU layer. Batches of events of distinct sessions, drawn at random, after
-each session has filled its list of kept answers. "lines": from NDJSON to NDJSON, as the bulk route
-does it; "columns": from NumPy arrays to arrays, as the Arrow route does. With ``--store FOLDER`` the
-changes are written there, and the last of them is waited for. Seconds are wall time of one thread.
+Sixteen numeric fields, one GRU layer. Batches of events of distinct sessions, drawn at random,
+after each session has filled its list of kept answers. "lines": from NDJSON to NDJSON, as the bulk
+route does it; "columns": from NumPy arrays to arrays, as the Arrow route does. With
+``--store FOLDER`` the changes are written there, and the last of them is waited for. Seconds are
+wall time of one thread.
 """
 
 from __future__ import annotations

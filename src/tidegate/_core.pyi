@@ -4,6 +4,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegate.core.ids import Ids
+
 RECORD_CODES: tuple[str, ...]
 OUTCOMES: tuple[str, ...]
 ROWS_BAD: int
@@ -226,7 +228,6 @@ def step_events(
     faults: NDArray[np.int32],
 ) -> int: ...
 
-Ids = Sequence[str] | tuple[NDArray[np.int32] | NDArray[np.int64], NDArray[np.uint8]]
 Column = NDArray[Any] | tuple[NDArray[np.int32], Sequence[str]]
 
 class Typing:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,7 +22,7 @@ def test_no_cut_of_the_network_changes_the_lines(body: bytes, cuts: list[int], m
     slices = Slices(line_bytes=1000, most=most)
     runs = []
     edges = [0, *sorted(min(cut, len(body)) for cut in cuts), len(body)]
-    for begin, end in zip(edges, edges[1:], strict=False):
+    for begin, end in pairwise(edges):
         runs += slices.feed(body[begin:end])
     runs += slices.end(whole=True)
     found = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,11 +65,8 @@ async def answer(body: bytes, model: Model) -> bytes:
     running: deque[asyncio.Future[Any]] = deque()
     failed: set[str] = set()
     for number, block in enumerate(blocks):
-        running.append(
-            model.submit_block(
-                lambda block=block: writer.step(block, failed), block.size, admitted=number > 0
-            )
-        )
+        step = partial(writer.step, block, failed)
+        running.append(model.submit_block(step, block.size, admitted=number > 0))
         if len(running) > _AHEAD:
             writer.write(await running.popleft())
     while running:
@@ -153,7 +151,7 @@ def _block(batch: Any, columns: tuple[str, ...], schema: Schema) -> Block:
 def _sessions(column: Any) -> tuple[NDArray[Any], NDArray[np.uint8]]:
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
-    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+    if not _is_text(column.type):
         raise _bad_column("wrong_type", "session", f"is {column.type}, not text")
     if column.null_count:
         raise _bad_column("missing_column", "session", "has nulls: each event names its session")
@@ -179,9 +177,9 @@ def _numbers(
     if column is None:
         return np.full(size, np.nan)
     is_number = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
-    if not (pa.types.is_boolean(column.type) if kind == "boolean" else is_number):
-        if not pa.types.is_null(column.type):
-            raise _bad_column("wrong_type", name, f"is {column.type}, the field is {kind}")
+    fits = pa.types.is_boolean(column.type) if kind == "boolean" else is_number
+    if not fits and not pa.types.is_null(column.type):
+        raise _bad_column("wrong_type", name, f"is {column.type}, the field is {kind}")
     values = column.cast(pa.float64())
     nulls = values.null_count
     found = values.fill_null(np.nan) if nulls else values
@@ -201,18 +199,20 @@ def _texts(name: str, column: Any, size: int) -> tuple[NDArray[np.int32], list[s
     if pa.types.is_integer(column.type):
         column = column.cast(pa.string())
     if not pa.types.is_dictionary(column.type):
-        if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        if not _is_text(column.type):
             raise _bad_column("wrong_type", name, f"is {column.type}, the field is a category")
         column = column.dictionary_encode()
-    if not (
-        pa.types.is_string(column.type.value_type) or pa.types.is_large_string(column.type.value_type)
-    ):
+    if not _is_text(column.type.value_type):
         raise _bad_column("wrong_type", name, f"is {column.type}, the field is a category")
     indices = column.indices.cast(pa.int32()).fill_null(-1).to_numpy(zero_copy_only=False)
     values = column.dictionary.to_pylist()
     if None in values:
         raise _bad_column("wrong_type", name, "has a null in its dictionary")
     return indices, values
+
+
+def _is_text(kind: Any) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _seqs(batch: Any) -> NDArray[np.int64] | None:
@@ -298,14 +298,15 @@ class _Writer:
             empty = pa.schema([("session", pa.string()), ("seq", pa.int64())])
             self._stream = pa.ipc.new_stream(self._sink, empty)
         self._stream.close()
-        return self._sink.getvalue().to_pybytes()
+        return bytes(self._sink.getvalue().to_pybytes())
 
     def _batch(self, block: Block, processed: Processed, errors: dict[int, TidegateError]) -> Any:
         size = block.size
         refused = np.zeros(size, bool)
         refused[list(errors)] = True
         mask = refused if errors else None
-        offsets, data = block.sessions  # type: ignore[misc]
+        assert isinstance(block.sessions, tuple)
+        offsets, data = block.sessions
         kind = pa.large_string() if offsets.dtype == np.int64 else pa.string()
         buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
         columns = {
@@ -335,7 +336,8 @@ class _Writer:
 
 def _error_columns(errors: dict[int, TidegateError], size: int) -> dict[str, Any]:
     if not errors:
-        texts = {f"error_{name}": pa.nulls(size, pa.string()) for name in ("code", "message", "field")}
+        none = pa.nulls(size, pa.string())
+        texts = dict.fromkeys(("error_code", "error_message", "error_field"), none)
         return {**texts, "expected": pa.nulls(size, pa.int64())}
     rows = [errors.get(row) for row in range(size)]
     return {

@@ -64,7 +64,7 @@ class Block(msgspec.Struct):
         """Return the session of one event."""
         if isinstance(self.sessions, tuple):
             offsets, data = self.sessions
-            return data[offsets[index] : offsets[index + 1]].tobytes().decode()
+            return bytes(data[offsets[index] : offsets[index + 1]]).decode()
         return self.sessions[index]
 
     @classmethod
@@ -84,13 +84,12 @@ class Block(msgspec.Struct):
         fields, seqs, flags = [], [], []
         timed = False
         for index, event in enumerate(given):
-            if event.__class__ is Refused:
-                errors[index] = cast("Refused", event).error
+            if isinstance(event, Refused):
+                errors[index] = event.error
                 fields.append(_NOTHING)
                 seqs.append(0)
                 flags.append(REFUSED)
                 continue
-            event = cast("Event", event)
             fields.append(event.event)
             seqs.append(event.seq or 0)
             flags.append(event.start | event.end << 1)

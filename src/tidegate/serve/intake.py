@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from tidegate.errors import InputError, OverloadError
 
 if TYPE_CHECKING:
-    from granian._granian import RSGIHTTPProtocol as HTTPProtocol
     from granian._granian import RSGIHeaders as Headers
+    from granian._granian import RSGIHTTPProtocol as HTTPProtocol
 
 __all__ = ["Intake"]
 

@@ -11,7 +11,7 @@ from tidegate.serve import wire
 from tidegate.serve.operations import Part, Result
 
 if TYPE_CHECKING:
-    from tidegate.serve.app import Model
+    from tidegate.serve.model import Model
 
 __all__ = ["Slices", "answer"]
 
@@ -22,7 +22,7 @@ Send = Callable[[bytes], object]
 
 
 class Slices:
-    """Cuts a stream of bytes into runs of whole lines.
+    r"""Cuts a stream of bytes into runs of whole lines.
 
     Parameters
     ----------
@@ -34,8 +34,8 @@ class Slices:
     Examples
     --------
     >>> slices = Slices(line_bytes=100, most=2)
-    >>> [*slices.feed(b"a\\nb\\nc\\nd")], [*slices.end(whole=True)]
-    ([(1, b'a\\nb\\n'), (3, b'c\\n')], [(4, b'd')])
+    >>> [*slices.feed(b"a\nb\nc\nd")], [*slices.end(whole=True)]
+    ([(1, b'a\nb\n'), (3, b'c\n')], [(4, b'd')])
     """
 
     def __init__(self, *, line_bytes: int, most: int) -> None:
@@ -215,5 +215,3 @@ class _Stream:
         while (item := await self._running.get()) is not None:
             future, numbers = item
             await send(wire.encode_lines(await future, numbers))  # type: ignore[misc]
-
-

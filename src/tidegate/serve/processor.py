@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate import answers, core
+from tidegate.engine.refusals import not_finite_output
 from tidegate.errors import StoreError, TidegateError
 from tidegate.metrics import GateMetrics
 from tidegate.serve import bits, refusals, rules, tally
@@ -39,7 +40,7 @@ from tidegate.store import Store, session_prefix
 
 if TYPE_CHECKING:
     from tidegate.bundle import Bundle
-    from tidegate.core import Ids, Processed
+    from tidegate.core import Processed
     from tidegate.engine import Engine
 
 __all__ = ["Done", "Processor"]
@@ -360,7 +361,7 @@ class Processor:
         if code == _DAMAGED:
             return refusals.record_damaged()
         if code == _NOT_FINITE:
-            return refusals.not_finite_output(block.session(index))
+            return not_finite_output(block.session(index))
         if code == _FAULT:
             return self._fault(block, processed, index)
         expected = int(processed.expected[index])
@@ -377,7 +378,8 @@ class Processor:
         state = processed.encoder_before[index][None]
         one = {name: _one(column, index) for name, column in block.columns.items()}
         errors = self.bundle.schema.encode_rows(one, processed.times[index : index + 1], state)
-        return errors.errors[0]
+        error: TidegateError = errors.errors[0]
+        return error
 
     @staticmethod
     def _note_failures(parts: Sequence[Part], results: Sequence[Result]) -> None:
@@ -403,7 +405,7 @@ class Processor:
         if session not in self.table and not self._store.volatile:
             self._load_named([session])
         head = self.table.head(session, self._clock())
-        return None if head is None else _Head(*head)
+        return None if head is None else _Head._make(head)
 
     def _read(self, session: str) -> SessionView:
         head = self._head(session)
@@ -412,7 +414,7 @@ class Processor:
         if head.status == "damaged":
             raise refusals.record_damaged()
         if head.status != "live":
-            raise rules.refusal(rules.gone(head))
+            raise rules.refusal(rules.gone(head.status, head.seq))
         return _view(session, head)
 
     def _delete(self, session: str) -> SessionView:

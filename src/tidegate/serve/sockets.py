@@ -10,7 +10,7 @@ from tidegate.serve import wire
 from tidegate.serve.operations import Part, Result
 
 if TYPE_CHECKING:
-    from tidegate.serve.app import Model
+    from tidegate.serve.model import Model
 
 __all__ = ["answer"]
 
@@ -66,7 +66,7 @@ def _submit(
             )
         events, is_list = wire.parse_any(body)
         if len(events) > model.batcher.max_batch:
-            raise wire.too_many(model.batcher.max_batch)
+            raise wire.too_many(model.batcher.max_batch, "frame")
         return model.submit(Part(events)), is_list
     except TidegateError as error:
         future: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()

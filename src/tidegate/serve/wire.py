@@ -24,10 +24,12 @@ __all__ = [
     "parse_any",
     "parse_events",
     "parse_lines",
+    "too_many",
 ]
 
 MOST_EVENTS = 100_000
 """Events that one request may hold."""
+
 
 class _Line(msgspec.Struct, omit_defaults=True):
     """An error that stands where an answer would."""
@@ -111,12 +113,17 @@ def check_count(events: int) -> None:
         ``too_many_events``.
     """
     if events > MOST_EVENTS:
-        raise InputError(
-            "too_many_events",
-            f"the request holds more than {MOST_EVENTS:,} events",
-            field="body",
-            hint="nothing was applied; send fewer events a request",
-        )
+        raise too_many(MOST_EVENTS, "request")
+
+
+def too_many(most: int, where: str) -> InputError:
+    """Return the error of a request or frame that holds more events than it may."""
+    return InputError(
+        "too_many_events",
+        f"the {where} holds more than {most:,} events",
+        field="body",
+        hint=f"nothing of it was applied; send fewer events a {where}",
+    )
 
 
 def parse_lines(body: bytes, first: int) -> tuple[list[Event | Refused], list[int]]:
