@@ -94,7 +94,7 @@ class Pair:
             }
 
     def take_in(self, group: core.Group) -> None:
-        found = {key: value for key, value in group.items()}
+        found = dict(group.items())
         assert found == {
             plain.PREFIX + name.encode(): self.model.record(name) for name in self.model.changed
         }
@@ -173,7 +173,9 @@ def test_is_equal_to_one_event_at_a_time(data: st.DataObject) -> None:
     )
     pair = Pair(limits, ttl=data.draw(st.sampled_from([float("inf"), 50.0])))
     for _ in range(data.draw(st.integers(5, 25))):
-        what = data.draw(st.sampled_from(["batch"] * 4 + ["wait", "commit", "back", "evict", "delete"]))
+        what = data.draw(
+            st.sampled_from(["batch"] * 4 + ["wait", "commit", "back", "evict", "delete"])
+        )
         if what == "batch":
             events = [draw_event(data, pair) for _ in range(data.draw(st.integers(0, 9)))]
             pair.batch(events, data.draw(st.integers(1, 7)))
