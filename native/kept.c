@@ -40,10 +40,14 @@ static size_t surplus(const tg_kept *kept, const tg_limits *limits, size_t *byte
     return i;
 }
 
-int tg_kept_reserve(tg_kept *kept, const tg_limits *limits) {
-    size_t gone;
-    const size_t first = surplus(kept, limits, &gone), one = ROW + limits->answer_size;
-    const size_t wanted = (kept->size ? kept->size : HEAD) - first * ROW - gone + one;
+int tg_kept_reserve(tg_kept *kept, const tg_limits *limits, bool alone) {
+    const size_t one = ROW + limits->answer_size;
+    size_t wanted = HEAD + one;
+    if (!alone && kept->size) {
+        size_t gone;
+        const size_t first = surplus(kept, limits, &gone);
+        wanted = kept->size - first * ROW - gone + one;
+    }
     if (wanted <= kept->capacity) return 0;
     /* Twice what it was, but no more than it is to hold in the end. */
     const size_t full = HEAD + limits->answers * one, twice = (size_t)2 * kept->capacity;

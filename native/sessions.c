@@ -416,8 +416,9 @@ static int judge(tg_table *table, tg_batch *batch, size_t event) {
         if (batch->effective[event] < its->time) marks |= TG_MARK_TIME_BACKWARDS;
     }
     /* Room for the answer now: later there is no way back. */
+    const bool begins = verdict.outcome != TG_STEP || its->foreign;
     table->kept_bytes -= tg_kept_bytes(&its->kept);
-    const int no_room = tg_kept_reserve(&its->kept, &table->limits);
+    const int no_room = tg_kept_reserve(&its->kept, &table->limits, begins);
     table->kept_bytes += tg_kept_bytes(&its->kept);
     if (no_room) return -1;
     const size_t k = table->n_steps++;
@@ -426,7 +427,7 @@ static int judge(tg_table *table, tg_batch *batch, size_t event) {
                                   .time = batch->effective[event],
                                   .encoder = tg_arena_encoder(table->arena, slot),
                                   .hidden = tg_arena_hidden(table->arena, slot),
-                                  .begins = verdict.outcome != TG_STEP || its->foreign,
+                                  .begins = begins,
                                   .output = table->outputs + k * table->bench.model->output_size};
     return 0;
 }
