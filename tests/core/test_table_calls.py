@@ -193,6 +193,17 @@ def test_memory_is_counted_and_given_back() -> None:
     assert table.nbytes < full
 
 
+@pytest.mark.parametrize("grows", [True, False])
+def test_changes_that_nobody_calls_durable_cost_no_more_and_more(grows: bool) -> None:
+    table = new_table(answers=1)
+    sizes = []
+    for ticket in range(400):
+        process(table, [Sent("a"), Sent(f"b{ticket % 9}")], NOW, ticket=ticket if grows else 7)
+        sizes.append(table.nbytes)
+    assert sizes[-1] == sizes[100]
+    assert table.rollback(398 if grows else 6) == (2 if grows else 10)
+
+
 def test_a_model_with_threads_says_the_same() -> None:
     from table_model import poisonable
 
