@@ -394,14 +394,6 @@ void tg_arena_mark_clean(tg_arena *arena, int64_t slot) {
     arena->dirty_count--;
 }
 
-int64_t tg_arena_dirty_first(const tg_arena *arena) {
-    return arena->dirty_first == NONE ? -1 : (int64_t)arena->dirty_first;
-}
-
-int64_t tg_arena_dirty_last(const tg_arena *arena) {
-    return arena->dirty_last == NONE ? -1 : (int64_t)arena->dirty_last;
-}
-
 void tg_arena_dirty(const tg_arena *arena, int64_t *slots) {
     for (uint32_t slot = arena->dirty_first; slot != NONE; slot = tg_arena_header(arena, slot)->next)
         *slots++ = slot;

@@ -87,9 +87,6 @@ void tg_arena_drop(tg_arena *arena, int64_t slot);
 void tg_arena_mark_dirty(tg_arena *arena, int64_t slot); /* also where it is dirty already */
 void tg_arena_mark_clean(tg_arena *arena, int64_t slot); /* also where it is clean already */
 static inline size_t tg_arena_dirty_count(const tg_arena *arena) { return arena->dirty_count; }
-/* The slot that was marked first, or last, of those that are dirty; -1: none is. */
-int64_t tg_arena_dirty_first(const tg_arena *arena);
-int64_t tg_arena_dirty_last(const tg_arena *arena);
 void tg_arena_dirty(const tg_arena *arena, int64_t *slots); /* all tg_arena_dirty_count of them */
 
 /* Writes up to n slots that are clean, coldest first, and returns how many. A clock: slots that were

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEAD = 8, ROW = sizeof(tg_answer_row), STEP = 64 };
+enum { HEAD = 8, ROW = sizeof(tg_answer_row) };
 
 _Static_assert(ROW == 32, "rows are those of a record");
 
@@ -28,10 +28,30 @@ void tg_kept_free(tg_kept *kept) {
 
 void tg_kept_clear(tg_kept *kept) { kept->size = 0; }
 
-int tg_kept_reserve(tg_kept *kept, size_t answer_size) {
-    const size_t wanted = (kept->size ? kept->size : HEAD) + ROW + answer_size;
+/* How many of the oldest answers go where one more comes, and their bytes. */
+static size_t surplus(const tg_kept *kept, const tg_limits *limits, size_t *bytes) {
+    size_t i = tg_kept_count(kept), left = limits->answers - 1, total = limits->answer_size;
+    for (; i > 0 && left > 0; i--, left--) {
+        total += row_at(kept->data, i - 1).length;
+        if (total > limits->bytes) break;
+    }
+    *bytes = 0;
+    for (size_t k = 0; k < i; k++) *bytes += bytes_of(row_at(kept->data, k));
+    return i;
+}
+
+int tg_kept_reserve(tg_kept *kept, const tg_limits *limits, bool alone) {
+    const size_t one = ROW + limits->answer_size;
+    size_t wanted = HEAD + one;
+    if (!alone && kept->size) {
+        size_t gone;
+        const size_t first = surplus(kept, limits, &gone);
+        wanted = kept->size - first * ROW - gone + one;
+    }
     if (wanted <= kept->capacity) return 0;
-    const size_t capacity = (wanted + STEP - 1) / STEP * STEP;
+    /* Twice what it was, but no more than it is to hold in the end. */
+    const size_t full = HEAD + limits->answers * one, twice = (size_t)2 * kept->capacity;
+    const size_t less = twice < full ? twice : full, capacity = less > wanted ? less : wanted;
     if (capacity > UINT32_MAX) return -1;
     uint8_t *grown = realloc(kept->data, capacity);
     if (!grown) return -1;
@@ -40,25 +60,14 @@ int tg_kept_reserve(tg_kept *kept, size_t answer_size) {
     return 0;
 }
 
-/* How many of the oldest answers go where one more comes. */
-static size_t surplus(const tg_kept *kept, const tg_limits *limits) {
-    size_t i = tg_kept_count(kept), left = limits->answers - 1, total = limits->answer_size;
-    for (; i > 0 && left > 0; i--, left--) {
-        total += row_at(kept->data, i - 1).length;
-        if (total > limits->bytes) break;
-    }
-    return i;
-}
-
 void tg_kept_add(tg_kept *kept, const tg_limits *limits, int64_t seq, uint64_t hash, double time,
                  const void *answer, bool reset) {
     if (!kept->size) {
         memset(kept->data, 0, HEAD);
         kept->size = HEAD;
     }
-    const size_t count = tg_kept_count(kept), first = surplus(kept, limits), left = count - first;
-    size_t gone = 0;
-    for (size_t i = 0; i < first; i++) gone += bytes_of(row_at(kept->data, i));
+    size_t gone;
+    const size_t count = tg_kept_count(kept), first = surplus(kept, limits, &gone), left = count - first;
     const tg_answer_row row = {(uint64_t)seq, hash, time, (uint32_t)limits->answer_size, reset};
     uint8_t *rows = kept->data + HEAD, *bytes = rows + count * ROW;
     const size_t staying = kept->size - HEAD - count * ROW - gone;

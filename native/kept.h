@@ -41,8 +41,9 @@ static inline void tg_kept_prefetch(const tg_kept *kept) {
 void tg_kept_free(tg_kept *kept); /* and leaves none */
 void tg_kept_clear(tg_kept *kept); /* keeps the memory */
 
-/* Room for one answer more; 0, or -1: out of memory. */
-int tg_kept_reserve(tg_kept *kept, size_t answer_size);
+/* Room for one answer more, within the limits; `alone`: for one after tg_kept_clear. 0, or -1: out of
+ * memory. */
+int tg_kept_reserve(tg_kept *kept, const tg_limits *limits, bool alone);
 
 /* Adds an answer, for which there is room, and drops the oldest beyond the limits. */
 void tg_kept_add(tg_kept *kept, const tg_limits *limits, int64_t seq, uint64_t hash, double time,

@@ -33,6 +33,12 @@ typedef struct {
     uint8_t changed; /* by this call */
 } head;
 
+/* That a session changed in the group of a ticket. */
+typedef struct {
+    uint64_t ticket;
+    int64_t slot;
+} change;
+
 /* A session of which an event of a request failed. */
 typedef struct {
     int64_t request;
@@ -61,6 +67,8 @@ struct tg_table {
     uint8_t *key; /* the prefix, and room for an id */
     size_t prefix_size;
     size_t live, kept_bytes, rest_bytes;
+    change *log; /* what changed, in order, from log_start on: all that may not be durable */
+    size_t log_start, log_end, log_capacity;
     uint64_t call;
 
     /* Of the batch at hand; kept from call to call. */
@@ -126,14 +134,28 @@ static void drop(tg_table *table, int64_t slot) {
     set_status(table, its, TG_UNKNOWN);
     drop_kept(table, its);
     drop_rest(table, its);
+    its->ticket = 0; /* for the log, which may still name the slot */
     tg_arena_drop(table->arena, slot);
 }
 
-/* A session that changed in the group of this ticket stands last in the list of such. */
-static void touch(tg_table *table, int64_t slot, uint64_t ticket) {
-    head_of(table, slot)->ticket = ticket;
-    tg_arena_mark_clean(table->arena, slot);
-    tg_arena_mark_dirty(table->arena, slot);
+/* Room in the log for n changes more. 0, or -1: out of memory. */
+static int reserve_log(tg_table *table, size_t n) {
+    if (table->log_end + n <= table->log_capacity) return 0;
+    /* First without what is durable, and without changes that a later one of the session follows. */
+    size_t end = 0;
+    for (size_t i = table->log_start; i < table->log_end; i++)
+        if (head_of(table, table->log[i].slot)->ticket == table->log[i].ticket) table->log[end++] = table->log[i];
+    table->log_start = 0;
+    table->log_end = end;
+    return reserve(&table->log, &table->log_capacity, 2 * (end + n), sizeof *table->log);
+}
+
+/* There is room. Ticket 0 is every session's to begin with, and never rolled back. */
+static void log_change(tg_table *table, int64_t slot, uint64_t ticket) {
+    head *its = head_of(table, slot);
+    if (its->ticket == ticket) return;
+    its->ticket = ticket;
+    table->log[table->log_end++] = (change){ticket, slot};
 }
 
 /* The status at a time: the old die, and what is dead is forgotten. */
@@ -416,8 +438,9 @@ static int judge(tg_table *table, tg_batch *batch, size_t event) {
         if (batch->effective[event] < its->time) marks |= TG_MARK_TIME_BACKWARDS;
     }
     /* Room for the answer now: later there is no way back. */
+    const bool begins = verdict.outcome != TG_STEP || its->foreign;
     table->kept_bytes -= tg_kept_bytes(&its->kept);
-    const int no_room = tg_kept_reserve(&its->kept, table->limits.answer_size);
+    const int no_room = tg_kept_reserve(&its->kept, &table->limits, begins);
     table->kept_bytes += tg_kept_bytes(&its->kept);
     if (no_room) return -1;
     const size_t k = table->n_steps++;
@@ -426,7 +449,7 @@ static int judge(tg_table *table, tg_batch *batch, size_t event) {
                                   .time = batch->effective[event],
                                   .encoder = tg_arena_encoder(table->arena, slot),
                                   .hidden = tg_arena_hidden(table->arena, slot),
-                                  .begins = verdict.outcome != TG_STEP || its->foreign,
+                                  .begins = begins,
                                   .output = table->outputs + k * table->bench.model->output_size};
     return 0;
 }
@@ -449,12 +472,12 @@ static void keep(tg_table *table, tg_batch *batch, const step *done) {
     its->updated = batch->received;
     tg_kept_add(&its->kept, &table->limits, done->seq, done->hash, its->time, batch->outputs +
                 event * table->bench.model->output_size, done->marks & TG_MARK_RESET);
-    touch(table, done->slot, batch->ticket);
     batch->codes[event] = (uint8_t)done->outcome;
     batch->numbers[event] = done->seq;
     batch->marks[event] = (uint8_t)(done->marks | (ends ? TG_MARK_ENDED : 0));
     if (its->changed) return;
     its->changed = 1;
+    log_change(table, done->slot, batch->ticket);
     table->changed[table->n_changed++] = done->slot;
 }
 
@@ -503,7 +526,7 @@ static int prepare(tg_table *table, const tg_batch *batch) {
         reserve(&table->order, &capacities[2], n, sizeof *table->order) ||
         reserve(&table->rounds, &capacities[3], n, sizeof *table->rounds) ||
         reserve(&table->changed, &capacities[4], n, sizeof *table->changed) ||
-        clear_failures(table, n + batch->n_failed))
+        reserve_log(table, n) || clear_failures(table, n + batch->n_failed))
         return -1;
     table->events_capacity = capacities[0];
     table->n_steps = table->n_changed = table->n_met = table->n_repeats = table->text_size = 0;
@@ -599,6 +622,7 @@ int tg_table_delete(tg_table *table, int64_t slot, double now, tg_group *group, 
     const tg_status status = status_at(table, its, now);
     if (status == TG_UNKNOWN) return 0;
     if (status == TG_DELETED) return 1;
+    if (reserve_log(table, 1)) return -1;
     const head before = *its;
     if (status == TG_DAMAGED) its->time = its->created = now;
     its->updated = now;
@@ -613,35 +637,37 @@ int tg_table_delete(tg_table *table, int64_t slot, double now, tg_group *group, 
     drop_kept(table, gone);
     drop_rest(table, gone);
     table->live -= before.status == TG_LIVE;
-    touch(table, slot, ticket);
+    log_change(table, slot, ticket);
     return 1;
-}
-
-static void settle(tg_table *table, uint64_t durable) {
-    int64_t slot;
-    while ((slot = tg_arena_dirty_first(table->arena)) >= 0 && head_of(table, slot)->ticket <= durable)
-        tg_arena_mark_clean(table->arena, slot);
 }
 
 size_t tg_table_evict(tg_table *table, size_t n, uint64_t durable) {
     enum { SOME = 256 };
     int64_t slots[SOME];
-    size_t dropped = 0;
-    settle(table, durable);
-    while (dropped < n) {
-        const size_t wanted = n - dropped < SOME ? n - dropped : SOME;
+    size_t dropped = 0, left = 2 * tg_table_count(table); /* by then the clock has given each one */
+    while (table->log_start < table->log_end && table->log[table->log_start].ticket <= durable)
+        table->log_start++;
+    if (table->log_start == table->log_end) table->log_start = table->log_end = 0;
+    while (dropped < n && left > 0) {
+        size_t wanted = n - dropped < SOME ? n - dropped : SOME;
+        if (wanted > left) wanted = left;
         const size_t found = tg_arena_coldest(table->arena, wanted, slots);
-        for (size_t i = 0; i < found; i++) drop(table, slots[i]);
-        dropped += found;
-        if (found < wanted) break;
+        for (size_t i = 0; i < found; i++) {
+            if (head_of(table, slots[i])->ticket > durable) continue;
+            drop(table, slots[i]);
+            dropped++;
+        }
+        if (!found) break;
+        left -= found;
     }
     return dropped;
 }
 
 size_t tg_table_rollback(tg_table *table, uint64_t durable) {
     size_t dropped = 0;
-    int64_t slot;
-    while ((slot = tg_arena_dirty_last(table->arena)) >= 0 && head_of(table, slot)->ticket > durable) {
+    for (; table->log_end > table->log_start && table->log[table->log_end - 1].ticket > durable; table->log_end--) {
+        const int64_t slot = table->log[table->log_end - 1].slot;
+        if (head_of(table, slot)->ticket <= durable) continue; /* dropped already */
         drop(table, slot);
         dropped++;
     }
@@ -672,12 +698,12 @@ size_t tg_table_count(const tg_table *table) { return tg_arena_count(table->aren
 size_t tg_table_live(const tg_table *table) { return table->live; }
 
 size_t tg_table_bytes(const tg_table *table) {
-    return tg_arena_bytes(table->arena) + table->kept_bytes + table->rest_bytes;
+    return tg_arena_bytes(table->arena) + table->kept_bytes + table->rest_bytes +
+           table->log_capacity * sizeof *table->log;
 }
 
 uint64_t tg_table_ticket(const tg_table *table) {
-    const int64_t slot = tg_arena_dirty_last(table->arena);
-    return slot < 0 ? 0 : head_of(table, slot)->ticket;
+    return table->log_end > table->log_start ? table->log[table->log_end - 1].ticket : 0;
 }
 
 void tg_table_find(const tg_table *table, size_t n, const tg_key *keys, int64_t *slots) {
@@ -728,6 +754,7 @@ void tg_table_free(tg_table *table) {
     free(table->order);
     free(table->rounds);
     free(table->changed);
+    free(table->log);
     free(table->steps);
     free(table->events);
     free(table->outputs);

@@ -112,7 +112,7 @@ tg_versions tg_table_versions(const tg_table *table);
 int tg_table_delete(tg_table *table, int64_t slot, double now, tg_group *group, uint64_t ticket);
 
 /* Drops up to n sessions, coldest first, none that changed later than in group `durable`. Cheap with n = 0
- * and worth a call for every group: it takes the durable ones off the list of those that rollback drops. */
+ * and worth a call for every durable group: it shortens the log of changes that rollback needs. */
 size_t tg_table_evict(tg_table *table, size_t n, uint64_t durable);
 
 /* Drops all sessions that changed later than in group `durable`. */

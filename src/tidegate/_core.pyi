@@ -233,9 +233,7 @@ Column = NDArray[Any] | tuple[NDArray[np.int32], Sequence[str]]
 class Typing:
     def __init__(self, fields: Sequence[tuple[str, str, bool]]) -> None: ...
 
-def type_columns(
-    plan: Typing, events: list[Any]
-) -> tuple[dict[str, NDArray[Any]], list[int]]: ...
+def type_columns(plan: Typing, events: list[Any]) -> tuple[dict[str, NDArray[Any]], list[int]]: ...
 def judge_each(
     statuses: NDArray[np.uint8],
     last: NDArray[np.int64],

@@ -22,7 +22,7 @@ VERSION = "7"
 PREFIX = b"stenant\0model\0"
 
 
-def poisonable() -> tuple[Schema, core.Model]:
+def poisonable(threads: int = 1) -> tuple[Schema, core.Model]:
     """A schema and a model; an event with `poison` makes its session's state infinite."""
     config = SchemaConfig(
         {
@@ -47,7 +47,7 @@ def poisonable() -> tuple[Schema, core.Model]:
         for name, shape in spec.weight_shapes().items()
     }
     weights["layers.0.forward.input"][:, schema.columns.index("poison")] = 1e35
-    return schema, core.pack(spec, weights, "fp32")
+    return schema, core.pack(spec, weights, "fp32", threads=threads)
 
 
 SCHEMA, MODEL = poisonable()
