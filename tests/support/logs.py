@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,9 +13,9 @@ from tidegate.store import LogStore
 HEADER = 64
 
 
-def contents(path: Path, **options: object) -> dict[bytes, bytes]:
+def contents(path: Path) -> dict[bytes, bytes]:
     """Return all that a store holds, and close it."""
-    with contextlib.closing(LogStore(path, **options)) as records:
+    with contextlib.closing(LogStore(path, segment_size=4096)) as records:
         return dict(records.scan())
 
 
@@ -30,8 +29,17 @@ def contents_or_code(path: Path) -> dict[bytes, bytes] | str:
 
 
 def killed(path: Path, target: Path) -> Path:
-    """Return a copy of an open store as a killed process would leave it."""
-    shutil.copytree(path, target)
+    """Return a copy of an open store as a killed process would leave it.
+
+    It may be cutting: the copy is of one moment if CURRENT stays the same.
+    """
+    current = None
+    while current != (current := (path / "CURRENT").read_bytes()) or not target.exists():
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir()
+        for file in path.iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                (target / file.name).write_bytes(file.read_bytes())
     return target
 
 
@@ -59,8 +67,3 @@ def states(commits: Iterable[tuple[Mapping[bytes, bytes], Iterable[bytes]]]) -> 
 
 def newest(path: Path) -> Path:
     return max(path.glob("*.log"), key=lambda file: file.name)
-
-
-def drop_spare_room(path: Path, end: int) -> None:
-    """Cut a segment of an open store off behind its last frame."""
-    os.truncate(newest(path), end)
