@@ -34,7 +34,9 @@ def test_space_is_bounded(tmp_path: Path) -> None:
         assert stats.cuts > 20
         assert stats.keys == len(values)
         assert dict(records.scan()) == values
-        assert stats.live_bytes == sum(-(-(40 + len(k) + len(v)) // 8) * 8 for k, v in values.items())
+        assert stats.live_bytes == sum(
+            -(-(40 + len(k) + len(v)) // 8) * 8 for k, v in values.items()
+        )
     assert contents(tmp_path) == values
     assert len([*tmp_path.iterdir()]) < 40
 
@@ -141,7 +143,9 @@ def test_commits_reads_and_scans_while_it_is_cut(tmp_path: Path) -> None:
 def test_many_keys(tmp_path: Path) -> None:
     with contextlib.closing(LogStore(tmp_path)) as records:
         for part in range(10):
-            records.commit([(b"%d" % n, b"v%d" % n) for n in range(part * 5000, part * 5000 + 5000)])
+            records.commit(
+                [(b"%d" % n, b"v%d" % n) for n in range(part * 5000, part * 5000 + 5000)]
+            )
         records.commit([], [b"%d" % n for n in range(0, 50_000, 2)])
         keys = [b"%d" % n for n in range(50_000)]
         expected = [b"v%d" % n if n % 2 else None for n in range(50_000)]

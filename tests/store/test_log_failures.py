@@ -149,7 +149,9 @@ FAIL = """
 
 @pytest.mark.parametrize("sync", ["every", "interval"])
 def test_a_disk_that_is_full_and_has_room_again(tmp_path: Path, sync: str) -> None:
-    source = FAIL + """
+    source = (
+        FAIL
+        + """
     from resource import RLIM_INFINITY, RLIMIT_FSIZE, setrlimit
     seen = [commit(b"old"), values(records)]
     setrlimit(RLIMIT_FSIZE, (100_000, RLIM_INFINITY))
@@ -163,6 +165,7 @@ def test_a_disk_that_is_full_and_has_room_again(tmp_path: Path, sync: str) -> No
     records.close()
     print(json.dumps(seen))
     """
+    )
     with child(source, tmp_path / "store", "", sync) as process:
         output, _ = process.communicate()
     failed = ["store_failed", ["old"], 50, True]
@@ -200,7 +203,9 @@ def bad_sync(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("end", ["close", "kill"])
 def test_a_commit_whose_sync_fails_is_void(tmp_path: Path, bad_sync: Path, end: str) -> None:
     """The frames are in the file by then: nobody may ever see them."""
-    source = FAIL + """
+    source = (
+        FAIL
+        + """
     import ctypes
     library = ctypes.CDLL(sys.argv[2])
     seen = [commit(b"old")]
@@ -213,6 +218,7 @@ def test_a_commit_whose_sync_fails_is_void(tmp_path: Path, bad_sync: Path, end: 
     print(json.dumps(seen), flush=True)
     os._exit(0)
     """
+    )
     path = tmp_path / "store"
     with child(source, path, bad_sync, "every", end, LD_PRELOAD=str(bad_sync)) as process:
         output, _ = process.communicate()
@@ -225,7 +231,9 @@ def test_a_commit_whose_sync_fails_is_void(tmp_path: Path, bad_sync: Path, end: 
 
 def test_an_interval_whose_sync_fails_loses_no_more(tmp_path: Path, bad_sync: Path) -> None:
     """Values that were done but not synced are gone, for this process as for the next."""
-    source = FAIL + """
+    source = (
+        FAIL
+        + """
     import ctypes
     library = ctypes.CDLL(sys.argv[2])
     seen = [commit(b"old")]
@@ -242,13 +250,18 @@ def test_an_interval_whose_sync_fails_loses_no_more(tmp_path: Path, bad_sync: Pa
     print(json.dumps(seen), flush=True)
     records.close()
     """
-    with child(source, tmp_path / "store", bad_sync, "interval", LD_PRELOAD=str(bad_sync)) as process:
+    )
+    with child(
+        source, tmp_path / "store", bad_sync, "interval", LD_PRELOAD=str(bad_sync)
+    ) as process:
         output, _ = process.communicate()
     assert json.loads(output) == ["done", True, ["old"], "done", ["new"], ["new"]]
 
 
 def test_closing_tells_what_was_lost(tmp_path: Path, bad_sync: Path) -> None:
-    source = FAIL + """
+    source = (
+        FAIL
+        + """
     import ctypes
     library = ctypes.CDLL(sys.argv[2])
     commit(b"old")
@@ -259,6 +272,7 @@ def test_closing_tells_what_was_lost(tmp_path: Path, bad_sync: Path) -> None:
         print(error.code)
     records.close()
     """
+    )
     with child(source, tmp_path / "store", bad_sync, LD_PRELOAD=str(bad_sync)) as process:
         output, _ = process.communicate()
     assert output.strip() == "store_failed"
@@ -266,7 +280,9 @@ def test_closing_tells_what_was_lost(tmp_path: Path, bad_sync: Path) -> None:
 
 
 def test_tickets_that_a_failure_dropped_are_never_done(tmp_path: Path, bad_sync: Path) -> None:
-    source = FAIL + """
+    source = (
+        FAIL
+        + """
     import ctypes, select
     from tidegate import core
     library = ctypes.CDLL(sys.argv[2])
@@ -298,6 +314,7 @@ def test_tickets_that_a_failure_dropped_are_never_done(tmp_path: Path, bad_sync:
     print(json.dumps(seen))
     records.close()
     """
+    )
     with child(source, tmp_path / "store", bad_sync, LD_PRELOAD=str(bad_sync)) as process:
         output, _ = process.communicate()
     assert json.loads(output) == [True, 0, "store_failed", "store_failed", "done"]

@@ -54,7 +54,9 @@ def write_files(path: Path, files: Mapping[str, bytes]) -> None:
         (path / name).write_bytes(content)
 
 
-def states(commits: Iterable[tuple[Mapping[bytes, bytes], Iterable[bytes]]]) -> list[dict[bytes, bytes]]:
+def states(
+    commits: Iterable[tuple[Mapping[bytes, bytes], Iterable[bytes]]],
+) -> list[dict[bytes, bytes]]:
     """Return what a store holds before the first commit and after each."""
     found: list[dict[bytes, bytes]] = [{}]
     for puts, deletes in commits:

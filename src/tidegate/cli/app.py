@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from tidegate import __version__
-from tidegate.cli import bench, compress, datasets, demo, evaluate, inspect, score, serve, train
+from tidegate.cli import (
+    bench,
+    compress,
+    datasets,
+    demo,
+    evaluate,
+    inspect,
+    score,
+    serve,
+    store,
+    train,
+)
 
 __all__ = ["app", "main"]
 
@@ -26,6 +37,7 @@ for verb in (train, evaluate, inspect, compress, score, serve, demo):
     app.command(verb.NAME, epilog=verb.EXAMPLES)(verb.command)
 app.add_typer(datasets.app, name=datasets.NAME)
 app.add_typer(bench.app, name=bench.NAME)
+app.add_typer(store.app, name=store.NAME)
 
 
 def _print_version(wanted: bool) -> None:
