@@ -157,6 +157,6 @@ def test_many_keys(tmp_path: Path) -> None:
 
 def test_sizes_that_make_no_log(tmp_path: Path) -> None:
     for options in ({"segment_size": 10}, {"space": 1.0}, {"tolerant": True}):
-        with pytest.raises(ValueError, match="not|only"):
+        with pytest.raises(ValueError, match=r"not|only"):
             LogStore(tmp_path, **options)
     LogStore(tmp_path).close()

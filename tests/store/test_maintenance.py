@@ -134,9 +134,18 @@ def test_sessions_go_to_a_table_and_back(path: Path, tmp_path: Path) -> None:
     assert row.pop("record") == session(4, "ended")
     assert np.isnan(row.pop("encoder")[0])
     assert row == {
-        **{"tenant": "default", "model": "m", "session": "s/3", "status": "ended", "seq": 4},
-        **{"time": 2.0, "created": 0.0, "updated": 3.0, "model_version": "v1"},
-        **{"fingerprint": b"f".hex() * 32, "hidden": [0.5, -4.0], "answers": 0},
+        "tenant": "default",
+        "model": "m",
+        "session": "s/3",
+        "status": "ended",
+        "seq": 4,
+        "time": 2.0,
+        "created": 0.0,
+        "updated": 3.0,
+        "model_version": "v1",
+        "fingerprint": b"f".hex() * 32,
+        "hidden": [0.5, -4.0],
+        "answers": 0,
     }
     assert import_sessions(tmp_path / "out.parquet", tmp_path / "new") == 19
     expected = contents(path)

@@ -30,7 +30,8 @@ def open(where: str | os.PathLike[str]) -> Store:  # noqa: A001 - read as store.
     Parameters
     ----------
     where : str or path
-        ``"memory:"``, or the folder of a store on disk (`LogStore`). A folder that does not exist is made.
+        ``"memory:"``, or the folder of a store on disk (`LogStore`). A folder that does not
+        exist is made.
 
     Returns
     -------

@@ -2,11 +2,12 @@
 
 Why a copy is consistent
 ------------------------
-A segment never changes before its end, and `LogStore` opened read only knows where each one ended at one
-moment: it has all of them open (so that what is cut away meanwhile can still be read), it has read the
-newest one up to the end of the last whole group, and it has seen that CURRENT said the same afterwards.
-The copy holds these bytes, and a CURRENT that says where they end. What was committed before the backup
-began is in it. CURRENT comes last, so that a copy that was interrupted is no store.
+A segment never changes before its end, and `LogStore` opened read only knows where each one ended
+at one moment: it has all of them open (so that what is cut away meanwhile can still be read), it
+has read the newest one up to the end of the last whole group, and it has seen that CURRENT said the
+same afterwards. The copy holds these bytes, and a CURRENT that says where they end. What was
+committed before the backup began is in it. CURRENT comes last, so that a copy that was interrupted
+is no store.
 """
 
 from __future__ import annotations
