@@ -234,8 +234,7 @@ static void answer_recover(tg_log *log) {
 }
 
 static void answer_cut(tg_log *log, int result) {
-    log->cut_until = 0;
-    log->cut_wanted = false;
+    log->cutting_all = log->cut_wanted = false;
     log->cut_count++;
     log->cut_result = result;
     pthread_cond_broadcast(&log->news);
@@ -263,7 +262,7 @@ static void take_queue(tg_log *log) {
 
 static void turn(tg_log *log) {
     take_queue(log);
-    const bool begin_cut = log->cut_wanted && !log->cut_until;
+    const bool begin_cut = log->cut_wanted && !log->cutting_all;
     pthread_mutex_unlock(&log->lock);
     tg_log_timing timing = {0};
     int error = 0;
@@ -272,6 +271,7 @@ static void turn(tg_log *log) {
         pthread_mutex_lock(&log->index_lock);
         log->stats.cut_error = 0;
         pthread_mutex_unlock(&log->index_lock);
+        log->cutting_all = true;
         log->cut_until = tg_newest(log)->number - 1;
     }
     if (!error) error = commit(log, &timing);
@@ -280,7 +280,7 @@ static void turn(tg_log *log) {
         failed(log, error);
     else
         committed(log, &timing);
-    if (log->cut_until && (error || log->segments[0]->number > log->cut_until || log->stats.cut_error))
+    if (log->cutting_all && (error || log->segments[0]->number > log->cut_until || log->stats.cut_error))
         answer_cut(log, error || log->stats.cut_error ? -1 : 0);
 }
 

@@ -29,7 +29,7 @@ static double now_of(const tg_log *log) { return log->ages.now > 0.0 ? log->ages
 bool tg_cut_due(tg_log *log) {
     const tg_segment *oldest = log->segments[0];
     if (log->n_segments < 2) return false;
-    if (log->cut_until) return oldest->number <= log->cut_until && !log->stats.cut_error;
+    if (log->cutting_all) return oldest->number <= log->cut_until && !log->stats.cut_error;
     if (log->stats.cut_error && tg_monotonic() < log->cut_again) return false;
     const double limit = space_limit(log), total = (double)tg_total_bytes(log);
     /* Each opening begins a segment; those that stayed small are taken together. */

@@ -147,7 +147,8 @@ struct tg_log {
     tg_group copies;      /* frames of the oldest segment that are still current */
     uint64_t cut_number;  /* the segment that is being cut, 0: none */
     uint64_t cut_from, cut_to; /* its frames before the first are copied; a slice ends at the second */
-    uint64_t cut_until;   /* every segment up to this number is to be cut; 0: none is */
+    bool cutting_all;     /* every segment up to `cut_until` goes, for somebody waits for that */
+    uint64_t cut_until;
     double cut_again;     /* monotonic: not before, after something was in the way */
     tg_buffer cut_buffer;
 

@@ -18,6 +18,7 @@ from tidegate.cli import (
     key,
     score,
     serve,
+    store,
     train,
 )
 
@@ -39,6 +40,7 @@ for verb in (train, evaluate, inspect, compress, score, serve, config, demo):
 app.add_typer(datasets.app, name=datasets.NAME)
 app.add_typer(key.app, name=key.NAME)
 app.add_typer(bench.app, name=bench.NAME)
+app.add_typer(store.app, name=store.NAME)
 
 
 def _print_version(wanted: bool) -> None:

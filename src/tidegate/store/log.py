@@ -3,28 +3,31 @@
 All that changes a store goes to the end of its log, and is read from there. What the files hold is
 said in ``native/log_internal.h``, in short:
 
-- A commit is a group of frames. One write and one sync make durable all groups that wait, in a thread
-  of their own, without the interpreter's lock. Only then are they read, and reported as done.
-- On opening, the log is read again: index files of the segments that were full, and the frames of the
-  last one. A group that was not whole when the process or the machine died was not acknowledged,
-  and is void. Anything else that is not as it was written is damage, and refused.
+- A commit is a group of frames. One write and one sync make durable all groups that wait, in a
+  thread of their own, without the interpreter's lock. Only then are they read and reported done.
+- On opening, the log is read again: index files of the segments that were full, and the frames of
+  the last one. A group that was not whole when the process or the machine died was not
+  acknowledged, and is void. Anything else that is not as it was written is damage, and refused.
 - Segments that are mostly outdated are cut away, the oldest first.
 
 What fails, and what happens then
 ---------------------------------
 A write or a sync fails (a full disk, an error of it)
-    No group that waits is ever done; `append` and `commit` raise, reads go on. `recover` never syncs
-    that file again: it begins a new segment, whose header says where the last durable group ended.
-    What lies behind is void for good, whether or not the disk has it.
+    No group that waits is ever done; `append` and `commit` raise, reads go on. `recover` never
+    syncs that file again: it begins a new segment, whose header says where the last durable group
+    ended. What lies behind is void for good, whether or not the disk has it.
 The disk is full
-    As above. Its room comes back as soon as there is any: what was taken for the segment that failed
-    is given back first, and cutting gives back more.
+    As above. What was taken in advance for the segment that failed is given back first. A spare
+    file of a segment's size is kept for this: `recover` gives it up, so that cutting has room to
+    copy to, and it is made again when there is room for it. A disk that is full of current records
+    stays full: it needs a larger disk, or sessions deleted while there was room.
 The process or the machine dies
     The last groups may be incomplete. They were not acknowledged. Those that are whole are written
-    anew on opening, because nobody knows whether the disk has them.
+    anew on opening, because nobody knows whether the disk has them. A group that was told to have
+    failed may be found whole then, if the process dies before it has recovered.
 A file is damaged
-    ``store_damaged`` on opening, or when the frame is read. A value that is not as it was written is
-    returned as it is: records have a checksum of their own.
+    ``store_damaged`` on opening, or when the frame is read. A value that is not as it was written
+    is returned as it is: records have a checksum of their own.
 """
 
 from __future__ import annotations
@@ -107,8 +110,8 @@ class LogStore:
     path : Path
         The folder. It is made if it does not exist.
     sync : {"every", "interval"}
-        Whether a group is done when it is durable, or as soon as it is written; then a loss of power
-        loses what was written in the last `sync_ms`, the death of the process nothing.
+        Whether a group is done when it is durable, or as soon as it is written; then a loss of
+        power loses what was written in the last `sync_ms`, the death of the process nothing.
     sync_ms : int
         Milliseconds between syncs, for ``"interval"``.
     segment_size : int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Sequence
 
@@ -62,10 +63,8 @@ class MemoryStore:
     def progress(self) -> tuple[int, bool, list[Timing]]:
         """Return the last ticket, all of which are done."""
         self._open_values()
-        try:
+        with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._event)
-        except BlockingIOError:
-            pass
         return self._ticket, False, []
 
     def fileno(self) -> int:
