@@ -1,4 +1,4 @@
-"""An RSGI application for granian that answers what it was sent: what the HTTP server alone can do."""
+"""An RSGI application that answers what it was sent: what granian alone can do."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from fastapi import FastAPI, Response
 from model import FIELDS, Model, answer, start
 from pydantic import BaseModel, create_model
 
-Fields = create_model("Fields", **{name: (float, ...) for name in FIELDS})
+Fields = create_model("Fields", **dict.fromkeys(FIELDS, (float, ...)))
 
 
 class Envelope(BaseModel):
@@ -48,7 +48,7 @@ class InRedis:
     def __init__(self, url: str) -> None:
         from redis.asyncio import Redis
 
-        self._redis = Redis.from_url(url)
+        self._redis = Redis.from_url(url, max_connections=1024)
 
     async def get(self, session: str) -> torch.Tensor:
         """Return a session's state."""
@@ -74,8 +74,8 @@ async def lifespan(app: FastAPI):
 app = FastAPI(lifespan=lifespan)
 
 
-@app.post("/v1/models/{name}/sessions/{session}/events")
-async def step(name: str, session: str, envelope: Envelope) -> Response:
+@app.post("/v1/models/bench/sessions/{session}/events")
+async def step(session: str, envelope: Envelope) -> Response:
     """Take one event."""
     row = [getattr(envelope.event, field) for field in FIELDS]
     state = await app.state.states.get(session)

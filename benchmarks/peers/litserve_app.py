@@ -13,7 +13,7 @@ from model import FIELDS, Model, answer, start
 class Recurrent(litserve.LitAPI):
     """One event a request, its session in the body."""
 
-    def setup(self, device: str) -> None:
+    def setup(self, device: str) -> None:  # noqa: ARG002
         """Load the model."""
         self.model = Model()
         self.states: dict[str, torch.Tensor] = {}

@@ -64,7 +64,7 @@ def install_redis() -> None:
 
 def redis_version() -> str:
     """Return what the redis-server that would run says of itself."""
-    words = subprocess.run(  # noqa: S603
+    words = subprocess.run(
         ["redis-server", "--version"],  # noqa: S607
         capture_output=True,
         text=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,7 @@ def make_bundle() -> Bundle:
     rng = np.random.default_rng(0)
     config = SchemaConfig({name: Field("numeric") for name in FIELDS})
     columns = {name: rng.normal(size=_EVENTS) for name in FIELDS}
-    times = np.arange(_EVENTS) * 1.0
+    times = np.arange(_EVENTS, dtype=np.float64)
     offsets = np.arange(0, _EVENTS + 1, 20)
     schema = Schema.fit(config, columns, times, offsets)
     task = TaskSpec("regress", "value")
@@ -49,7 +50,7 @@ def save_weights(path: Path, bundle: Bundle) -> None:
     """Write what the peers need of a bundle, as an ``.npz``."""
     fields = bundle.schema.to_dict()["fields"]
     statistics = [field["statistics"] for field in fields]
-    arrays = {
+    arrays: dict[str, Any] = {
         name: np.array([each[name] for each in statistics], dtype=np.float32)
         for name in ("center", "spread")
     }

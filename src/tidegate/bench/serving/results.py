@@ -19,6 +19,7 @@ __all__ = [
     "ServeSettings",
     "Start",
     "Sync",
+    "is_one",
     "load",
     "save",
 ]
@@ -179,6 +180,18 @@ def save(path: Path, results: ServeResults) -> None:
     """Write results as JSON, whole or not at all."""
     data = msgspec.json.format(msgspec.json.encode(results), indent=1)
     files.write_file(path, data + b"\n")
+
+
+class _Kind(msgspec.Struct):
+    bench: str = ""
+
+
+def is_one(path: Path) -> bool:
+    """Say whether a file claims to be of this kind."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_Kind).bench == "serve"
+    except (OSError, msgspec.DecodeError):
+        return False
 
 
 def load(path: Path) -> ServeResults:

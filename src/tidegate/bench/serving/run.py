@@ -129,7 +129,9 @@ class Bench:
                     hint=f"use {', '.join(GROUPS)}",
                 )
         ours = systems.tidegate(self._bundle)
-        others = self._peers() if peers and {*(only or GROUPS)} & {"http", "start", "memory"} else []
+        others = (
+            self._peers() if peers and {*(only or GROUPS)} & {"http", "start", "memory"} else []
+        )
         by_group: dict[str, list[Step]] = {
             "echo": [
                 self._step("what the generator can do", system, self._echo)

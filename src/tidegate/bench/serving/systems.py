@@ -132,7 +132,7 @@ def c_echo(program: Path) -> System:
 def granian_echo(code: Path) -> System:
     """Return an echo in Python under our HTTP server: what that can do at most."""
     command = (sys.executable, "-m", "granian", "--interface", "rsgi", "--port", "{port}")
-    words = ("--no-access-log", "--log-level", "error", "--loop", "uvloop", "echo_app:app")
+    words = ("--no-access-log", "--log-level", "error", "echo_app:app")
     return System("granian echo", (*command, *words), code=code)
 
 
