@@ -142,7 +142,10 @@ void tg_check_seq(struct tg_flight *flight, int64_t seq) {
 /* Finds a member of an object's first words and returns where its value begins. */
 static const char *value_of(const char *object, size_t length, const char *name, size_t name_length) {
     const char *found = memmem(object, length, name, name_length);
-    return found ? found + name_length : NULL;
+    if (found == NULL) return NULL;
+    found += name_length;
+    while (found < object + length && *found == ' ') found++;
+    return found;
 }
 #define VALUE(object, length, name) value_of(object, length, name, sizeof(name) - 1)
 
@@ -153,12 +156,12 @@ void tg_check_answer(struct tg_flight *flight, const char *object, size_t length
         return;
     }
     struct tg_item item = flight->items[flight->answered];
-    const char *session = VALUE(object, length, "\"session\":\"");
+    const char *session = VALUE(object, length, "\"session\":");
     if (session != NULL) { /* an echo may leave it out */
-        char name[TG_NAME_BYTES];
-        tg_session_name(name, item.session);
-        if (end - session <= TG_NAME_BYTES || memcmp(session, name, TG_NAME_BYTES) != 0 ||
-            session[TG_NAME_BYTES] != '"') {
+        char name[TG_NAME_BYTES + 2] = "\"";
+        tg_session_name(name + 1, item.session);
+        name[TG_NAME_BYTES + 1] = '"';
+        if (end - session < (ptrdiff_t)sizeof name || memcmp(session, name, sizeof name) != 0) {
             tg_fail(flight, "wrong_session", object, length);
             return;
         }

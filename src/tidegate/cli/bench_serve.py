@@ -11,7 +11,7 @@ from tidegate.cli.verbs import verb
 from tidegate.errors import InputError
 
 if TYPE_CHECKING:
-    from tidegate.bench.serving.results import ServeResults, ServeSettings
+    from tidegate.bench.serving.results import Row, ServeResults, ServeSettings
     from tidegate.bench.serving.run import Bench
 
 __all__ = ["EXAMPLES", "command", "show"]
@@ -144,15 +144,17 @@ def _print(found: ServeResults) -> None:
     from rich.table import Table
 
     from tidegate.bench.serving.goals import check
-    from tidegate.bench.serving.markdown import facts, table
+    from tidegate.bench.serving.markdown import facts
 
     console = Console()
-    header, *rows = table(found)
     shown = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
-    for place, name in enumerate(header):
-        shown.add_column(name, justify="left" if place < 4 else "right")
-    for cells in rows:
-        shown.add_row(*cells, style="bold" if "tidegate" in cells[0] else None)
+    shown.add_column("server")
+    shown.add_column("load", no_wrap=True)
+    for name in ("events/s", "p50 ms", "p99 ms", "CPU µs", "MB"):
+        shown.add_column(name, justify="right", no_wrap=True)
+    for row in found.rows:
+        ours = row.system.startswith("tidegate")
+        shown.add_row(*_cells(row), style="bold" if ours else None)
     console.print(shown)
     for start in found.starts:
         console.print(
@@ -173,6 +175,22 @@ def _print(found: ServeResults) -> None:
     for missing in found.missing:
         console.print(f"[red]not run[/red]: {missing.system}: ", end="")
         console.print(missing.why, markup=False)
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    """Return a row for a terminal: short."""
+    rate = f" {row.rate:,.0f}/s" if row.rate else ""
+    events = f"×{row.events_a_request}" if row.events_a_request > 1 else ""
+    cpu = 1e6 / row.events_per_cpu_s if row.events_per_cpu_s else 0.0
+    return (
+        row.system,
+        f"{row.transport} {row.connections}{events}{rate}",
+        f"{row.events_per_s:,.0f}",
+        f"{row.p50_ms:.2f}",
+        f"{row.p99_ms:.2f}",
+        f"{cpu:.1f}",
+        f"{row.rss_mb:.0f}",
+    )
 
 
 def _draw(out: Path | None, found: ServeResults) -> None:

@@ -23,6 +23,7 @@ class Report(msgspec.Struct, frozen=True):
     events: int
     events_per_s: float
     p50_ms: float
+    p90_ms: float
     p99_ms: float
     p999_ms: float
     max_ms: float

@@ -64,13 +64,14 @@ def charts(results: ServeResults) -> dict[str, alt.TopLevelMixin]:
         ``latency``, ``cost``, ``cpu``, ``memory``.
     """
     drawn: dict[str, alt.TopLevelMixin] = {}
-    names = list(dict.fromkeys([row.system for row in results.rows] or ["none"]))
+    rows = [row for row in results.rows if not row.system.endswith(" echo")]  # they serve nothing
+    names = list(dict.fromkeys(row.system for row in rows))
     held = [each for each in results.memory if each.sessions]
     names += [name for name in dict.fromkeys(each.system for each in held) if name not in names]
-    single = [row for row in results.rows if row.transport == "http" and row.p99_ms]
+    single = [row for row in rows if row.transport == "http" and row.p99_ms]
     if single:
         drawn["latency"] = _latency(single, names)
-    used = [row for row in results.rows if row.server_cpu_s and row.events_per_s and not row.rate]
+    used = [row for row in rows if row.server_cpu_s and row.events_per_s and not row.rate]
     # Of a server's loads with one transport and mode the best: one bar each.
     best = {}
     for row in sorted(used, key=lambda row: row.events_per_cpu_s):
@@ -120,23 +121,29 @@ def _latency(rows: Sequence[Row], names: list[str]) -> alt.TopLevelMixin:
             "system": row.system,
             "rate": row.events_per_s,
             "ms": row.p99_ms,
-            "loop": "open" if row.rate else "closed",
+            "arrivals": "at a rate" if row.rate else "after each answer",
+            "connections": row.connections,
             "load": load(row),
         }
         for row in rows
         if row.events_per_s
     ]
+    points = alt.Chart(alt.InlineData(values=values)).encode(
+        x=alt.X("rate:Q", title="events a second", scale=alt.Scale(type="log")),
+        y=alt.Y("ms:Q", title="p99, ms", scale=alt.Scale(type="log")),
+        color=_colour(names),
+    )
+    lines = (
+        points.transform_filter("datum.arrivals === 'after each answer'")
+        .mark_line(strokeWidth=1.5)
+        .encode(order="connections:Q")
+    )
+    marks = points.mark_point(filled=True, size=70).encode(
+        shape=alt.Shape("arrivals:N", title="requests arrive"),
+        tooltip=["system:N", "load:N", "rate:Q", "ms:Q"],
+    )
     return _finished(
-        alt.Chart(alt.InlineData(values=values))
-        .mark_point(filled=True, size=70)
-        .encode(
-            x=alt.X("rate:Q", title="events a second", scale=alt.Scale(type="log")),
-            y=alt.Y("ms:Q", title="p99, ms", scale=alt.Scale(type="log")),
-            color=_colour(names),
-            shape=alt.Shape("loop:N", title="loop"),
-            tooltip=["system:N", "load:N", "rate:Q", "ms:Q"],
-        )
-        .properties(width=_WIDTH, height=_HEIGHT),
+        alt.layer(lines, marks).properties(width=_WIDTH, height=_HEIGHT),
         "One event a request over HTTP: latency against throughput",
     )
 
@@ -184,7 +191,7 @@ def _colour(names: list[str]) -> alt.Color:
     return alt.Color("system:N", title=None, sort=names, scale=scale)
 
 
-def _finished(chart: alt.Chart, title: str) -> alt.TopLevelMixin:
+def _finished(chart: Any, title: str) -> alt.TopLevelMixin:
     looks = page.configured(chart.properties(title=title))
     finished: alt.TopLevelMixin = looks.configure_legend(labelFontSize=12, labelLimit=320)
     return finished

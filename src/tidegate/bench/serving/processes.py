@@ -80,11 +80,16 @@ class Process:
         headers = {"content-type": "application/json"} if body else {}
         while time.perf_counter() - self.began < _START_SECONDS and self._process.poll() is None:
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_START_SECONDS)
-            with contextlib.suppress(OSError, http.client.HTTPException):
+            with (
+                contextlib.closing(connection),
+                contextlib.suppress(OSError, http.client.HTTPException),
+            ):
                 connection.request(method, path, body or None, headers)
-                if connection.getresponse().status == 200:
-                    return time.perf_counter() - self.began
-            connection.close()
+                response = connection.getresponse()
+                answered = time.perf_counter() - self.began
+                response.read()
+                if response.status == 200:
+                    return answered
             time.sleep(_POLL_SECONDS)
         raise self._failed(port)
 

@@ -174,7 +174,7 @@ class Bench:
         def guarded() -> None:
             try:
                 run(system)
-            except TidegateError as error:
+            except (TidegateError, OSError, http.client.HTTPException) as error:
                 self._missing.append(Missing(f"{system.name}: {name}", str(error)))
             except ImportError as error:
                 self._missing.append(Missing(f"{system.name}: {name}", f"{error.name} is missing"))
@@ -417,8 +417,11 @@ class Bench:
             for seq in range(1, _AGREEMENT_EVENTS + 1):
                 path, method, body = running.probe("agreement", seq)
                 connection.request(method, path, body, {"content-type": "application/json"})
-                answer = msgspec.json.decode(connection.getresponse().read())
-                found.append(float(answer["answer"]["value"]))
+                response = connection.getresponse()
+                content = response.read()
+                if response.status != 200:
+                    raise TidegateError("load_failed", f"{response.status}: {content[:300]!r}")
+                found.append(float(msgspec.json.decode(content)["answer"]["value"]))
         self._reference = self._reference or found
         pairs = zip(found, self._reference, strict=True)
         far = max(abs(value - wanted) for value, wanted in pairs)
