@@ -202,10 +202,21 @@ def test_metrics_add_up_what_labels_tell_apart() -> None:
         "tidegate_events_total 7",
         "",
     ]
-    assert scrape.samples(lines) == {
+    found = scrape.samples(lines)
+    assert found == {
         "tidegate_store_bytes": 3.5,
         "tidegate_store_cuts_total": 4.0,
+        'tidegate_stall_seconds_bucket{le="0.1"}': 4.0,
         "tidegate_stall_seconds_sum": 0.001,
+    }
+    later = {**found, "tidegate_store_bytes": 2.0, "tidegate_store_cuts_total": 6.0}
+    later['tidegate_stall_seconds_bucket{le="0.1"}'] = 5.0
+    assert scrape.between(found, later) == {
+        "tidegate_store_bytes": 2.0,
+        "tidegate_store_cuts_total": 2.0,
+        "tidegate_stall_seconds_sum": 0.0,
+        "tidegate_stall_seconds_p99": 0.1,
+        "tidegate_stall_seconds_most": 0.1,
     }
 
 

@@ -437,7 +437,7 @@ class Bench:
 def _sampled(running: Running) -> Iterator[dict[str, float]]:
     """Give a dict that holds, at the end, what tidegate's metrics say of the time between.
 
-    Counters are differences; of the store's bytes there is the largest seen too.
+    Of the store's bytes there is the largest seen too.
     """
     found: dict[str, float] = {}
     if not running.system.name.startswith("tidegate"):
@@ -459,9 +459,7 @@ def _sampled(running: Running) -> Iterator[dict[str, float]]:
     finally:
         ended.set()
         looking.join()
-    for name, value in scrape.read(running.port).items():
-        counter = name.endswith(("_total", "_sum", "_count"))
-        found[name] = value - before.get(name, 0.0) if counter else value
+    found.update(scrape.between(before, scrape.read(running.port)))
     if "tidegate_store_bytes" in found:
         found["largest_store_bytes"] = max(largest[0], found["tidegate_store_bytes"])
 
