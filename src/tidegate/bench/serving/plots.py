@@ -6,6 +6,7 @@ The colours are those of M. Okabe and K. Ito (2008), which people with colour-bl
 from __future__ import annotations
 
 import html
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -68,9 +69,10 @@ def charts(results: ServeResults) -> dict[str, alt.TopLevelMixin]:
     names = list(dict.fromkeys(row.system for row in rows))
     held = [each for each in results.memory if each.sessions]
     names += [name for name in dict.fromkeys(each.system for each in held) if name not in names]
+    colours = dict(zip(names, itertools.cycle(_COLOURS), strict=False))
     single = [row for row in rows if row.transport == "http" and row.p99_ms]
     if single:
-        drawn["latency"] = _latency(single, names)
+        drawn["latency"] = _latency(single, colours)
     used = [row for row in rows if row.server_cpu_s and row.events_per_s and not row.rate]
     # Of a server's loads with one transport and mode the best: one bar each.
     best = {}
@@ -80,15 +82,15 @@ def charts(results: ServeResults) -> dict[str, alt.TopLevelMixin]:
         ordered = sorted(best.values(), key=lambda row: -row.events_per_cpu_s)
         drawn["cost"] = _bars(
             ordered,
-            names,
+            colours,
             lambda row: 1e6 / row.events_per_cpu_s / 3600 * PRICE,
             f"US dollars a million events, the server's CPU time at ${PRICE:g} an hour",
         )
         drawn["cpu"] = _bars(
-            ordered, names, lambda row: row.events_per_cpu_s, "events for each CPU second"
+            ordered, colours, lambda row: row.events_per_cpu_s, "events for each CPU second"
         )
     if held:
-        drawn["memory"] = _memory(held, names)
+        drawn["memory"] = _memory(held, colours)
     return drawn
 
 
@@ -115,7 +117,7 @@ def write(folder: Path, results: ServeResults) -> list[Path]:
     return [folder / name for name in contents]
 
 
-def _latency(rows: Sequence[Row], names: list[str]) -> alt.TopLevelMixin:
+def _latency(rows: Sequence[Row], colours: dict[str, str]) -> alt.TopLevelMixin:
     values = [
         {
             "system": row.system,
@@ -131,7 +133,7 @@ def _latency(rows: Sequence[Row], names: list[str]) -> alt.TopLevelMixin:
     points = alt.Chart(alt.InlineData(values=values)).encode(
         x=alt.X("rate:Q", title="events a second", scale=alt.Scale(type="log")),
         y=alt.Y("ms:Q", title="p99, ms", scale=alt.Scale(type="log")),
-        color=_colour(names),
+        color=_colour(colours, values),
     )
     lines = (
         points.transform_filter("datum.arrivals === 'after each answer'")
@@ -148,7 +150,9 @@ def _latency(rows: Sequence[Row], names: list[str]) -> alt.TopLevelMixin:
     )
 
 
-def _bars(rows: Sequence[Row], names: list[str], value_of: Any, title: str) -> alt.TopLevelMixin:
+def _bars(
+    rows: Sequence[Row], colours: dict[str, str], value_of: Any, title: str
+) -> alt.TopLevelMixin:
     values = [
         {
             "system": row.system,
@@ -163,14 +167,14 @@ def _bars(rows: Sequence[Row], names: list[str], value_of: Any, title: str) -> a
         .encode(
             x=alt.X("value:Q", title=title, scale=alt.Scale(type="log")),
             y=alt.Y("case:N", title=None, sort=None, axis=alt.Axis(labelLimit=400, grid=True)),
-            color=_colour(names),
+            color=_colour(colours, values),
         )
         .properties(width=_WIDTH, height=_BAR * len(values)),
         title[:1].upper() + title[1:],
     )
 
 
-def _memory(held: Sequence[Any], names: list[str]) -> alt.TopLevelMixin:
+def _memory(held: Sequence[Any], colours: dict[str, str]) -> alt.TopLevelMixin:
     values = [{"system": m.system, "sessions": m.sessions, "mb": m.rss_mb} for m in held]
     return _finished(
         alt.Chart(alt.InlineData(values=values))
@@ -178,16 +182,18 @@ def _memory(held: Sequence[Any], names: list[str]) -> alt.TopLevelMixin:
         .encode(
             x=alt.X("sessions:Q", title="sessions", scale=alt.Scale(type="log")),
             y=alt.Y("mb:Q", title="resident memory, MB", scale=alt.Scale(type="log")),
-            color=_colour(names),
+            color=_colour(colours, values),
         )
         .properties(width=_WIDTH, height=_HEIGHT),
         "Memory against sessions",
     )
 
 
-def _colour(names: list[str]) -> alt.Color:
-    colours = [_COLOURS[place % len(_COLOURS)] for place in range(len(names))]
-    scale = alt.Scale(domain=names, range=colours)
+def _colour(colours: dict[str, str], values: Sequence[dict[str, Any]]) -> alt.Color:
+    """Give each system the colour that it has in all charts; name those that are in this one."""
+    here = {value["system"] for value in values}
+    names = [name for name in colours if name in here]
+    scale = alt.Scale(domain=names, range=[colours[name] for name in names])
     return alt.Color("system:N", title=None, sort=names, scale=scale)
 
 

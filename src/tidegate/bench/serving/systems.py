@@ -170,7 +170,7 @@ def peers(python: Path, code: Path, weights: Path) -> list[System]:
             packages=(*fastapi, "redis"),
         ),
         System(
-            "FastAPI + torch, Redis appendfsync always",
+            "FastAPI + torch, synced Redis",
             uvicorn,
             True,
             environment,
