@@ -12,7 +12,7 @@ from tidegate.errors import InputError
 
 if TYPE_CHECKING:
     from tidegate.bench.serving.results import Row, ServeResults, ServeSettings
-    from tidegate.bench.serving.run import Bench
+    from tidegate.bench.serving.workbench import Workbench
 
 __all__ = ["EXAMPLES", "command", "show"]
 
@@ -68,13 +68,13 @@ def command(
     under --folder (as root, redis-server from Debian too).
     """
     from tidegate import files
-    from tidegate.bench.serving import results, run
+    from tidegate.bench.serving import results, run, workbench
 
     settings = _settings(run.QUICK if quick else run.STANDARD, seconds, bulk_seconds, sessions)
     for path in (json, out, folder):
         if path is not None:
             files.check_place(path)
-    with run.Bench(settings, benchmarks, folder) as bench:
+    with workbench.Workbench(settings, benchmarks, folder) as bench:
         _run(bench, only or [], peers)
         found = bench.results()
     if json is not None:
@@ -121,15 +121,17 @@ def _settings(
     return asked
 
 
-def _run(bench: Bench, only: list[str], peers: bool) -> None:
+def _run(bench: Workbench, only: list[str], peers: bool) -> None:
     """Run the steps under a progress bar."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+    from tidegate.bench.serving import run
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
         bar = progress.add_task("what it needs", total=None)
-        steps = bench.steps(only, peers=peers)
+        steps = run.steps(bench, only, peers=peers)
         progress.update(bar, total=len(steps))
         for step in steps:
             progress.update(bar, description=step.name)

@@ -63,6 +63,15 @@ class Running:
         """Return all process ids that work for it."""
         return [pid for process in (self.process, *self.beside) for pid in process.pids()]
 
+    def rss_mb(self) -> float:
+        """Return the resident memory of these processes in 1e6 bytes."""
+        total = 0
+        for pid in self.pids():
+            for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+                if line.startswith("VmRSS:"):
+                    total += int(line.split()[1])
+        return total * 1024 / 1e6
+
     def wait(self) -> tuple[float, float]:
         """Return the seconds from its start to its first HTTP answer, and until it takes events."""
         if self.system.code is not None:  # a peer: it has no other routes
