@@ -121,7 +121,9 @@ class Processor:
         self._answers = answers.open(bundle.task)
         self._prefix = session_prefix(self._limits.tenant, bundle.name)
         self._group = None if store.volatile else core.Group()
-        self._ticket = 0
+        # What a batch changes is marked with the ticket that it will get. The store's go on from
+        # where they were, and those of groups that it lost are not given again.
+        self._ticket = self._issued = store.progress()[0]
         self.table = engine.table(
             bundle.version,
             self._prefix,
@@ -213,7 +215,7 @@ class Processor:
             block.requests,
             dict(block.columns),
             self._group,
-            self._ticket + 1,
+            self._issued + 1,
             failed=block.failed,
         )
         self._metrics.step_seconds.observe(perf_counter() - began)
@@ -226,7 +228,7 @@ class Processor:
         group = self._group
         if group is not None and len(group):
             try:
-                self._ticket = self._store.append(group)
+                self._ticket = self._issued = self._store.append(group)
             finally:
                 group.clear()
 
@@ -243,11 +245,24 @@ class Processor:
         self._metrics.load_seconds.observe(perf_counter() - began)
 
     def _load_named(self, names: Sequence[str]) -> None:
-        found = self._store.get([self._prefix + name.encode() for name in names])
+        found = self._read_records([self._prefix + name.encode() for name in names])
         there = [(name, data) for name, data in zip(names, found, strict=True) if data is not None]
         if there:
             self.table.load(*zip(*there, strict=True))
             self._metrics.loaded_sessions.inc(len(there))
+
+    def _read_records(self, keys: list[bytes]) -> list[bytes | None]:
+        """Read records; no bytes, which are no record, stand for one that cannot be read."""
+        try:
+            return self._store.get(keys)
+        except StoreError as error:
+            if error.code != "store_damaged":
+                raise
+            if len(keys) == 1:
+                _log.error("a record cannot be read: %s", error)
+                return [b""]
+        half = len(keys) // 2
+        return self._read_records(keys[:half]) + self._read_records(keys[half:])
 
     def evict(self, durable: int) -> None:
         """Drop the sessions that were asked for longest ago, down to the limits.
@@ -420,7 +435,7 @@ class Processor:
     def _delete(self, session: str) -> SessionView:
         if self._head(session) is None:
             raise refusals.session_unknown(session)
-        self.table.delete(session, self._clock(), self._group, self._ticket + 1)
+        self.table.delete(session, self._clock(), self._group, self._issued + 1)
         self._hand_over()
         head = self._head(session)
         assert head is not None
