@@ -50,7 +50,7 @@ _log = logging.getLogger(__name__)
 _CODES = {name: code for code, name in enumerate(core.OUTCOMES)}
 _ANSWERED = _CODES["repeat"]
 """Codes up to this one come with an answer."""
-_REFUSED, _DAMAGED = _CODES["refused"], _CODES["record_damaged"]
+_DAMAGED = _CODES["record_damaged"]
 _NOT_FINITE, _FAULT = _CODES["not_finite_output"], _CODES["schema_fault"]
 
 
@@ -371,8 +371,9 @@ class Processor:
 
     def _error(self, block: Block, processed: Processed, index: int) -> TidegateError:
         code = processed.codes[index]
-        if code == _REFUSED:
-            return block.errors[index]
+        own = block.errors.get(index)
+        if own is not None:  # says more than that an earlier event of the session failed, too
+            return own
         if code == _DAMAGED:
             return refusals.record_damaged()
         if code == _NOT_FINITE:
