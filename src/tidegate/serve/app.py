@@ -104,6 +104,8 @@ class App:
         self._phase = phase
         for model in self._models.values():
             model.draining = phase == "draining"
+        if phase == "draining":
+            self._intake.waits.end()
 
     async def __rsgi__(self, scope: Scope, proto: HTTPProtocol | WebsocketProtocol) -> None:
         """Answer one request; nothing that goes wrong inside shows outside."""
@@ -287,12 +289,16 @@ class App:
             proto.close(404)
             return
         transport = await proto.accept()
+        self._metrics.websocket_connections.inc()
+        self.begin()
         try:
-            await sockets.answer(transport, model, self._intake.body_bytes)
+            await sockets.answer(transport, model, self._intake.waits, self._intake.body_bytes)
         except (_Closed, asyncio.CancelledError):
             _log.debug("a client left its WebSocket")
         finally:
-            proto.close(None)
+            self.end()
+            self._metrics.websocket_connections.dec()
+            proto.close(1001 if model.draining else None)
 
     # What all of them need
 
