@@ -135,8 +135,10 @@ static int write_segment(tg_log *log, tg_segment *segment, uint64_t previous_end
     tg_segment_name(name, segment->number, "new");
     segment->file = openat(log->folder, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (segment->file < 0) return errno;
-    /* Room that is there already makes each sync cheaper. A disk without it may still have enough. */
-    if (fallocate(segment->file, 0, 0, (off_t)log->options.segment_size)) (void)errno;
+    /* Room that is there already makes each sync cheaper. On a full disk CURRENT needs some, too. */
+    if (!log->squeezing && fallocate(segment->file, 0, 0, (off_t)log->options.segment_size) &&
+        errno == ENOSPC)
+        log->squeezing = true;
     tg_segment_header header = {.format = TG_LOG_FORMAT,
                                 .number = segment->number,
                                 .previous_end = previous_end,
@@ -191,6 +193,16 @@ int tg_begin_segment(tg_log *log, tg_group *carried) {
     log->durable_end = log->published_end = TG_HEADER;
     log->group = segment->first_group;
     return error;
+}
+
+/* Takes room on the disk that `recover` can give up; whether there was. */
+bool tg_make_spare(const tg_log *log) {
+    const int file = openat(log->folder, "spare", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    if (file < 0) return false;
+    const bool made = !fallocate(file, 0, 0, (off_t)log->options.segment_size);
+    if (!made) unlinkat(log->folder, "spare", 0);
+    close(file);
+    return made;
 }
 
 int tg_write_index(tg_log *log, tg_segment *segment) {
