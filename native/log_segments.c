@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "crc32c.h"
@@ -232,6 +233,13 @@ static bool entries_fit(const tg_segment *segment, const tg_entry *entries, size
     return at == segment->end;
 }
 
+/* How many entries an index file has room for; SIZE_MAX: no whole number. */
+static uint64_t entries_in(int file) {
+    struct stat status;
+    if (fstat(file, &status) || (status.st_size - TG_HEADER) % (off_t)sizeof(tg_entry)) return UINT64_MAX;
+    return (uint64_t)(status.st_size - TG_HEADER) / sizeof(tg_entry);
+}
+
 int tg_read_index(tg_log *log, tg_segment *segment) {
     char name[32];
     tg_segment_name(name, segment->number, "idx");
@@ -242,7 +250,7 @@ int tg_read_index(tg_log *log, tg_segment *segment) {
     if (!error && (memcmp(header.magic, TG_INDEX_MAGIC, 8) || header.crc != tg_header_crc(&header) ||
                    header.format != TG_LOG_FORMAT || header.number != segment->number ||
                    header.end != segment->end || memcmp(header.seed, log->seed, sizeof header.seed) ||
-                   header.n > segment->end / sizeof(tg_frame)))
+                   header.n != entries_in(file)))
         error = EBADMSG;
     tg_entry *entries = NULL;
     const size_t n = error ? 0 : header.n, size = n * sizeof(tg_entry);

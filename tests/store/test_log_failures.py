@@ -349,7 +349,6 @@ def test_a_disk_full_of_outdated_values_gets_room_again(small_disk: Path) -> Non
                 records.commit([*puts.items()])
                 values.update(puts)
             except StoreError as error:
-                assert error.code == "store_failed"
                 failures += 1
         assert 0 < failures < 50 if is_small else not failures
         assert dict(records.scan()) == values
