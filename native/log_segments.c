@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "crc32c.h"
@@ -135,8 +136,10 @@ static int write_segment(tg_log *log, tg_segment *segment, uint64_t previous_end
     tg_segment_name(name, segment->number, "new");
     segment->file = openat(log->folder, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (segment->file < 0) return errno;
-    /* Room that is there already makes each sync cheaper. A disk without it may still have enough. */
-    if (fallocate(segment->file, 0, 0, (off_t)log->options.segment_size)) (void)errno;
+    /* Room that is there already makes each sync cheaper. On a full disk CURRENT needs some, too. */
+    if (!log->squeezing && fallocate(segment->file, 0, 0, (off_t)log->options.segment_size) &&
+        errno == ENOSPC)
+        log->squeezing = true;
     tg_segment_header header = {.format = TG_LOG_FORMAT,
                                 .number = segment->number,
                                 .previous_end = previous_end,
@@ -193,6 +196,16 @@ int tg_begin_segment(tg_log *log, tg_group *carried) {
     return error;
 }
 
+/* Takes room on the disk that `recover` can give up; whether there was. */
+bool tg_make_spare(const tg_log *log) {
+    const int file = openat(log->folder, "spare", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    if (file < 0) return false;
+    const bool made = !fallocate(file, 0, 0, (off_t)log->options.segment_size);
+    if (!made) unlinkat(log->folder, "spare", 0);
+    close(file);
+    return made;
+}
+
 int tg_write_index(tg_log *log, tg_segment *segment) {
     const size_t size = segment->n_entries * sizeof(tg_entry);
     tg_index_header header = {
@@ -220,6 +233,13 @@ static bool entries_fit(const tg_segment *segment, const tg_entry *entries, size
     return at == segment->end;
 }
 
+/* How many entries an index file has room for; SIZE_MAX: no whole number. */
+static uint64_t entries_in(int file) {
+    struct stat status;
+    if (fstat(file, &status) || (status.st_size - TG_HEADER) % (off_t)sizeof(tg_entry)) return UINT64_MAX;
+    return (uint64_t)(status.st_size - TG_HEADER) / sizeof(tg_entry);
+}
+
 int tg_read_index(tg_log *log, tg_segment *segment) {
     char name[32];
     tg_segment_name(name, segment->number, "idx");
@@ -230,7 +250,7 @@ int tg_read_index(tg_log *log, tg_segment *segment) {
     if (!error && (memcmp(header.magic, TG_INDEX_MAGIC, 8) || header.crc != tg_header_crc(&header) ||
                    header.format != TG_LOG_FORMAT || header.number != segment->number ||
                    header.end != segment->end || memcmp(header.seed, log->seed, sizeof header.seed) ||
-                   header.n > segment->end / sizeof(tg_frame)))
+                   header.n != entries_in(file)))
         error = EBADMSG;
     tg_entry *entries = NULL;
     const size_t n = error ? 0 : header.n, size = n * sizeof(tg_entry);
