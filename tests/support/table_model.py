@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from tidegate.serve.sessions import Limits, kept
 
 from tidegate import core, record
 from tidegate.record import Record, StoredAnswer
 from tidegate.schema import Field, Schema, SchemaConfig, Time
 from tidegate.schema.typed import TypedEvent
 from tidegate.serve import rules
+from tidegate.serve.limits import Limits
 from tidegate.spec import LayerSpec, ModelSpec
 
 PRINT = bytes(range(32))
@@ -105,11 +105,16 @@ class Model:
 
     def known(self, name: str, now: float) -> Session | None:
         found = self.sessions.get(name)
-        if found is not None and found.status == "live" and now - found.updated >= self.ttl:
-            found = replace(found, status="expired", updated=found.updated + self.ttl)
-        if found is None or rules.is_forgotten(found, now, self.limits.tombstone_seconds):
+        if found is None:
             return None
-        return found
+        status = rules.standing(
+            found.status,
+            found.updated,
+            now,
+            ttl_seconds=self.ttl,
+            tombstone_seconds=self.limits.tombstone_seconds,
+        )
+        return None if status is None else replace(found, status=status)
 
     def tell(self, sent: Sent, now: float, failed: set[tuple[int, str]]) -> Told:
         told = self._tell(sent, now, (sent.request, sent.session) in failed)
@@ -149,7 +154,7 @@ class Model:
             time,
             goes_on.created if goes_on else now,
             now,
-            kept((*(goes_on.answers if goes_on else ()), answer), self.limits),
+            _kept((*(goes_on.answers if goes_on else ()), answer), self.limits),
             states,
         )
         self.changed.add(sent.session)
@@ -246,3 +251,14 @@ def told(processed: core.Processed) -> list[Told]:
         )
         for i in range(len(processed.codes))
     ]
+
+
+def _kept(answers: tuple[StoredAnswer, ...], limits: Limits) -> tuple[StoredAnswer, ...]:
+    """The last answers that the limits allow, the newest last."""
+    first, total = len(answers), 0
+    for stored in reversed(answers[-limits.answers :]):
+        total += len(stored.answer)
+        if total > limits.answer_bytes and first < len(answers):
+            break
+        first -= 1
+    return answers[first:]
