@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from session_records import kept
 
 from tidegate import core, record
 from tidegate.record import Record, StoredAnswer
@@ -154,7 +155,7 @@ class Model:
             time,
             goes_on.created if goes_on else now,
             now,
-            _kept((*(goes_on.answers if goes_on else ()), answer), self.limits),
+            kept((*(goes_on.answers if goes_on else ()), answer), self.limits),
             states,
         )
         self.changed.add(sent.session)
@@ -251,14 +252,3 @@ def told(processed: core.Processed) -> list[Told]:
         )
         for i in range(len(processed.codes))
     ]
-
-
-def _kept(answers: tuple[StoredAnswer, ...], limits: Limits) -> tuple[StoredAnswer, ...]:
-    """The last answers that the limits allow, the newest last."""
-    first, total = len(answers), 0
-    for stored in reversed(answers[-limits.answers :]):
-        total += len(stored.answer)
-        if total > limits.answer_bytes and first < len(answers):
-            break
-        first -= 1
-    return answers[first:]
