@@ -1,6 +1,7 @@
 /* A load generator for `tidegate bench serve`: one thread, epoll, no dependencies.
  *
- * main.c      options, the loop, the report
+ * main.c      the loop, the report
+ * basics.c    options, bytes, time
  * events.c    sessions and their seq, events as JSON, answers checked
  * http.c      responses decoded; one event a request, and bulk as lines of JSON
  * websocket.c RFC 6455, the client's side
@@ -19,6 +20,7 @@
 #define TG_FIELDS 16
 #define TG_NAME_BYTES 9        /* a session's id: a letter and eight digits */
 #define TG_EVENT_BYTES 512     /* no event's JSON is longer, its session and seq included */
+#define TG_MOST_SECONDS 4096
 #define TG_KINDS 16            /* different errors that are told apart */
 
 /* ---- bytes ---- */
@@ -61,6 +63,7 @@ struct tg_options {
     bool fill, stream;
 };
 extern struct tg_options tg_options;
+void tg_read_options(int count, char **words); /* from the second word on */
 
 /* ---- events ---- */
 
