@@ -70,7 +70,6 @@ def test_a_server_is_loaded_and_has_every_event(mode, options, load, gate) -> No
     settings = {**SETTINGS, **options, "sessions": 40}
     report = load.load(mode, gate.port, seconds=0.5, **settings)
     assert report.errors == 0, report.first_error
-    assert report.events > 50
     connection = http.client.HTTPConnection("127.0.0.1", gate.port, timeout=20)
     applied = 0
     for session in range(40):
@@ -80,6 +79,7 @@ def test_a_server_is_loaded_and_has_every_event(mode, options, load, gate) -> No
         found = json.loads(response.read())
         applied += found["seq"] if response.status == 200 else 0
     connection.close()
+    assert applied > 0
     assert applied >= report.events + report.fill_events  # and those just before and after
 
 
