@@ -154,7 +154,6 @@ def test_a_stall_delays_all_that_arrive_meanwhile(load, serve) -> None:
 
     report = load.load("http", serve(answer), seconds=1.0, rate=100, **SETTINGS)
     assert report.errors == 0
-    assert report.p50_ms < 200
     assert report.p90_ms > 100  # a closed loop would have had one slow request of a hundred
 
 
