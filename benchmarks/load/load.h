@@ -82,7 +82,8 @@ char *tg_write_event(char *to, struct tg_item item, bool named);
 /* One request, frame or chunk that is on its way. */
 struct tg_flight {
     uint64_t due;               /* when it was to be sent, ns: latency counts from there */
-    uint32_t count, answered;   /* events */
+    uint32_t count, answered;   /* events; those that failed are answered too */
+    uint32_t failed;
     struct tg_item *items;
 };
 
@@ -94,6 +95,9 @@ void tg_check_seq(struct tg_flight *flight, int64_t seq);
 void tg_fail(struct tg_flight *flight, const char *kind, const char *text, size_t length);
 /* All answers that are still missing. `text` may hold {"error":{"code":...}}: that is the kind then. */
 void tg_fail_rest(struct tg_flight *flight, const char *kind, const char *text, size_t length);
+
+/* An error of an event that was never sent. */
+void tg_count_error(const char *kind);
 
 struct tg_errors {
     uint64_t total, counts[TG_KINDS];

@@ -46,11 +46,12 @@ static void push_idle(struct tg_connection *connection) {
 void tg_landed(struct tg_connection *connection) {
     struct tg_flight *flight = &connection->flights[connection->first];
     uint64_t now = tg_now();
-    if (flight->due < fill_end) report.filled += flight->count;
+    uint32_t right = flight->count - flight->failed;
+    if (flight->due < fill_end) report.filled += right;
     if (now >= measure_began && now < measure_end) {
-        report.events += flight->count;
+        report.events += right;
         report.requests++;
-        report.by_second[(now - measure_began) / 1000000000u] += flight->count;
+        report.by_second[(now - measure_began) / 1000000000u] += right;
     }
     if (flight->due >= measure_began && flight->due < measure_end)
         tg_record(&report.latencies, now - flight->due);
@@ -65,7 +66,7 @@ static void take_off(struct tg_connection *connection, uint64_t due) {
     struct tg_flight *flight = &connection->flights[place];
     bool was_filled = connection->filled == connection->owned;
     flight->due = due;
-    flight->answered = 0;
+    flight->answered = flight->failed = 0;
     tg_take_sessions(connection, flight);
     if (!was_filled && connection->filled == connection->owned) unfilled--;
     connection->flying++;
@@ -105,20 +106,26 @@ static void flush(struct tg_connection *connection) {
     }
 }
 
+/* Arrivals are those of a Poisson process, whatever the server does. */
+static void arrive_next(void) {
+    double u = ((double)(tg_draw() >> 11) + 1.0) * 0x1p-53;
+    next_due += (uint64_t)(-log(u) * 1e9 / tg_options.rate) + 1;
+}
+
+/* Requests that arrived while all connections were taken, and that still have to be sent. */
+static bool is_behind(void) { return tg_options.rate > 0 && next_due < measure_end; }
+
 static void pump(void) {
     bool open_loop = tg_options.rate > 0 && phase != FILL;
-    if (phase != FILL && phase != WARM && phase != MEASURE) return;
+    if (phase == CONNECT || phase == DONE || (phase == DRAIN && !is_behind())) return;
     uint64_t now = tg_now();
-    while (idle_count && (!open_loop || next_due <= now)) {
+    while (idle_count && (!open_loop || (next_due <= now && (phase < DRAIN || is_behind())))) {
         struct tg_connection *connection = idle[idle_first];
         idle_first = (idle_first + 1) % idle_size;
         idle_count--;
         if (connection->dead) continue;
         take_off(connection, open_loop ? next_due : now);
-        if (open_loop) { /* arrivals of a Poisson process, whatever the server does */
-            double u = ((double)(tg_draw() >> 11) + 1.0) * 0x1p-53;
-            next_due += (uint64_t)(-log(u) * 1e9 / tg_options.rate) + 1;
-        }
+        if (open_loop) arrive_next();
         flush(connection);
     }
 }
@@ -188,12 +195,14 @@ static void advance(uint64_t now) {
         phase = DRAIN;
         count_use(1);
     }
-    if (phase == DRAIN && (on_the_way == 0 || now > measure_end + DRAIN_NS)) phase = DONE;
+    bool drained = on_the_way == 0 && (alive == 0 || !is_behind());
+    if (phase == DRAIN && (drained || now > measure_end + DRAIN_NS)) phase = DONE;
     if (alive == 0 && phase < DRAIN) tg_die("all connections were lost: %s", tg_errors.first);
 }
 
 static void leave(void) {
     report.lost = tg_options.connections - alive;
+    for (; is_behind(); arrive_next()) tg_count_error("never_sent");
     for (uint32_t i = 0; i < tg_options.connections; i++) {
         struct tg_connection *connection = &connections[i];
         if (connection->dead) continue;
