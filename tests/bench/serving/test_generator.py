@@ -64,10 +64,17 @@ def test_processes_are_watched(load, gate) -> None:
         ("http", {"connections": 8, "prefix": "a"}),
         ("http", {"connections": 8, "prefix": "b", "rate": 300}),
         ("ndjson", {"connections": 2, "events": 200, "fill": True, "prefix": "c"}),
+        ("ndjson", {"connections": 2, "events": 50, "depth": 4, "stream": True, "prefix": "d"}),
+        ("websocket", {"connections": 8, "prefix": "e"}),
+        ("websocket", {"connections": 4, "events": 16, "depth": 2, "prefix": "f"}),
+        ("arrow", {"connections": 2, "events": 100, "prefix": "g"}),
     ],
 )
-def test_a_server_is_loaded_and_has_every_event(mode, options, load, gate) -> None:
+def test_a_server_is_loaded_and_has_every_event(mode, options, load, gate, tmp_path) -> None:
     settings = {**SETTINGS, **options, "sessions": 40}
+    if mode == "arrow":
+        settings["template"] = tmp_path / "template"
+        arrow.write_template(settings["template"], options["events"])
     report = load.load(mode, gate.port, seconds=0.5, **settings)
     assert report.errors == 0, report.first_error
     connection = http.client.HTTPConnection("127.0.0.1", gate.port, timeout=20)
