@@ -76,8 +76,8 @@ size_t tg_arena_bytes(const tg_arena *arena);
 /* The slot of each key; -1: unknown. The slots' memory is on its way into the cache. */
 void tg_arena_find(const tg_arena *arena, size_t n, const tg_key *keys, int64_t *slots);
 
-/* As tg_arena_find, but unknown sessions begin: hidden and extra zeros, encoder NaN, clean. fresh[i] is 1 where
- * event i began its session, else 0. A key may occur several times. All become recent.
+/* As tg_arena_find, but unknown sessions begin: hidden and extra zeros, encoder NaN, clean. fresh[i] is 1
+ * where event i began its session, else 0. A key may occur several times. All become recent.
  * 0, or -1: out of memory, and nothing has changed. */
 int tg_arena_take(tg_arena *arena, size_t n, const tg_key *keys, int64_t *slots, uint8_t *fresh);
 

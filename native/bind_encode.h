@@ -96,7 +96,8 @@ public:
             }
             const tg_vocabulary *values = vocabularies_[field].get();
             if (values && PyTuple_Check(array)) {
-                gather_coded(field, nb::borrow<nb::tuple>(array), n, raw + field, hashes ? hashes + field : nullptr);
+                gather_coded(field, nb::borrow<nb::tuple>(array), n, raw + field,
+                             hashes ? hashes + field : nullptr);
                 continue;
             }
             const Column column(array);

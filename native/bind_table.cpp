@@ -57,7 +57,7 @@ public:
     explicit Ids(nb::handle sessions) {
         if (PyTuple_Check(sessions.ptr()) && PyTuple_Size(sessions.ptr()) == 2 &&
             !PyUnicode_Check(PyTuple_GetItem(sessions.ptr(), 0))) {
-            read(nb::handle(PyTuple_GetItem(sessions.ptr(), 0)), nb::handle(PyTuple_GetItem(sessions.ptr(), 1)));
+            read(PyTuple_GetItem(sessions.ptr(), 0), PyTuple_GetItem(sessions.ptr(), 1));
             return;
         }
         if (!PySequence_Check(sessions.ptr())) throw nb::type_error("sessions: not a sequence of str");
@@ -239,7 +239,8 @@ public:
         {
             const Use table(*this);
             nb::gil_scoped_release release;
-            if (tg_table_load(*table, ids.size(), ids.data(), spans.data(), codes.data())) throw std::bad_alloc();
+            if (tg_table_load(*table, ids.size(), ids.data(), spans.data(), codes.data()))
+                throw std::bad_alloc();
         }
         nb::list found;
         for (uint8_t code : codes) found.append(static_cast<int>(code));

@@ -42,7 +42,9 @@ public:
     explicit Typing(const std::vector<FieldSpec> &fields) {
         for (const auto &[name, kind, required] : fields) {
             names_.push_back(name);
-            kinds_.push_back(kind == "numeric" ? Kind::numeric : kind == "boolean" ? Kind::boolean : Kind::category);
+            kinds_.push_back(kind == "numeric"   ? Kind::numeric
+                             : kind == "boolean" ? Kind::boolean
+                                                 : Kind::category);
             if (kinds_.back() == Kind::category && kind != "category")
                 throw nb::value_error("fields: a kind is not numeric, boolean or category");
             required_.push_back(required);
@@ -191,6 +193,6 @@ void bind_typing(nb::module_ &m) {
     nb::class_<Typing>(m, "Typing", "What the fields of events are: a name, a kind, whether it is required.")
         .def(nb::init<const std::vector<Typing::FieldSpec> &>(), "fields"_a);
     m.def(
-        "type_columns", [](const Typing &plan, nb::list events) { return plan.columns(std::move(events)); }, "plan"_a,
-        "events"_a, "Columns of events, and the rows that are not plainly right, whose values are missing.");
+        "type_columns", [](const Typing &plan, nb::list events) { return plan.columns(std::move(events)); },
+        "plan"_a, "events"_a, "Columns of events, and the rows that are not plainly right, whose values are missing.");
 }

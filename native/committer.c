@@ -1,6 +1,7 @@
 /* The thread that writes: one write and one fdatasync for all groups that are queued. */
-#define _GNU_SOURCE /* fdatasync */
+#define _GNU_SOURCE /* fdatasync, unlinkat */
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,7 +44,7 @@ static int place(tg_log *log, tg_segment *segment, tg_group *group, uint64_t *of
 
 /* Frames of all groups, in one write. */
 static int write_frames(tg_log *log, tg_segment *segment, uint64_t *end) {
-    if (tg_grow(&log->parts, &log->parts_capacity, log->batch.n + 1, sizeof(struct iovec))) return ENOMEM;
+    if (tg_grow(&log->parts, &log->parts_capacity, log->batch.n + 1, sizeof *log->parts)) return ENOMEM;
     size_t n = 0;
     int error = 0;
     *end = segment->end;
@@ -214,6 +215,11 @@ static int recover(tg_log *log) {
     log->cut_number = 0; /* what was copied may not have come through */
     /* What lies behind is void already; on a full disk its room is needed. */
     if (ftruncate(newest->file, (off_t)end)) (void)errno;
+    if (log->failure.error == ENOSPC || log->failure.error == EDQUOT) {
+        unlinkat(log->folder, "spare", 0);
+        log->has_spare = false;
+        log->squeezing = true;
+    }
     error = tg_begin_segment(log, NULL);
     if (!error) tg_tidy_later(log, newest, false);
     return error;

@@ -27,12 +27,16 @@ typedef struct {
     tg_span version, answer;
 } tg_kept_answer;
 
-static inline size_t tg_kept_count(const tg_kept *kept) { return kept->size ? *(uint32_t *)(void *)kept->data : 0; }
+static inline size_t tg_kept_count(const tg_kept *kept) {
+    return kept->size ? *(const uint32_t *)(const void *)kept->data : 0;
+}
 
 static inline const void *tg_kept_rows(const tg_kept *kept) { return kept->size ? kept->data + 8 : NULL; }
 
 /* About what a malloc of them takes. */
-static inline size_t tg_kept_bytes(const tg_kept *kept) { return kept->capacity ? kept->capacity + (size_t)16 : 0; }
+static inline size_t tg_kept_bytes(const tg_kept *kept) {
+    return kept->capacity ? kept->capacity + (size_t)16 : 0;
+}
 
 static inline void tg_kept_prefetch(const tg_kept *kept) {
     for (uint32_t at = 0; at < kept->size; at += 64) __builtin_prefetch(kept->data + at, 1);

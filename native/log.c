@@ -132,6 +132,7 @@ tg_log *tg_log_open(const char *path, const tg_log_options *options, tg_log_erro
     if (!code) code = load(log, error);
     if (!code && !options->read_only) {
         int number = begin(log);
+        if (!number) log->has_spare = tg_make_spare(log);
         if (!number) number = start(log);
         if (number) code = tg_log_fail(error, TG_LOG_IO, number, "beginning a segment");
     }

@@ -32,6 +32,7 @@ bool tg_cut_due(tg_log *log) {
     if (log->cutting_all) return oldest->number <= log->cut_until && !log->stats.cut_error;
     if (log->stats.cut_error && tg_monotonic() < log->cut_again) return false;
     const double limit = space_limit(log), total = (double)tg_total_bytes(log);
+    if (log->squeezing) return true;
     /* Each opening begins a segment; those that stayed small are taken together. */
     const double many = 2.0 * fmax(limit, total) / (double)log->options.segment_size + 2 * FEW_SEGMENTS;
     if (total > limit || (double)log->n_segments > many) return true;
@@ -144,6 +145,11 @@ static void remove_oldest(tg_log *log) {
         in_the_way(log, error);
     else
         tg_tidy_later(log, oldest, true);
+    if (error) return;
+    if (!log->has_spare) log->has_spare = tg_make_spare(log);
+    /* Once around: what is left then is nearly all current. */
+    const double most = 1.2 * (double)log->stats.live_bytes + 2.0 * (double)log->options.segment_size;
+    if ((double)tg_total_bytes(log) <= most) log->squeezing = false;
 }
 
 void tg_cut_written(tg_log *log) {
@@ -151,5 +157,10 @@ void tg_cut_written(tg_log *log) {
     log->stats.copied_bytes += log->copies.size;
     pthread_mutex_unlock(&log->index_lock);
     log->cut_from = log->cut_to;
-    if (log->cut_from == log->segments[0]->end) remove_oldest(log);
+    if (log->cut_from != log->segments[0]->end) return;
+    /* Nothing current is in it any more; else its index file did not fit its frames. */
+    if (log->segments[0]->live_bytes)
+        in_the_way(log, EBADMSG);
+    else
+        remove_oldest(log);
 }

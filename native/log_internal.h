@@ -6,6 +6,7 @@
  *   0000000000000001.log ... segments, numbered without gaps: a header, then frames end to end
  *   0000000000000001.idx ... beside a segment that gets no more frames: where its frames lie. It can
  *                            be made again from the segment, and is if it is missing or damaged
+ *   spare                    nothing: room to copy to when the disk is full
  *   NUMBER.new               a segment that CURRENT does not name yet, or has just begun to name
  *
  * A segment ends where the header of the next one says; what lies behind is void. CURRENT says where
@@ -149,6 +150,8 @@ struct tg_log {
     uint64_t cut_from, cut_to; /* its frames before the first are copied; a slice ends at the second */
     bool cutting_all;     /* every segment up to `cut_until` goes, for somebody waits for that */
     uint64_t cut_until;
+    bool squeezing; /* the disk is full: cut all that is outdated */
+    bool has_spare;
     double cut_again;     /* monotonic: not before, after something was in the way */
     tg_buffer cut_buffer;
 
@@ -183,6 +186,7 @@ int tg_segment_add_entry(tg_log *log, tg_segment *segment, const tg_frame *frame
 int tg_begin_segment(tg_log *log, tg_group *carried);
 int tg_write_index(tg_log *log, tg_segment *segment);
 int tg_read_index(tg_log *log, tg_segment *segment);
+bool tg_make_spare(const tg_log *log);
 void tg_drop_entries(tg_segment *segment);
 /* Lets the index follow entries first to n of a segment. */
 int tg_index_reserve_for(tg_index *index, const tg_entry *entries, size_t n);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "crc32c.h"
@@ -135,8 +136,10 @@ static int write_segment(tg_log *log, tg_segment *segment, uint64_t previous_end
     tg_segment_name(name, segment->number, "new");
     segment->file = openat(log->folder, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (segment->file < 0) return errno;
-    /* Room that is there already makes each sync cheaper. A disk without it may still have enough. */
-    if (fallocate(segment->file, 0, 0, (off_t)log->options.segment_size)) (void)errno;
+    /* Room that is there already makes each sync cheaper. On a full disk CURRENT needs some, too. */
+    if (!log->squeezing && fallocate(segment->file, 0, 0, (off_t)log->options.segment_size) &&
+        errno == ENOSPC)
+        log->squeezing = true;
     tg_segment_header header = {.format = TG_LOG_FORMAT,
                                 .number = segment->number,
                                 .previous_end = previous_end,
@@ -193,10 +196,21 @@ int tg_begin_segment(tg_log *log, tg_group *carried) {
     return error;
 }
 
+/* Takes room on the disk that `recover` can give up; whether there was. */
+bool tg_make_spare(const tg_log *log) {
+    const int file = openat(log->folder, "spare", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    if (file < 0) return false;
+    const bool made = !fallocate(file, 0, 0, (off_t)log->options.segment_size);
+    if (!made) unlinkat(log->folder, "spare", 0);
+    close(file);
+    return made;
+}
+
 int tg_write_index(tg_log *log, tg_segment *segment) {
     const size_t size = segment->n_entries * sizeof(tg_entry);
     tg_index_header header = {
-        .format = TG_LOG_FORMAT, .number = segment->number, .end = segment->end, .n = segment->n_entries};
+        .format = TG_LOG_FORMAT, .number = segment->number, .end = segment->end};
+    header.n = segment->n_entries;
     memcpy(header.magic, TG_INDEX_MAGIC, 8);
     memcpy(header.seed, log->seed, sizeof header.seed);
     header.entries_crc = tg_crc32c(0, (const uint8_t *)segment->entries, size);
@@ -213,11 +227,20 @@ static bool entries_fit(const tg_segment *segment, const tg_entry *entries, size
     uint64_t at = TG_HEADER;
     for (size_t i = 0; i < n; i++) {
         const bool right = entries[i].kind >= TG_FRAME_VALUE && entries[i].kind <= TG_FRAME_DELETE &&
-                           (uint64_t)entries[i].place * 8 == at && entries[i].size >= sizeof(tg_frame) / 8;
+                           (uint64_t)entries[i].place * 8 == at &&
+                           entries[i].size >= sizeof(tg_frame) / 8;
         if (!right) return false;
         at += (uint64_t)entries[i].size * 8;
     }
     return at == segment->end;
+}
+
+/* How many entries an index file has room for; UINT64_MAX: no whole number. */
+static uint64_t entries_in(int file) {
+    struct stat status;
+    if (fstat(file, &status)) return UINT64_MAX;
+    const off_t size = status.st_size - TG_HEADER, each = sizeof(tg_entry);
+    return size % each ? UINT64_MAX : (uint64_t)(size / each);
 }
 
 int tg_read_index(tg_log *log, tg_segment *segment) {
@@ -230,7 +253,7 @@ int tg_read_index(tg_log *log, tg_segment *segment) {
     if (!error && (memcmp(header.magic, TG_INDEX_MAGIC, 8) || header.crc != tg_header_crc(&header) ||
                    header.format != TG_LOG_FORMAT || header.number != segment->number ||
                    header.end != segment->end || memcmp(header.seed, log->seed, sizeof header.seed) ||
-                   header.n > segment->end / sizeof(tg_frame)))
+                   header.n != entries_in(file)))
         error = EBADMSG;
     tg_entry *entries = NULL;
     const size_t n = error ? 0 : header.n, size = n * sizeof(tg_entry);

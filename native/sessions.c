@@ -144,7 +144,8 @@ static int reserve_log(tg_table *table, size_t n) {
     /* First without what is durable, and without changes that a later one of the session follows. */
     size_t end = 0;
     for (size_t i = table->log_start; i < table->log_end; i++)
-        if (head_of(table, table->log[i].slot)->ticket == table->log[i].ticket) table->log[end++] = table->log[i];
+        if (head_of(table, table->log[i].slot)->ticket == table->log[i].ticket)
+            table->log[end++] = table->log[i];
     table->log_start = 0;
     table->log_end = end;
     return reserve(&table->log, &table->log_capacity, 2 * (end + n), sizeof *table->log);
@@ -665,10 +666,11 @@ size_t tg_table_evict(tg_table *table, size_t n, uint64_t durable) {
 
 size_t tg_table_rollback(tg_table *table, uint64_t durable) {
     size_t dropped = 0;
-    for (; table->log_end > table->log_start && table->log[table->log_end - 1].ticket > durable; table->log_end--) {
-        const int64_t slot = table->log[table->log_end - 1].slot;
-        if (head_of(table, slot)->ticket <= durable) continue; /* dropped already */
-        drop(table, slot);
+    for (; table->log_end > table->log_start; table->log_end--) {
+        const change last = table->log[table->log_end - 1];
+        if (last.ticket <= durable) break;
+        if (head_of(table, last.slot)->ticket <= durable) continue; /* dropped already */
+        drop(table, last.slot);
         dropped++;
     }
     return dropped;
@@ -727,8 +729,9 @@ tg_table *tg_table_new(const tg_table_options *options) {
     table->events = malloc(most * sizeof *table->events);
     table->outputs = malloc(most * model->output_size * sizeof *table->outputs);
     table->words = malloc((options->schema->n_fields + 1) * sizeof *table->words);
-    if (!table->arena || !table->key || !table->steps || !table->events || !table->outputs || !table->words ||
-        tg_bench_new(&table->bench, model, options->schema, most) || version_index(table, options->version) < 0) {
+    if (!table->arena || !table->key || !table->steps || !table->events || !table->outputs ||
+        !table->words || tg_bench_new(&table->bench, model, options->schema, most) ||
+        version_index(table, options->version) < 0) {
         tg_table_free(table);
         return NULL;
     }

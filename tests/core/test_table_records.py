@@ -7,14 +7,14 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+import session_records as sessions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from table_model import MODEL, PREFIX, PRINT, SCHEMA, VERSION, Sent, new_table, process, told
-from tidegate.serve.sessions import Limits
 
 from tidegate import core, record
 from tidegate.record import Record, StoredAnswer
-from tidegate.serve import sessions
+from tidegate.serve.limits import Limits
 
 NOW = 1_700_000_000.0
 OTHER = bytes(32)

@@ -16,6 +16,7 @@ from logs import contents
 
 from tidegate import store
 from tidegate.errors import InputError, StoreError
+from tidegate.store import LogStore
 
 VALUE = bytes(range(256)) * 5
 
@@ -318,6 +319,40 @@ def test_tickets_that_a_failure_dropped_are_never_done(tmp_path: Path, bad_sync:
     with child(source, tmp_path / "store", bad_sync, LD_PRELOAD=str(bad_sync)) as process:
         output, _ = process.communicate()
     assert json.loads(output) == [True, 0, "store_failed", "store_failed", "done"]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Return a disk of 3 MB, which only root can have; else one that another limit stands for."""
+    command = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", tmp_path]
+    mounted = subprocess.run(command, check=False, capture_output=True).returncode == 0
+    yield tmp_path
+    if mounted:
+        subprocess.run(["umount", tmp_path], check=True)
+
+
+def test_a_disk_full_of_outdated_values_gets_room_again(small_disk: Path) -> None:
+    """What others took of it is gone, what is current stays, and cutting finds room to copy to."""
+    values = {}
+    is_small = os.path.ismount(small_disk)
+    with contextlib.closing(
+        LogStore(small_disk / "store", segment_size=1 << 18, space=100.0)
+    ) as records:
+        failures = 0
+        for number in range(8000):
+            if number == 2000 and is_small:
+                with contextlib.suppress(OSError), (small_disk / "others").open("wb", 0) as file:
+                    while file.write(bytes(4096)):
+                        pass
+            puts = {b"%d" % (number % 300): b"%d" % number * 100}
+            try:
+                records.commit([*puts.items()])
+                values.update(puts)
+            except StoreError:
+                failures += 1
+        assert 0 < failures < 50 if is_small else not failures
+        assert dict(records.scan()) == values
+    assert contents(small_disk / "store") == values
 
 
 # When the process dies

@@ -121,7 +121,7 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     queue_events: Annotated[
         int,
         About("Events accepted and not yet answered; beyond it new ones are refused.", 1, 2**31),
-    ] = 8192
+    ] = 65_536
     batch_events: Annotated[int, About("Events stepped together, at most.", 1, 2**20)] = 512
     batch_wait_us: Annotated[
         int, About("How long a batch waits for more; 0 never waits.", 0, 1_000_000, "us")

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from tidegate.errors import InputError, OverloadError
+from tidegate.serve.waits import Waits
 
 if TYPE_CHECKING:
     from granian._granian import RSGIHeaders as Headers
@@ -27,11 +28,17 @@ class Intake:
         Bytes that the bodies of all requests may take together.
     seconds : float
         How long a body, or the next piece of a streamed one, may take to arrive.
+
+    Attributes
+    ----------
+    waits : Waits
+        Of open streams, to be ended by a drain.
     """
 
     def __init__(self, *, body_bytes: int, memory_bytes: int, seconds: float) -> None:
         self.body_bytes = body_bytes
         self._free = max(memory_bytes, body_bytes)
+        self.waits = Waits()
         self._seconds = seconds
         self._reading: dict[asyncio.Task[Any], float] = {}
         self._sweeping = False
@@ -124,12 +131,14 @@ class Intake:
         ------
         InputError
             ``body_timeout``: the next piece did not come in time.
+        OverloadError
+            ``draining``: the server waits no more.
         """
         pieces = proto.__aiter__()
         while True:
             try:
                 async with asyncio.timeout(self._seconds):
-                    piece = await anext(pieces)
+                    piece = await self.waits.wait(anext(pieces))
             except TimeoutError:
                 raise self._late() from None
             except StopAsyncIteration:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
 from tidegate.errors import InputError, TidegateError
-from tidegate.serve import wire
+from tidegate.serve import refusals, wire
 from tidegate.serve.operations import Part, Result
 
 if TYPE_CHECKING:
@@ -142,6 +142,8 @@ async def answer(
     try:
         try:
             async for piece in pieces:
+                if model.draining and length is None:  # else it has an end, which the drain awaits
+                    raise refusals.draining()
                 received += len(piece)
                 for first, lines in slices.feed(piece):
                     await stream.submit(lines, first)

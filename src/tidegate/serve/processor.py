@@ -215,13 +215,18 @@ class Processor:
             block.requests,
             dict(block.columns),
             self._group,
-            self._issued + 1,
+            self._next_ticket,
             failed=block.failed,
         )
         self._metrics.step_seconds.observe(perf_counter() - began)
         self._hand_over()
         tally.count_marks(self._metrics, self.bundle.name, processed)
         return processed
+
+    @property
+    def _next_ticket(self) -> int:
+        # What has no ticket is never rolled back: nothing else has it.
+        return 0 if self._group is None else self._issued + 1
 
     def _hand_over(self) -> None:
         """Give the store what changed; a batch that changed nothing waits for those before it."""
@@ -436,7 +441,7 @@ class Processor:
     def _delete(self, session: str) -> SessionView:
         if self._head(session) is None:
             raise refusals.session_unknown(session)
-        self.table.delete(session, self._clock(), self._group, self._issued + 1)
+        self.table.delete(session, self._clock(), self._group, self._next_ticket)
         self._hand_over()
         head = self._head(session)
         assert head is not None

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from tidegate.errors import InputError, TidegateError
+from tidegate.errors import InputError, OverloadError, TidegateError
 from tidegate.serve import wire
 from tidegate.serve.operations import Part, Result
+from tidegate.serve.waits import Waits
 
 if TYPE_CHECKING:
     from tidegate.serve.model import Model
@@ -19,8 +20,11 @@ _AHEAD = 64
 
 _CLOSE, _BYTES = 0, 1
 
+_Running = tuple["asyncio.Future[list[Result]]", bool]
+"""Results to come of a frame, and whether it was a list."""
 
-async def answer(transport: Any, model: Model, frame_bytes: int) -> None:
+
+async def answer(transport: Any, model: Model, waits: Waits, frame_bytes: int) -> None:
     """Answer frames until the client closes.
 
     Parameters
@@ -29,6 +33,8 @@ async def answer(transport: Any, model: Model, frame_bytes: int) -> None:
         The accepted connection.
     model : Model
         Whose sessions.
+    waits : Waits
+        Ends the waiting for frames.
     frame_bytes : int
         Bytes that a frame may have.
 
@@ -37,25 +43,26 @@ async def answer(transport: Any, model: Model, frame_bytes: int) -> None:
     A frame is an event that names its session, or a list of such; its answer has the same shape. An
     error that refuses a whole frame (``overloaded``, say) is an object with one ``error``.
     """
-    running: asyncio.Queue[tuple[asyncio.Future[list[Result]], bool]] = asyncio.Queue(_AHEAD)
+    running: asyncio.Queue[_Running | None] = asyncio.Queue(_AHEAD)
     sending = asyncio.ensure_future(_send(transport, running))
     try:
-        while True:
-            message = await transport.receive()
+        while not model.draining and not sending.done():
+            try:
+                message = await waits.wait(transport.receive())
+            except OverloadError:
+                break
             kind = message.kind
             if kind == _CLOSE:
-                break
+                return
             body = message.data if kind == _BYTES else message.data.encode()
-            if sending.done():
-                break
             await running.put(_submit(body, model, frame_bytes))
+        await running.put(None)
+        await sending
     finally:
         sending.cancel()
 
 
-def _submit(
-    body: bytes, model: Model, frame_bytes: int
-) -> tuple[asyncio.Future[list[Result]], bool]:
+def _submit(body: bytes, model: Model, frame_bytes: int) -> _Running:
     try:
         if len(body) > frame_bytes:
             raise InputError(
@@ -74,11 +81,9 @@ def _submit(
         return future, False
 
 
-async def _send(
-    transport: Any, running: asyncio.Queue[tuple[asyncio.Future[list[Result]], bool]]
-) -> None:
-    while True:
-        future, is_list = await running.get()
+async def _send(transport: Any, running: asyncio.Queue[_Running | None]) -> None:
+    while (frame := await running.get()) is not None:
+        future, is_list = frame
         results = await future
         body = wire.encode_items(results) if is_list else wire.encode_result(results[0])
         await transport.send_str(body.decode())

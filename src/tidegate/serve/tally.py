@@ -80,9 +80,9 @@ def count_marks(metrics: GateMetrics, model: str, processed: Processed) -> None:
     """Count breaks of continuity that are no errors: a session that began anew, say."""
     if not processed.marks.any():
         return
-    stepped = processed.marks[processed.marks & bits.DUPLICATE == 0]
+    first = processed.marks[(processed.marks & bits.DUPLICATE) == 0]
     for bit, kind in _MARKS:
-        n = int(np.count_nonzero(stepped & bit))
+        n = int(np.count_nonzero(first & bit))
         if n:
             metrics.count_continuity(model, kind, n)
 

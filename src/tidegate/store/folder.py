@@ -16,7 +16,7 @@ __all__ = ["check_folder", "damaged", "foreign", "lock_folder", "make_folder"]
 LOCK_FILE = "tidegate.lock"
 # What a store's folder may hold: its files, a disk's own folder.
 _OURS = re.compile(
-    rf"{re.escape(LOCK_FILE)}|CURRENT(\.tmp)?|\d{{16}}\.(log|new|idx|idx\.tmp)|lost\+found"
+    rf"{re.escape(LOCK_FILE)}|CURRENT(\.tmp)?|\d{{16}}\.(log|new|idx|idx\.tmp)|spare|lost\+found"
 )
 _ROCKSDB = re.compile(r"MANIFEST-\d+|IDENTITY|OPTIONS-\d+|\d{6}\.(sst|log)")
 
