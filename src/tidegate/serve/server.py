@@ -115,6 +115,7 @@ def serve(
         gc.collect()
         gc.freeze()
         uvloop.run(_live(settings, door, processor, records, metrics, stop, announce or _announce))
+        _log.info("drained")
 
 
 def _limits(settings: ServeSettings) -> Limits:
