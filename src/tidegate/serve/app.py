@@ -305,7 +305,7 @@ class App:
         self._metrics.websocket_connections.inc()
         self.begin()
         try:
-            await sockets.answer(transport, model, self._intake.waits, self._intake.body_bytes)
+            await sockets.answer(transport, model, self._intake.waits, self._line_bytes)
         except (_Closed, asyncio.CancelledError):
             _log.debug("a client left its WebSocket")
         finally:
