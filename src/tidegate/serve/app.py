@@ -60,7 +60,7 @@ class App:
     intake : Intake
         Reads bodies.
     line_bytes : int
-        Bytes that a line of a stream may have.
+        Bytes that a line of a stream, or a frame of a WebSocket, may have.
     deadline_seconds : float
         How long an event may wait to be stepped, where its request does not say; 0: for ever.
     authorize : callable, optional
