@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from tidegate.serve.sessions import Limits, kept
+from changed_records import kept
 
 from tidegate import core, record
 from tidegate.record import Record, StoredAnswer
 from tidegate.schema import Field, Schema, SchemaConfig, Time
 from tidegate.schema.typed import TypedEvent
 from tidegate.serve import rules
+from tidegate.serve.limits import Limits
 from tidegate.spec import LayerSpec, ModelSpec
 
 PRINT = bytes(range(32))
