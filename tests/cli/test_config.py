@@ -11,7 +11,7 @@ import pytest
 from command import tidegate
 from typer.main import get_command
 
-from tidegate.cli import app
+from tidegate.cli.app import app
 from tidegate.serve.config import about
 
 

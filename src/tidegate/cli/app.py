@@ -22,7 +22,7 @@ from tidegate.cli import (
     train,
 )
 
-__all__ = ["app", "main"]
+__all__ = ["app"]
 
 app = typer.Typer(
     name="tidegate",
@@ -59,8 +59,3 @@ def _options(
     ] = False,
 ) -> None:
     pass
-
-
-def main() -> None:
-    """Run the command line; the process ends with a documented exit code."""
-    app()
