@@ -13,11 +13,11 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from changed_records import NO_ENCODER, NO_HIDDEN, stepped, tombstone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from logs import contents
-from session_records import NO_ENCODER, NO_HIDDEN, stepped, tombstone
 from table_model import MODEL, PREFIX, PRINT, SCHEMA, VERSION, Sent, new_table, process
 
 from tidegate import core, record

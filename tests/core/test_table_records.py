@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from changed_records import NO_ENCODER, NO_HIDDEN, blank, stepped, tombstone
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from session_records import NO_ENCODER, NO_HIDDEN, blank, stepped, tombstone
 from table_model import MODEL, PREFIX, PRINT, SCHEMA, VERSION, Sent, new_table, process, told
 
 from tidegate import core, record

@@ -1,4 +1,4 @@
-"""A session's record as events change it, in plain Python: the oracle of the session table."""
+"""A session's record as events change it, in plain Python: what a table has to write."""
 
 from __future__ import annotations
 
