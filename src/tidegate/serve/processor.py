@@ -284,8 +284,10 @@ class Processor:
             beyond = self.table.nbytes - self._limits.memory_bytes
             if beyond > 0:
                 excess = max(excess, -(-beyond * len(self.table) // self.table.nbytes))
-        if excess > 0:
-            self._metrics.evicted_sessions.inc(self.table.evict(excess, durable))
+        # Also where none has to go: the table then knows what it need not be able to take back.
+        evicted = self.table.evict(max(excess, 0), durable)
+        if evicted:
+            self._metrics.evicted_sessions.inc(evicted)
 
     def wait(self, ticket: int) -> None:
         """Wait until the results of a ticket may be given out.
