@@ -113,7 +113,7 @@ class Batcher:
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         if not store.volatile:
-            self._loop.add_reader(store.fileno(), self._on_progress)
+            self._loop.add_reader(store.fileno(), self.look)
 
     @property
     def queued(self) -> int:
@@ -169,10 +169,26 @@ class Batcher:
         self._left = 0
         return moved
 
+    def look(self) -> None:
+        """See how far the store has come: give out what is durable, give up what never will be."""
+        if self._store.volatile:
+            return
+        self._durable, failed, timings = self._store.progress()
+        for write, sync, _, changes in timings:
+            self._metrics.write_seconds.observe(write)
+            self._metrics.sync_seconds.observe(sync)
+            self._metrics.group_events.observe(changes)
+        if self._leaving and self._leaving[0].ticket <= self._durable:
+            self._give_out()
+        if failed and (self._leaving or not self.failed):
+            self._fail()
+        if self._waiting and not self._pumping:
+            self._pump()
+
     def recovered(self) -> None:
         """Say that the store works again after it had failed."""
         self.failed = False
-        self._pump()
+        self.look()  # it may have failed again since
 
     def close(self) -> None:
         """Stop listening to the store."""
@@ -358,19 +374,6 @@ class Batcher:
             self._loop.call_at(due, self._sweep, window)
 
     # Giving out
-
-    def _on_progress(self) -> None:
-        self._durable, failed, timings = self._store.progress()
-        for write, sync, _, changes in timings:
-            self._metrics.write_seconds.observe(write)
-            self._metrics.sync_seconds.observe(sync)
-            self._metrics.group_events.observe(changes)
-        if self._leaving and self._leaving[0].ticket <= self._durable:
-            self._give_out()
-        if failed and not self.failed:
-            self._fail()
-        if self._waiting and not self._pumping:
-            self._pump()
 
     def _give_out(self) -> None:
         now = time.perf_counter()

@@ -320,6 +320,7 @@ async def _recover(records: Store, batcher: Batcher) -> None:
     """After a commit failed, try the store each second, so that readiness comes back by itself."""
     while True:
         await asyncio.sleep(_PROBE_SECONDS)
+        batcher.look()  # what failed must be known to be lost before the store goes on
         if batcher.failed:
             if await asyncio.to_thread(records.recover):
                 _log.warning("the store works again")
