@@ -28,7 +28,6 @@ from tidegate.serve.limits import Limits
 from tidegate.serve.operations import Event, Operation, Part, Result
 from tidegate.serve.processor import Processor
 
-
 NOW = 1_700_000_000.0
 
 

@@ -22,7 +22,10 @@ class Connection:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -113,7 +116,9 @@ class WebSocket(Connection):
         self.socket.sendall(head + bytes(4) + data)  # masked with zeros
 
     def send(self, content: Any) -> None:
-        self.send_frame(TEXT, content if isinstance(content, bytes) else json.dumps(content).encode())
+        self.send_frame(
+            TEXT, content if isinstance(content, bytes) else json.dumps(content).encode()
+        )
 
     def frame(self) -> tuple[int, bytes]:
         """Read a frame; CLOSE where the connection has ended without one."""

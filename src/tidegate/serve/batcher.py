@@ -275,9 +275,7 @@ class Batcher:
             results = done.results[first : first + waiting.size]
             future = waiting.future
             if self._window is not None:
-                future = self._reorder(
-                    self._window, part, results, future, failed[id(part.failed)]
-                )
+                future = self._reorder(self._window, part, results, future, failed[id(part.failed)])
             answers.append((future, results, waiting.size))
             first += waiting.size
         return _Leaving(done.ticket, answers, began)

@@ -123,7 +123,7 @@ def _times(events: Sequence[Event | Refused]) -> NDArray[np.float64]:
 
 
 def _request_numbers(parts: Sequence[Part]) -> list[int]:
-    """Number the parts by their requests: those of one share what has failed."""
+    """Return a number for each part: the same for those of one request, which share `failed`."""
     numbers: dict[int, int] = {}
     return [numbers.setdefault(id(part.failed), len(numbers)) for part in parts]
 
