@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -62,17 +63,24 @@ class Rig:
 
     def __init__(self, bundle: Bundle, limits: Limits, where: Path) -> None:
         self.now = NOW
-        self.store = Switched(store.open(where))
+        self.store = Switched(store.open(where, segment_size=1 << 20))
+        self.where = where
         self.limits = limits
         self.metrics = GateMetrics("0", {bundle.name: bundle.version})
         self.start(bundle)
 
+    def close(self) -> None:
+        """Let go of the store, and of the disk that it takes."""
+        self.store.close()
+        shutil.rmtree(self.where)
+
     def start(self, bundle: Bundle) -> None:
         """Begin with empty memory over the same store: what a restart does."""
         self.bundle = bundle
+        self.engine = Engine.open(bundle, replay=False)
         self.processor = Processor(
             bundle,
-            Engine.open(bundle, replay=False),
+            self.engine,
             self.store,
             self.metrics,
             lambda: self.now,
@@ -82,7 +90,11 @@ class Rig:
 
     def do(self, *operations: Operation) -> list[Result]:
         """Do the operations of one request, as a server does it: evict when they are durable."""
-        done = self.processor.process([Part(list(operations))])
+        return self.parts(Part(list(operations)))
+
+    def parts(self, *parts: Part) -> list[Result]:
+        """Do what several requests ask for."""
+        done = self.processor.process(parts)
         self.processor.wait(done.ticket)
         self.processor.evict(done.ticket)
         return done.results
@@ -133,13 +145,15 @@ def make_rig(
     usual = make_bundle(fingerprint=b"u" * 32)
     made: list[Rig] = []
 
-    def make(bundle: Bundle | None = None, **limits: Any) -> Rig:
-        made.append(Rig(bundle or usual, Limits(**limits), tmp_path_factory.mktemp("store")))
+    def make(bundle: Bundle | None = None, where: Path | None = None, **limits: Any) -> Rig:
+        folder = where or tmp_path_factory.mktemp("store")
+        made.append(Rig(bundle or usual, Limits(**limits), folder))
         return made[-1]
 
     yield make
     for rig in made:
-        rig.store.close()
+        if rig.where.exists():
+            rig.close()
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from importlib import import_module
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -283,8 +284,8 @@ class App:
             )
 
     async def _post_arrow(self, scope: Scope, proto: HTTPProtocol, model: Model) -> None:
-        from tidegate.serve import arrow  # its library is an extra
-
+        # Its library is an extra, and takes half a second to load: others need not wait for that.
+        arrow = await asyncio.to_thread(import_module, "tidegate.serve.arrow")
         body = await self._intake.whole(scope.headers, proto)
         with self._answering("arrow"):
             table = await arrow.answer(body, model)
