@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from session_records import kept
+from changed_records import kept
 
 from tidegate import core, record
 from tidegate.record import Record, StoredAnswer

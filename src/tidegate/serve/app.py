@@ -60,7 +60,7 @@ class App:
     intake : Intake
         Reads bodies.
     line_bytes : int
-        Bytes that a line of a stream may have.
+        Bytes that a line of a stream, or a frame of a WebSocket, may have.
     deadline_seconds : float
         How long an event may wait to be stepped, where its request does not say; 0: for ever.
     authorize : callable, optional
@@ -305,7 +305,7 @@ class App:
         self._metrics.websocket_connections.inc()
         self.begin()
         try:
-            await sockets.answer(transport, model, self._intake.waits, self._intake.body_bytes)
+            await sockets.answer(transport, model, self._intake.waits, self._line_bytes)
         except (_Closed, asyncio.CancelledError):
             _log.debug("a client left its WebSocket")
         finally:

@@ -1,4 +1,4 @@
-"""A session's record as events change it, in plain Python: the oracle of the session table."""
+"""A session's record as events change it, in plain Python: what a table has to write."""
 
 from __future__ import annotations
 
@@ -13,14 +13,7 @@ NO_HIDDEN = np.empty(0, dtype=np.float32)
 
 
 def kept(answers: tuple[StoredAnswer, ...], limits: Limits) -> tuple[StoredAnswer, ...]:
-    """Return the last answers that the limits allow, the newest last.
-
-    Examples
-    --------
-    >>> answers = tuple(StoredAnswer(seq, 0, 0.0, b"x" * 10) for seq in (1, 2, 3, 4))
-    >>> [stored.seq for stored in kept(answers, Limits(answers=3, answer_bytes=25))]
-    [3, 4]
-    """
+    """Return the last answers that the limits allow, the newest last."""
     first, total = len(answers), 0
     for stored in reversed(answers[-limits.answers :]):
         total += len(stored.answer)
@@ -32,33 +25,14 @@ def kept(answers: tuple[StoredAnswer, ...], limits: Limits) -> tuple[StoredAnswe
 
 def blank(now: float, fingerprint: bytes, model_version: str) -> Record:
     """Return the record of a session of which nothing is known."""
-    return Record(
-        status="live",
-        fingerprint=fingerprint,
-        model_version=model_version,
-        seq=0,
-        time=now,
-        created=now,
-        updated=now,
-        encoder=NO_ENCODER,
-        hidden=NO_HIDDEN,
-        answer_state=b"",
-        answers=(),
-        events=(),
-        unknown=(),
-    )
+    times = (now, now, now)
+    return Record("live", fingerprint, model_version, 0, *times, NO_ENCODER, NO_HIDDEN)
 
 
 def stepped(
-    known: Record,
-    stored: StoredAnswer,
-    model_version: str,
-    now: float,
-    limits: Limits,
-    *,
-    ends: bool,
+    known: Record, stored: StoredAnswer, model_version: str, now: float, limits: Limits
 ) -> Record:
-    """Return a session's record after an event that was answered; the engine has its memory."""
+    """Return a session's record after an event that was answered; it lacks the states."""
     answers = known.answers
     if model_version != known.model_version:
         # The record names one version, the last; what another one said must still say so.
@@ -68,7 +42,6 @@ def stepped(
         )
     return msgspec.structs.replace(
         known,
-        status="ended" if ends else "live",
         model_version=model_version,
         seq=stored.seq,
         time=stored.time,
