@@ -20,6 +20,18 @@
 #define N_STATUSES 4
 #define N_SECTIONS 8
 
+/* Sections; the types that format 1 knows. */
+enum {
+    TG_SECTION_SESSION = 1,
+    TG_SECTION_HIDDEN,
+    TG_SECTION_STATUS,
+    TG_SECTION_MODEL,
+    TG_SECTION_ENCODER,
+    TG_SECTION_ANSWER_STATE,
+    TG_SECTION_ANSWERS,
+    TG_SECTION_EVENTS
+};
+
 static const uint8_t magic[4] = {'t', 'g', 'R', 'C'};
 
 /* The data of an answers or events section without any. */

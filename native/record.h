@@ -29,18 +29,6 @@ typedef enum {
     TG_RECORD_OTHER_SIZE   /* not the arena's hidden or encoder size: a tombstone may have neither */
 } tg_record_code;
 
-/* Sections; the types that format 1 knows. */
-enum {
-    TG_SECTION_SESSION = 1,
-    TG_SECTION_HIDDEN,
-    TG_SECTION_STATUS,
-    TG_SECTION_MODEL,
-    TG_SECTION_ENCODER,
-    TG_SECTION_ANSWER_STATE,
-    TG_SECTION_ANSWERS,
-    TG_SECTION_EVENTS
-};
-
 typedef struct {
     const uint8_t *data;
     size_t size;

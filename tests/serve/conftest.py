@@ -6,7 +6,6 @@ import contextlib
 import http.client
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from held import HeldStore
 
 import tidegate
 from tidegate import core, record, store
@@ -27,6 +27,7 @@ from tidegate.record import Record
 from tidegate.serve.limits import Limits
 from tidegate.serve.operations import Event, Operation, Part, Result
 from tidegate.serve.processor import Processor
+
 
 NOW = 1_700_000_000.0
 
@@ -61,18 +62,12 @@ class Switched:
 class Rig:
     """A processor over a store on disk, with a clock that is set by hand."""
 
-    def __init__(self, bundle: Bundle, limits: Limits, where: Path) -> None:
+    def __init__(self, bundle: Bundle, limits: Limits, opened: store.Store) -> None:
         self.now = NOW
-        self.store = Switched(store.open(where, segment_size=1 << 20))
-        self.where = where
+        self.store = Switched(opened)
         self.limits = limits
         self.metrics = GateMetrics("0", {bundle.name: bundle.version})
         self.start(bundle)
-
-    def close(self) -> None:
-        """Let go of the store, and of the disk that it takes."""
-        self.store.close()
-        shutil.rmtree(self.where)
 
     def start(self, bundle: Bundle) -> None:
         """Begin with empty memory over the same store: what a restart does."""
@@ -145,15 +140,23 @@ def make_rig(
     usual = make_bundle(fingerprint=b"u" * 32)
     made: list[Rig] = []
 
+    # A segment takes its place on the disk when it begins.
     def make(bundle: Bundle | None = None, where: Path | None = None, **limits: Any) -> Rig:
-        folder = where or tmp_path_factory.mktemp("store")
-        made.append(Rig(bundle or usual, Limits(**limits), folder))
+        opened = store.open(where or tmp_path_factory.mktemp("store"), segment_size=1 << 20)
+        made.append(Rig(bundle or usual, Limits(**limits), opened))
         return made[-1]
 
     yield make
     for rig in made:
-        if rig.where.exists():
-            rig.close()
+        rig.store.close()
+
+
+@pytest.fixture
+def held(make_bundle: Callable[..., Bundle]) -> Iterator[Rig]:
+    """A rig whose disk is as slow as the test says."""
+    opened = HeldStore()
+    yield Rig(make_bundle(fingerprint=b"u" * 32), Limits(), opened)
+    opened.close()
 
 
 @pytest.fixture

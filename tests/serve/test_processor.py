@@ -532,4 +532,4 @@ def test_batches_evictions_and_restarts_do_not_show(make_rig, history, sizes):
                 assert record.decode(data).hidden.tobytes() == hidden.tobytes()
                 assert record.decode(data).encoder.tobytes() == encoder.tobytes()
     for rig in (alone, batched, small, restarted):
-        rig.close()
+        rig.store.close()

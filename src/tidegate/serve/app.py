@@ -320,7 +320,7 @@ class App:
         if given is None:
             seconds = self._deadline_seconds
             return time.monotonic() + seconds if seconds else float("inf")
-        if not given.isdigit() or len(given) > 9:
+        if not (given.isascii() and given.isdigit()) or len(given) > 9:
             raise InputError(
                 "bad_deadline",
                 f"{given[:20]!r} is no number of milliseconds",

@@ -113,6 +113,7 @@ def serve(
             meter.start()
         _tune_collector()
         uvloop.run(_live(settings, door, processor, records, metrics, stop, announce or _announce))
+        _log.info("drained")
 
 
 def _tune_collector() -> None:
