@@ -171,7 +171,7 @@ class Batcher:
     def recovered(self) -> None:
         """Say that the store works again after it had failed."""
         self.failed = False
-        self._pump()
+        self._on_progress()  # it may have failed again since
 
     def close(self) -> None:
         """Stop listening to the store."""
@@ -343,7 +343,7 @@ class Batcher:
             self._metrics.group_events.observe(changes)
         if self._leaving and self._leaving[0].ticket <= self._durable:
             self._give_out()
-        if failed and not self.failed:
+        if failed and (self._leaving or not self.failed):
             self._fail()
         if self._waiting and not self._pumping:
             self._pump()

@@ -320,7 +320,7 @@ async def _recover(records: Store, batcher: Batcher) -> None:
     """After a commit failed, try the store each second, so that readiness comes back by itself."""
     while True:
         await asyncio.sleep(_PROBE_SECONDS)
-        if batcher.failed:
+        if batcher.failed or records.failed:
             if await asyncio.to_thread(records.recover):
                 _log.warning("the store works again")
                 batcher.recovered()
