@@ -46,6 +46,7 @@ class _Early(NamedTuple):
     """An event that waits for those before it, and what refuses it if they do not come."""
 
     event: Event
+    deadline: float
     error: TidegateError
     future: asyncio.Future[list[Result]]
 
@@ -264,6 +265,9 @@ class Batcher:
         parts = [waiting.part for waiting in taken if waiting.part is not None]
         for part in parts:
             self._metrics.queue_seconds.observe(began - part.queued)
+        failed: dict[int, set[str]] = {}
+        if self._window is not None:
+            failed = {id(part.failed): {*part.failed} for part in parts}
         done = self._processor.process(parts)
         answers: list[tuple[asyncio.Future[object], object, int]] = []
         first = 0
@@ -271,7 +275,9 @@ class Batcher:
             results = done.results[first : first + waiting.size]
             future = waiting.future
             if self._window is not None:
-                future = self._reorder(self._window, part, results, future)
+                future = self._reorder(
+                    self._window, part, results, future, failed[id(part.failed)]
+                )
             answers.append((future, results, waiting.size))
             first += waiting.size
         return _Leaving(done.ticket, answers, began)
@@ -297,20 +303,32 @@ class Batcher:
         part: Part,
         results: list[Result],
         future: asyncio.Future[object],
+        failed: set[str],
     ) -> asyncio.Future[object]:
         """Let events that came too early wait, and send off those whose turn has come.
+
+        An event that waits has not failed. What of its session came after it in its request was
+        refused, and may have its turn now. But nothing waits for what did fail: `failed` are the
+        sessions of which an earlier event of the request has.
 
         Returns the future that takes `results`; the part's own one follows once they are complete.
         """
         late: list[tuple[int, asyncio.Future[list[Result]]]] = []
+        waiting: set[str] = set()
         for index, (event, result) in enumerate(zip(part.operations, results, strict=True)):
             if isinstance(result, Answer):
                 if result.session in window:
                     self._release(window, result.session, result.seq + 1)
-            elif isinstance(result, TidegateError) and result.code == "seq_gap":
-                early = self._hold(window, cast("Event", event), result)
-                if early is not None:
+            elif isinstance(result, TidegateError) and event.session:
+                early = None
+                if result.code == "seq_gap" and event.session not in failed:
+                    early = self._hold(window, cast("Event", event), part, result)
+                if early is None:
+                    failed.add(event.session)
+                else:
                     late.append((index, early))
+                    waiting.add(event.session)
+        part.failed -= waiting - failed
         if not late:
             return future
         first: asyncio.Future[object] = self._loop.create_future()
@@ -320,12 +338,15 @@ class Batcher:
         return first
 
     def _hold(
-        self, window: Window[_Early], event: Event, error: TidegateError
+        self, window: Window[_Early], event: Event, part: Part, error: TidegateError
     ) -> asyncio.Future[list[Result]] | None:
         if len(window) >= self._max_queue or event.seq is None:
             return None
-        early = _Early(event, error, self._loop.create_future())
+        early = _Early(event, part.deadline, error, self._loop.create_future())
         expected = error.expected or 1
+        if event.seq <= expected:  # it was refused because one before it in its request waits
+            self._put_first(early, part.failed)
+            return early.future
         if not window.hold(event.session, event.seq, expected, self._loop.time(), early):
             return None
         if len(window) == 1:
@@ -335,10 +356,13 @@ class Batcher:
     def _release(self, window: Window[_Early], session: str, seq: int) -> None:
         early = window.release(session, seq)
         if early is not None:
-            part = Part([early.event], queued=time.perf_counter())
-            self._queued += 1
-            # In front: its turn is now, before whatever else its session has sent.
-            self._waiting.appendleft(_Waiting(part, None, 1, early.future))  # type: ignore[arg-type]
+            self._put_first(early, set())
+
+    def _put_first(self, early: _Early, failed: set[str]) -> None:
+        """Queue an event in front: its turn is now, before whatever else its session has sent."""
+        part = Part([early.event], failed, early.deadline, time.perf_counter())
+        self._queued += 1
+        self._waiting.appendleft(_Waiting(part, None, 1, early.future))  # type: ignore[arg-type]
 
     def _sweep(self, window: Window[_Early]) -> None:
         """Refuse what has waited for too long, and look again when the next one has."""
