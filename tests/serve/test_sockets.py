@@ -59,7 +59,7 @@ def test_a_list_is_answered_with_a_list(server, payload):
         (b'{"session": "ws-bad", "event": {"wings": 2}}', "unknown_field"),
         (b'{"session": "ws-bad", "event": {"speed": NaN}}', "not_finite"),
         (b'{"session": "ws-bad", "event": {"speed": 1}, "seq": 4}', "seq_gap"),
-        (b'[' + b'{"session": "ws-bad", "event": {}},' * 513 + b"7]", "too_many_events"),
+        (b"[" + b'{"session": "ws-bad", "event": {}},' * 513 + b"7]", "too_many_events"),
     ],
 )
 def test_an_error_is_told_in_a_frame_and_the_connection_goes_on(server, payload, frame, expected):

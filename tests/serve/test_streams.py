@@ -50,14 +50,20 @@ def test_a_failure_holds_up_its_session_to_the_end_of_the_stream(server, payload
         assert code(stream.answer()) == "wrong_type"
         stream.send_lines(payload(session="bad"), payload(session="good"))
         answers = [stream.answer(), stream.answer()]
-        assert (code(answers[0]), answers[0]["line"], answers[1]["seq"]) == ("previous_failed", 2, 1)
+        assert (code(answers[0]), answers[0]["line"], answers[1]["seq"]) == (
+            "previous_failed",
+            2,
+            1,
+        )
         stream.end()
     assert server.post("bad", payload())[1]["seq"] == 1
 
 
 def test_a_last_line_without_an_end_may_be_a_part_of_one(server, payload):
     with Stream(server.port) as stream:
-        stream.send(lines(payload(session="cut", seq=1)) + lines(payload(session="cut", seq=2))[:-1])
+        stream.send(
+            lines(payload(session="cut", seq=1)) + lines(payload(session="cut", seq=2))[:-1]
+        )
         stream.end()
         assert stream.head()[0] == 200
         first, last = stream.rest()
