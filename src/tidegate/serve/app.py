@@ -134,7 +134,7 @@ class App:
             self._metrics.count_refused(error.code)
         status = status_of(error)
         request = self._ids.of(scope.headers.get("x-request-id"))
-        # Counters tell of the others; a line for each would be what an overloaded server needs least.
+        # Counters tell of the others: an overloaded server needs no line for each of them.
         is_ours = status == 500 or error.code == "store_failed"
         level = logging.WARNING if is_ours else logging.DEBUG
         told = {"request_id": request, "code": error.code, "status": status}
