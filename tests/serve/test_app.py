@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -116,7 +117,8 @@ def test_a_request_keeps_the_name_that_its_client_gave_it(rig, caplog):
         async with hosting(rig, phase="draining") as app:
             return await ask(app, {"event": {}}, **{"x-request-id": "checkout-7"})
 
-    _, _, headers = asyncio.run(run())
+    with caplog.at_level(logging.DEBUG, "tidegate.serve.app"):
+        _, _, headers = asyncio.run(run())
     assert headers["x-request-id"] == "checkout-7"
     assert (caplog.records[-1].request_id, caplog.records[-1].code) == ("checkout-7", "draining")
 
