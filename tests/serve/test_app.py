@@ -119,7 +119,8 @@ def test_a_request_keeps_the_name_that_its_client_gave_it(rig, caplog):
         async with hosting(rig, phase="draining") as app:
             return await ask(app, {"event": {}}, **{"x-request-id": "checkout-7"})
 
-    _, _, headers = asyncio.run(run())
+    with caplog.at_level(logging.DEBUG, "tidegate.serve.app"):
+        _, _, headers = asyncio.run(run())
     assert headers["x-request-id"] == "checkout-7"
     told = [(each.request_id, each.code) for each in caplog.records if "refused" in each.msg]
     assert told == [("checkout-7", "draining")]

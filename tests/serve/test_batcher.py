@@ -321,6 +321,40 @@ def test_a_store_that_fails_answers_nobody_and_leaves_nothing_behind(held):
     run(test())
 
 
+def test_what_follows_a_lost_part_in_its_request_is_not_applied_without_it(held):
+    async def test() -> None:
+        async with batching(held) as batcher:
+            failed: set[str] = set()
+            first = batcher.submit(Part([held.event("a")], failed))
+            await until(lambda: held.store.pending)
+            held.store.fail()
+            assert told(await first) == ["store_failed"]
+            held.store.recover()
+            batcher.recovered()
+            second = batcher.submit(Part([held.event("a")], failed))
+            assert told(await second) == ["previous_failed"]
+
+    run(test())
+
+
+def test_one_timer_sweeps_the_window_however_often_it_fills(rig):
+    async def test() -> None:
+        window: Window[Any] = Window(3600.0, 4)
+        async with batching(rig, window=window) as batcher:
+            loop = asyncio.get_running_loop()
+            began = []
+            call_at = loop.call_at
+            loop.call_at = lambda *args, **kw: (began.append(args[1]), call_at(*args, **kw))[1]
+            for seq in range(2, 40, 2):
+                early = batcher.submit(events(rig, "a", seq=seq))
+                await until(lambda: len(window))
+                await batcher.submit(events(rig, "a", seq=seq - 1))
+                await early
+            assert began.count(batcher._sweep) == 1
+
+    run(test())
+
+
 def test_a_store_that_fails_again_and_again_never_leaves_memory_ahead(held):
     """The tickets of lost groups are not given again."""
 

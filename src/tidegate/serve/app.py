@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from granian import rsgi
 
-from tidegate.errors import InputError, OverloadError, TidegateError
+from tidegate.errors import InputError, TidegateError
 from tidegate.metrics import REFUSALS, Distribution, GateMetrics
 from tidegate.serve import lines, refusals, sockets, wire
 from tidegate.serve.codes import status_of
@@ -134,9 +134,9 @@ class App:
             self._metrics.count_refused(error.code)
         status = status_of(error)
         request = self._ids.of(scope.headers.get("x-request-id"))
-        # What is refused for want of room is counted; a line of each would add to the load.
-        serious = status >= 500 and not isinstance(error, OverloadError)
-        level = logging.WARNING if serious else logging.DEBUG
+        # Counters tell of the others: an overloaded server needs no line for each of them.
+        is_ours = status == 500 or error.code == "store_failed"
+        level = logging.WARNING if is_ours else logging.DEBUG
         told = {"request_id": request, "code": error.code, "status": status}
         session = scope.path.partition("/" + _SESSIONS)[2].removesuffix(_EVENTS)
         if session:

@@ -283,7 +283,9 @@ class _Writer:
         self, block: Block, failed: set[str]
     ) -> tuple[tuple[Block, Processed, dict[int, TidegateError]], int]:
         """Do a block; sessions that failed before in the same request fail on."""
-        block.failed = [(0, session) for session in failed]
+        if failed:
+            names = failed.intersection(map(block.session, range(block.size)))
+            block.failed = [(0, name) for name in names]
         processed, errors, ticket = self._model.processor.process_block(block)
         failed.update(block.session(row) for row in errors)
         return (block, processed, errors), ticket

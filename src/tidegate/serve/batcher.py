@@ -51,11 +51,19 @@ class _Early(NamedTuple):
     future: asyncio.Future[list[Result]]
 
 
+class _Outcome(NamedTuple):
+    """What was done, and who takes what came of it."""
+
+    waiting: _Waiting
+    future: asyncio.Future[object]
+    result: object
+
+
 class _Leaving(NamedTuple):
     """Results that leave once the store has a ticket."""
 
     ticket: int
-    answers: list[tuple[asyncio.Future[object], object, int]]
+    answers: list[_Outcome]
     began: float
 
 
@@ -111,6 +119,7 @@ class Batcher:
         self._left = 0
         self._pumping = False
         self._timer: asyncio.TimerHandle | None = None
+        self._sweeping: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         if not store.volatile:
             self._loop.add_reader(store.fileno(), self.look)
@@ -269,14 +278,14 @@ class Batcher:
         if self._window is not None:
             failed = {id(part.failed): {*part.failed} for part in parts}
         done = self._processor.process(parts)
-        answers: list[tuple[asyncio.Future[object], object, int]] = []
+        answers: list[_Outcome] = []
         first = 0
         for waiting, part in zip(taken, parts, strict=True):
             results = done.results[first : first + waiting.size]
             future = waiting.future
             if self._window is not None:
                 future = self._reorder(self._window, part, results, future, failed[id(part.failed)])
-            answers.append((future, results, waiting.size))
+            answers.append(_Outcome(waiting, future, results))
             first += waiting.size
         return _Leaving(done.ticket, answers, began)
 
@@ -291,7 +300,7 @@ class Batcher:
             _log.exception("a block of %d events failed", waiting.size)
             self._refuse(waiting.future, refusals.internal(), waiting.size)
             return None
-        return _Leaving(ticket, [(waiting.future, result, waiting.size)], began)
+        return _Leaving(ticket, [_Outcome(waiting, waiting.future, result)], began)
 
     # Events before their turn
 
@@ -346,14 +355,17 @@ class Batcher:
             self._put_first(early, part.failed)
             return early.future
         if not window.hold(event.session, event.seq, expected, self._loop.time(), early):
+            self._metrics.count_reordered("window_full")
             return None
-        if len(window) == 1:
+        self._metrics.count_reordered("held")
+        if self._sweeping is None:
             self._sweep(window)
         return early.future
 
     def _release(self, window: Window[_Early], session: str, seq: int) -> None:
         early = window.release(session, seq)
         if early is not None:
+            self._metrics.count_reordered("released")
             self._put_first(early, set())
 
     def _put_first(self, early: _Early, failed: set[str]) -> None:
@@ -364,12 +376,14 @@ class Batcher:
 
     def _sweep(self, window: Window[_Early]) -> None:
         """Refuse what has waited for too long, and look again when the next one has."""
+        self._sweeping = None
         for early in window.overdue(self._loop.time()):
+            self._metrics.count_reordered("timed_out")
             if not early.future.cancelled():
                 early.future.set_result([early.error])
         due = window.next_due()
         if due is not None:
-            self._loop.call_at(due, self._sweep, window)
+            self._sweeping = self._loop.call_at(due, self._sweep, window)
 
     # Giving out
 
@@ -381,8 +395,8 @@ class Batcher:
             leaving = self._leaving.popleft()
             self._left += 1
             self._metrics.commit_seconds.observe(now - leaving.began)
-            for future, result, size in leaving.answers:
-                self._answer(future, result, size)
+            for outcome in leaving.answers:
+                self._answer(outcome.future, outcome.result, outcome.waiting.size)
 
     def _answer(self, future: asyncio.Future[object], result: object, size: int) -> None:
         self._queued -= size
@@ -399,12 +413,14 @@ class Batcher:
         self.failed = True
         self._metrics.store_failures.inc()
         leaving, self._leaving = self._leaving, deque()
-        for each in leaving:
-            for future, result, size in each.answers:
-                if isinstance(result, list):
-                    self._answer(future, [refusals.store_failed()] * size, size)
-                else:
-                    self._refuse(future, refusals.store_failed(), size)
+        for outcome in (outcome for each in leaving for outcome in each.answers):
+            part, _, size, _ = outcome.waiting
+            if part is None:
+                self._refuse(outcome.future, refusals.store_failed(), size)
+                continue
+            # What comes after it in its request must not be applied without it.
+            part.failed.update(each.session for each in part.operations if each.session)
+            self._answer(outcome.future, [refusals.store_failed()] * size, size)
         self._processor.roll_back(self._durable)
 
 

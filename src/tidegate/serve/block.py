@@ -111,7 +111,8 @@ class Block(msgspec.Struct):
             failed=[
                 (number, name)
                 for number, part in zip(numbers, parts, strict=True)
-                for name in part.failed
+                if part.failed
+                for name in part.failed.intersection(each.session for each in part.operations)
             ],
             errors=errors,
         )
@@ -123,7 +124,7 @@ def _times(events: Sequence[Event | Refused]) -> NDArray[np.float64]:
 
 
 def _request_numbers(parts: Sequence[Part]) -> list[int]:
-    """Return a number for each part: the same for those of one request, which share `failed`."""
+    """Return a number a part, the same for those of one request: they share what has failed."""
     numbers: dict[int, int] = {}
     return [numbers.setdefault(id(part.failed), len(numbers)) for part in parts]
 
