@@ -313,6 +313,7 @@ def _figures(records: LogStore) -> StoreFigures:
         segments=found.segments,
         cuts=found.cuts,
         records=found.sessions,
+        cut_error=found.cut_error,
     )
 
 
