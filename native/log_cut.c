@@ -8,10 +8,10 @@
  * Only the oldest segment is cut, so no older frame of a key can be anywhere when one is left out: a
  * DELETE and an aged record need nothing to be said about them.
  *
- * What lies between the frames that can be read is skipped: whether something current is in there, the
- * index knows, which was complete when the log was opened. If not, the segment goes. Else it stays, and
- * all that follow, until those keys are written again or deleted: if a later segment went, a value of
- * the one that stays could come back, whose DELETE was in it.
+ * Damage between the frames that can be read is skipped. Whether something current is in there, the
+ * index knows, for a log is only opened if every frame could be told. If nothing is, the segment goes.
+ * Else it stays, and all that follow, until those keys are written again or deleted: if a later segment
+ * went, and a DELETE with it, a value in the one that stays could come back.
  */
 #include <errno.h>
 #include <math.h>

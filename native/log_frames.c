@@ -20,8 +20,8 @@ const tg_frame *tg_frame_begins_at(const tg_log *log, uint64_t number, const uin
     const tg_frame *frame = (const tg_frame *)(const void *)data;
     if (room < sizeof *frame || frame->segment != number) return NULL;
     if (frame->kind < TG_FRAME_VALUE || frame->kind > TG_FRAME_DELETE) return NULL;
-    if (sizeof *frame + frame->key_size > room || frame->header_crc != header_crc(log, frame)) return NULL;
-    return frame;
+    if (sizeof *frame + frame->key_size > room) return NULL;
+    return frame->header_crc == header_crc(log, frame) ? frame : NULL;
 }
 
 const tg_frame *tg_frame_at(const tg_log *log, uint64_t number, const uint8_t *data, uint64_t room) {

@@ -153,7 +153,7 @@ struct tg_log {
     bool squeezing; /* the disk is full: cut all that is outdated */
     bool has_spare;
     double cut_again;     /* monotonic: not before, after something was in the way */
-    uint64_t cut_live;    /* live_bytes of the oldest segment that cannot be read, if that is in the way */
+    uint64_t cut_live;    /* what was current in the oldest segment when that happened, bytes */
     tg_buffer cut_buffer;
 
     /* Found on opening. */

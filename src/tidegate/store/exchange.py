@@ -176,7 +176,7 @@ def _sorted_out(rows: list[_Row], salvage: bool) -> tuple[list[_Row], list[BadRo
                     error.code,
                     f"session {'/'.join(row[:3])}: {error.message}",
                     field="file",
-                    hint="`tidegate store import --salvage` leaves such sessions out and tells",
+                    hint="`tidegate store import --salvage` leaves out what is damaged",
                     row=number - 1,
                 ) from error
             bad.append(BadRow(number, row[:3], str(error)))
