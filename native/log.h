@@ -57,7 +57,7 @@ typedef struct {
     uint64_t queued_bytes;
     bool failed;
     double open_seconds;
-    int cut_error; /* errno that holds up the cutting; 0: none. EBADMSG: a damaged frame */
+    int cut_error; /* errno that holds up the cutting; 0: none. EBADMSG: a damaged frame is current */
 } tg_log_stats;
 
 typedef struct tg_log tg_log;

@@ -7,6 +7,11 @@
  *
  * Only the oldest segment is cut, so no older frame of a key can be anywhere when one is left out: a
  * DELETE and an aged record need nothing to be said about them.
+ *
+ * Damage between the frames that can be read is skipped. Whether something current is in there, the
+ * index knows, for a log is only opened if every frame could be told. If nothing is, the segment goes.
+ * Else it stays, and all that follow, until those keys are written again or deleted: if a later segment
+ * went, and a DELETE with it, a value in the one that stays could come back.
  */
 #include <errno.h>
 #include <math.h>
@@ -15,7 +20,7 @@
 #include "log_internal.h"
 #include "siphash.h"
 
-enum { SLICE = 256 << 10, FEW_SEGMENTS = 4 };
+enum { SLICE = 256 << 10, FEW_SEGMENTS = 4, LONGEST_KEY = UINT16_MAX };
 
 /* -- When ---------------------------------------------------------------------------------------- */
 
@@ -26,11 +31,16 @@ static double space_limit(const tg_log *log) {
 
 static double now_of(const tg_log *log) { return log->ages.now > 0.0 ? log->ages.now : tg_unix_time(); }
 
+static bool is_held_up(const tg_log *log) {
+    if (log->stats.cut_error == EBADMSG) return log->segments[0]->live_bytes == log->cut_live;
+    return log->stats.cut_error && tg_monotonic() < log->cut_again;
+}
+
 bool tg_cut_due(tg_log *log) {
     const tg_segment *oldest = log->segments[0];
     if (log->n_segments < 2) return false;
     if (log->cutting_all) return oldest->number <= log->cut_until && !log->stats.cut_error;
-    if (log->stats.cut_error && tg_monotonic() < log->cut_again) return false;
+    if (is_held_up(log)) return false;
     const double limit = space_limit(log), total = (double)tg_total_bytes(log);
     if (log->squeezing) return true;
     /* Each opening begins a segment; those that stayed small are taken together. */
@@ -57,6 +67,7 @@ static void in_the_way(tg_log *log, int error) {
     log->stats.cut_error = error;
     pthread_mutex_unlock(&log->index_lock);
     log->cut_again = error == EBADMSG ? INFINITY : tg_monotonic() + 1.0;
+    log->cut_live = log->segments[0]->live_bytes;
 }
 
 static bool has_aged(const tg_log *log, const tg_frame *frame) {
@@ -86,16 +97,25 @@ static int copy(tg_log *log, const tg_segment *segment, const tg_frame *frame, u
     return 0;
 }
 
-/* Copies from `size` bytes at cut_from; moves cut_to behind the last whole frame. */
+/* Copies from `size` bytes at cut_from; moves cut_to behind the last whole frame or gap. */
 static int copy_from(tg_log *log, const tg_segment *segment, uint64_t size) {
     if (tg_grow(&log->cut_buffer.data, &log->cut_buffer.capacity, size, 1)) return ENOMEM;
+    memset(log->cut_buffer.data, 0, size); /* a file that was cut off is a gap */
     int error = tg_read_at(segment->file, log->cut_buffer.data, size, log->cut_from);
-    for (uint64_t at = 0; at < size && !error;) {
+    if (error == EBADMSG) error = 0;
+    const uint64_t left = segment->end - log->cut_from;
+    for (uint64_t at = 0; at < size && !error; log->cut_to = log->cut_from + at) {
         const tg_frame *frame =
-            tg_frame_at(log, segment->number, log->cut_buffer.data + at, size - at);
-        if (!frame) break;
-        error = copy(log, segment, frame, log->cut_from + at);
-        if (!error) at += tg_whole_size(frame), log->cut_to = log->cut_from + at;
+            tg_frame_begins_at(log, segment->number, log->cut_buffer.data + at, size - at);
+        const uint64_t needs = frame ? tg_whole_size(frame) : sizeof *frame + LONGEST_KEY;
+        if (frame && needs <= size - at) {
+            error = copy(log, segment, frame, log->cut_from + at);
+            if (!error) at += needs;
+        } else if (needs <= size - at || size == left || (frame && needs > left - at)) {
+            at += 8; /* frames begin at multiples of 8 bytes */
+        } else {
+            break; /* more of it must be read */
+        }
     }
     return error;
 }
@@ -112,11 +132,8 @@ void tg_cut_slice(tg_log *log, uint64_t committed) {
     }
     int error = 0;
     for (uint64_t size = slice_size(log, committed); left && !error && log->cut_to == log->cut_from;
-         size *= 4) { /* a frame may be larger than a slice */
+         size *= 4) /* a frame may be larger than a slice */
         error = copy_from(log, oldest, size < left ? size : left);
-        if (size >= left) break;
-    }
-    if (!error && left && log->cut_to == log->cut_from) error = EBADMSG;
     if (error) in_the_way(log, error);
 }
 
@@ -158,7 +175,7 @@ void tg_cut_written(tg_log *log) {
     pthread_mutex_unlock(&log->index_lock);
     log->cut_from = log->cut_to;
     if (log->cut_from != log->segments[0]->end) return;
-    /* Nothing current is in it any more; else its index file did not fit its frames. */
+    /* What is current in it still cannot be read. */
     if (log->segments[0]->live_bytes)
         in_the_way(log, EBADMSG);
     else

@@ -15,12 +15,18 @@ void tg_frame_stamp(const tg_log *log, tg_frame *frame, uint64_t segment, uint64
     frame->header_crc = header_crc(log, frame);
 }
 
-const tg_frame *tg_frame_at(const tg_log *log, uint64_t number, const uint8_t *data, uint64_t room) {
+const tg_frame *tg_frame_begins_at(const tg_log *log, uint64_t number, const uint8_t *data,
+                                   uint64_t room) {
     const tg_frame *frame = (const tg_frame *)(const void *)data;
     if (room < sizeof *frame || frame->segment != number) return NULL;
     if (frame->kind < TG_FRAME_VALUE || frame->kind > TG_FRAME_DELETE) return NULL;
-    if (tg_whole_size(frame) > room || frame->header_crc != header_crc(log, frame)) return NULL;
-    return frame;
+    if (sizeof *frame + frame->key_size > room) return NULL;
+    return frame->header_crc == header_crc(log, frame) ? frame : NULL;
+}
+
+const tg_frame *tg_frame_at(const tg_log *log, uint64_t number, const uint8_t *data, uint64_t room) {
+    const tg_frame *frame = tg_frame_begins_at(log, number, data, room);
+    return frame && tg_whole_size(frame) <= room ? frame : NULL;
 }
 
 bool tg_frame_value_sound(const tg_frame *frame) {
@@ -91,13 +97,13 @@ tg_log_code tg_scan_sealed(tg_log *log, tg_segment *segment, const uint8_t *data
     return code;
 }
 
-/* Where the last sync group begins, which alone may have gaps; and the first gap. */
+/* Where the last sync group begins, which alone may have gaps; the first gap; the last frame's end. */
 typedef struct {
-    uint64_t group, start, gap;
+    uint64_t group, start, gap, end;
 } tail;
 
 static tail find_tail(const tg_log *log, const tg_segment *segment, const uint8_t *data, uint64_t size) {
-    tail found = {segment->first_group, TG_HEADER, 0};
+    tail found = {segment->first_group, TG_HEADER, 0, TG_HEADER};
     for (uint64_t at = TG_HEADER; at < size;) {
         const tg_frame *frame = tg_frame_at(log, segment->number, data + at, size - at);
         const uint64_t back = frame ? frame->group - segment->first_group : 0;
@@ -107,6 +113,7 @@ static tail find_tail(const tg_log *log, const tg_segment *segment, const uint8_
                 found.start = TG_HEADER + back;
             }
             at += tg_whole_size(frame);
+            found.end = at;
         } else {
             if (!found.gap) found.gap = at;
             at = next_frame(log, segment->number, data, at, size);
@@ -142,13 +149,18 @@ static tg_log_code take_last_group(tg_log *log, tg_segment *segment, const uint8
     return TG_LOG_OK;
 }
 
+static bool all_zeros(const uint8_t *data, uint64_t size) {
+    return !size || (!data[0] && !memcmp(data, data + 1, size - 1));
+}
+
 tg_log_code tg_scan_tail(tg_log *log, tg_segment *segment, const uint8_t *data, uint64_t size,
                          tg_log_error *error) {
     const tail tail = find_tail(log, segment, data, size);
     segment->end = tail.start;
     if (tail.gap < tail.start && log->options.tolerant) {
-        segment->end = size; /* everything that can be read */
-        return scan(log, segment, data, TG_HEADER, size, error);
+        /* Everything that can be read; but room that was taken in advance is no damage. */
+        segment->end = all_zeros(data + tail.end, size - tail.end) ? tail.end : size;
+        return scan(log, segment, data, TG_HEADER, segment->end, error);
     }
     tg_log_code code = scan(log, segment, data, TG_HEADER, tail.start, error);
     const size_t durable = segment->n_entries;

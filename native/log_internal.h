@@ -153,6 +153,7 @@ struct tg_log {
     bool squeezing; /* the disk is full: cut all that is outdated */
     bool has_spare;
     double cut_again;     /* monotonic: not before, after something was in the way */
+    uint64_t cut_live;    /* what was current in the oldest segment when that happened, bytes */
     tg_buffer cut_buffer;
 
     /* Found on opening. */
@@ -196,7 +197,10 @@ uint64_t tg_total_bytes(const tg_log *log);
 
 /* log_frames.c: frames among bytes that nobody can be sure of. */
 void tg_frame_stamp(const tg_log *log, tg_frame *frame, uint64_t segment, uint64_t group);
-/* The frame of a segment at these bytes, or NULL. Its value is not looked at. */
+/* The frame of a segment that begins at these bytes, or NULL. It may go on behind them. */
+const tg_frame *tg_frame_begins_at(const tg_log *log, uint64_t number, const uint8_t *data,
+                                   uint64_t room);
+/* The same, and all of it is there. Its value is not looked at. */
 const tg_frame *tg_frame_at(const tg_log *log, uint64_t number, const uint8_t *data, uint64_t room);
 static inline uint64_t tg_whole_size(const tg_frame *frame) {
     return tg_frame_size(frame->key_size, frame->value_size);

@@ -99,12 +99,13 @@ def test_every_reordering_has_a_counter(metrics: GateMetrics, outcome: str) -> N
 def test_the_stores_figures_are_asked_for_at_each_look(metrics: GateMetrics) -> None:
     assert ("tidegate_store_bytes",) not in samples(metrics)
     cuts = iter((7, 8))
-    metrics.store_size.ask = lambda: StoreFigures(300, 100, 2, next(cuts), 50)
+    metrics.store_size.ask = lambda: StoreFigures(300, 100, 2, next(cuts), 50, 74)
     found = samples(metrics)
     assert found["tidegate_store_bytes",] == 300
     assert found["tidegate_store_live_bytes",] == 100
     assert found["tidegate_store_segments",] == 2
     assert found["tidegate_store_records",] == 50
+    assert found["tidegate_store_cut_error",] == 74
     assert found["tidegate_store_cuts_total",] == 7
     assert samples(metrics)["tidegate_store_cuts_total",] == 8
 

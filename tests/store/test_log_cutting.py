@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import threading
 from pathlib import Path
 
 import pytest
-from logs import contents, killed
+from logs import contents, flip, killed
 
 from tidegate import core
+from tidegate.errors import StoreError
 from tidegate.store import LogStore
 
 SEGMENT = 1 << 14
@@ -153,6 +156,93 @@ def test_many_keys(tmp_path: Path) -> None:
         assert records.stats().keys == 25_000
     with contextlib.closing(LogStore(tmp_path)) as records:
         assert records.get(keys) == expected
+
+
+def places(records: LogStore) -> dict[bytes, tuple[int, int]]:
+    return {key: (segment, offset) for key, _, _, segment, offset, _ in records.frames()}
+
+
+def file_of(records: LogStore, segment: int) -> Path:
+    return records.path / f"{segment:016}.log"
+
+
+@pytest.mark.parametrize("into", [8, 16, 40])  # the value's size, the segment, the key
+def test_damage_in_what_is_outdated_holds_up_nothing(tmp_path: Path, into: int) -> None:
+    with contextlib.closing(LogStore(tmp_path / "open", segment_size=SEGMENT)) as records:
+        values = {b"key %d" % number: bytes(100) + b"%d" % number for number in range(1000)}
+        records.commit([*values.items()])
+        old = places(records)
+        outdated = [b"key 0", b"key 500", b"key 501", b"key 999"]
+        records.commit([(key, b"new") for key in outdated[:2]], outdated[2:])
+        values |= dict.fromkeys(outdated[:2], b"new")
+        for key in outdated:
+            flip(file_of(records, old[key][0]), old[key][1] + into)
+        for key in outdated[2:]:
+            del values[key]
+        records.cut()
+        assert records.stats().cut_error == 0
+        assert dict(records.scan()) == values
+        assert min(segment for segment, _ in places(records).values()) > max(old.values())[0]
+        path = killed(tmp_path / "open", tmp_path / "killed")
+    assert contents(tmp_path / "open") == contents(path) == values
+
+
+def test_what_is_current_and_cannot_be_read_is_kept(tmp_path: Path) -> None:
+    """Until it is written anew or deleted: then cutting goes on by itself."""
+    with contextlib.closing(LogStore(tmp_path / "open", segment_size=SEGMENT)) as records:
+        values = {b"key %d" % number: bytes(100) + b"%d" % number for number in range(90)}
+        records.commit([*values.items()])
+        found = places(records)
+        lost = [b"key 7", b"key 8", b"key 89"]
+        for key in lost:
+            flip(file_of(records, found[key][0]), found[key][1] + 16)
+        for _ in range(2):
+            with pytest.raises(StoreError) as caught:
+                records.cut()
+            assert caught.value.code == "store_damaged"
+            assert records.stats().cut_error == errno.EBADMSG
+        readable = [key for key in values if key not in lost]
+        assert records.get(readable) == [values[key] for key in readable]
+        for key in lost:
+            with pytest.raises(StoreError, match=f"at byte {found[key][1]}"):
+                records.get([key])
+        records.commit([(lost[0], b"anew")])
+        records.commit([], lost[1:2])
+        assert records.stats().cut_error == errno.EBADMSG
+        records.commit([], lost[2:])
+        values[lost[0]] = b"anew"
+        del values[lost[1]], values[lost[2]]
+        for number in range(2000):  # until the space is used up
+            records.commit([(b"other", b"%d" % number * 40)])
+        stats = records.stats()
+        assert (stats.cut_error, stats.cuts > 3) == (0, True)
+        values[b"other"] = b"1999" * 40
+        assert dict(records.scan()) == values
+    assert contents(tmp_path / "open") == values
+
+
+def test_a_file_that_was_cut_off_keeps_what_it_lost(tmp_path: Path) -> None:
+    with contextlib.closing(LogStore(tmp_path, segment_size=SEGMENT)) as records:
+        records.commit([(b"kept", b"1"), (b"outdated", b"1" * 1000)])
+        records.commit([(b"outdated", b"2")])
+        records.commit([(b"more", b"3" * SEGMENT)])
+        os.truncate(file_of(records, 1), places(records)[b"outdated"][1])
+        with pytest.raises(StoreError):
+            records.cut()
+        assert records.get([b"kept", b"more"]) == [b"1", b"3" * SEGMENT]
+        records.commit([], [b"outdated"])
+        records.cut()
+        assert dict(records.scan()) == {b"kept": b"1", b"more": b"3" * SEGMENT}
+
+
+def test_a_large_value_behind_damage(tmp_path: Path) -> None:
+    with contextlib.closing(LogStore(tmp_path, segment_size=SEGMENT)) as records:
+        value = bytes(range(256)) * 8000
+        records.commit([(b"small", b"1"), (b"large", value), (b"last", b"2")])
+        flip(file_of(records, 1), places(records)[b"small"][1])
+        records.commit([(b"small", b"new")])
+        records.cut()
+        assert dict(records.scan()) == {b"small": b"new", b"large": value, b"last": b"2"}
 
 
 def test_sizes_that_make_no_log(tmp_path: Path) -> None:

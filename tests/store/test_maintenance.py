@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
-from logs import contents, newest
+from logs import contents, flip, killed, newest
 
 from tidegate import record
 from tidegate.errors import InputError, RecordError, StoreError
 from tidegate.record import Record
 from tidegate.store import LogStore, meta_key, session_key
 from tidegate.store.backup import backup, restore
-from tidegate.store.exchange import export, import_sessions
+from tidegate.store.exchange import Exported, Imported, export, import_sessions
 from tidegate.store.verify import verify
 
 
@@ -106,15 +107,13 @@ def test_damage_is_named(path: Path, tmp_path: Path) -> None:
         places = {key: (segment, offset) for key, _, _, segment, offset, _ in look.frames()}
     value, header = places[key(7)], places[key(9)]
     for (segment, offset), into in ((value, 100), (header, 20)):
-        with (path / f"{segment:016}.log").open("r+b") as file:
-            file.seek(offset + into)
-            [byte] = file.read(1)
-            file.seek(offset + into)
-            file.write(bytes([byte ^ 4]))
+        flip(path / f"{segment:016}.log", offset + into)
     report = verify(path)
     found = {(damage.file, damage.offset, damage.session) for damage in report.damaged}
     assert (f"{value[0]:016}.log", value[1], ("default", "m", "s/7")) in found
     assert (f"{header[0]:016}.log", header[1], None) in found
+    salvaged = export(path, tmp_path / "out.parquet", salvage=True)
+    assert salvaged.damaged == report.damaged
     with pytest.raises(StoreError, match="at byte"):
         restore(path, tmp_path / "new")
 
@@ -128,7 +127,7 @@ def test_a_record_that_is_none_is_named(path: Path) -> None:
 
 
 def test_sessions_go_to_a_table_and_back(path: Path, tmp_path: Path) -> None:
-    assert export(path, tmp_path / "out.parquet") == 19
+    assert export(path, tmp_path / "out.parquet") == Exported(19, [])
     frame = pl.read_parquet(tmp_path / "out.parquet").sort("session")
     row = frame.row(by_predicate=pl.col("session") == "s/3", named=True)
     assert row.pop("record") == session(4, "ended")
@@ -147,12 +146,42 @@ def test_sessions_go_to_a_table_and_back(path: Path, tmp_path: Path) -> None:
         "hidden": [0.5, -4.0],
         "answers": 0,
     }
-    assert import_sessions(tmp_path / "out.parquet", tmp_path / "new") == 19
+    assert import_sessions(tmp_path / "out.parquet", tmp_path / "new") == Imported(19, [])
     expected = contents(path)
     del expected[meta_key("note")]
     with contextlib.closing(LogStore(tmp_path / "new")) as records:
         assert dict(records.scan()) == expected
         assert (records.stats().sessions, records.stats().tombstones) == (19, 1)
+
+
+@pytest.mark.parametrize("harm", ["CURRENT", "a segment", "a segment's header", "its end"])
+def test_what_is_left_of_a_store_is_salvaged(path: Path, tmp_path: Path, harm: str) -> None:
+    """Files may be missing or cut off: what comes out is what somebody put in, and imports."""
+    written = {(key(n), session(seq)) for n in range(20) for seq in range(1, 4)}
+    written.add((key(3), session(4, "ended")))
+    expected = contents(path)
+    del expected[meta_key("note")]
+    segment = sorted(path.glob("*.log"))[1]
+    if harm == "CURRENT":
+        (path / "CURRENT").unlink()
+    elif harm == "a segment":
+        segment.unlink()
+    elif harm == "a segment's header":
+        flip(segment, 20)
+    else:
+        os.truncate(segment, 1000)
+    with pytest.raises(StoreError, match="--salvage"):
+        export(path, tmp_path / "out.parquet")
+    salvaged = export(path, tmp_path / "out.parquet", salvage=True)
+    assert salvaged.damaged
+    assert salvaged.sessions >= 19
+    imported = import_sessions(tmp_path / "out.parquet", tmp_path / "new")
+    assert imported == Imported(salvaged.sessions, [])
+    found = contents(tmp_path / "new")
+    assert len(found) == salvaged.sessions
+    assert {*found.items()} <= written
+    if harm == "CURRENT":  # nothing is lost: the segments say all that it says
+        assert found == expected
 
 
 def test_tables_that_are_no_export(tmp_path: Path) -> None:
@@ -166,7 +195,7 @@ def test_tables_that_are_no_export(tmp_path: Path) -> None:
         assert caught.value.code == "bad_table"
     rows = [{**good, "record": session(1)}, {**good, "record": b"none"}]
     pl.DataFrame(rows).write_parquet(tmp_path / "bad.parquet")
-    with pytest.raises(RecordError):
+    with pytest.raises(RecordError, match=r"row 2: session t/m/s: .*--salvage"):
         import_sessions(tmp_path / "bad.parquet", tmp_path / "new")
     assert not (tmp_path / "new").exists()
 
@@ -176,3 +205,17 @@ def test_the_newest_segment_may_be_torn_in_a_copy_of_files(path: Path) -> None:
     with newest(path).open("ab") as file:
         file.write(b"junk" * 100)
     assert verify(path).damaged == []
+
+
+def test_room_behind_the_end_of_a_killed_store_is_no_damage(tmp_path: Path) -> None:
+    """Although an earlier frame is damaged, and so the end cannot be known."""
+    with contextlib.closing(LogStore(tmp_path / "open")) as records:
+        for seq in range(1, 4):
+            records.commit([(key(number), session(seq)) for number in range(3)])
+        end = records.stats().bytes
+        path = killed(tmp_path / "open", tmp_path / "killed")
+    assert newest(path).stat().st_size > end
+    flip(newest(path), 64)
+    report = verify(path)
+    assert [(found.file, found.offset) for found in report.damaged] == [(newest(path).name, 64)]
+    assert (report.frames, report.sessions) == (8, 3)

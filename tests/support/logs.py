@@ -66,3 +66,12 @@ def states(
 
 def newest(path: Path) -> Path:
     return max(path.glob("*.log"), key=lambda file: file.name)
+
+
+def flip(file: Path, at: int) -> None:
+    """Change a bit, as a bad disk would; whoever has the file open reads it so."""
+    with file.open("r+b") as opened:
+        opened.seek(at)
+        [byte] = opened.read(1)
+        opened.seek(at)
+        opened.write(bytes([byte ^ 4]))

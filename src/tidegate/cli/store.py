@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tidegate.cli.verbs import CHECK_FAILED, verb, write_json
+
+if TYPE_CHECKING:
+    from tidegate.store.verify import Damage
 
 __all__ = ["NAME", "app"]
 
@@ -80,9 +83,7 @@ def verify(store: StoreArgument, json: JsonOption = False) -> None:
     if json:
         write_json(msgspec.to_builtins(report))
     else:
-        for damage in report.damaged:
-            whose = "/".join(damage.session) if damage.session else "unknown"
-            typer.echo(f"{damage.file} at byte {damage.offset}, session {whose}: {damage.what}")
+        _list(report.damaged)
         typer.echo(
             f"{report.frames:,} frames, {report.sessions:,} sessions, {len(report.damaged)} damaged"
         )
@@ -95,13 +96,25 @@ def verify(store: StoreArgument, json: JsonOption = False) -> None:
 def export(
     store: StoreArgument,
     out: Annotated[Path, typer.Argument(help="A .parquet file to write.", show_default=False)],
+    salvage: Annotated[
+        bool,
+        typer.Option(
+            "--salvage",
+            help="Take what can be read of a damaged store; name what is not in the file "
+            "(exit code 6).",
+        ),
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Write the sessions to a Parquet file. The server may go on meanwhile."""
+    import msgspec
+
     from tidegate.store.exchange import export as write
 
-    sessions = write(store, out)
-    _say(json, {"path": str(out), "sessions": sessions}, f"{out}: {sessions:,} sessions")
+    written = write(store, out, salvage=salvage)
+    if not json:
+        _list(written.damaged)
+    _say_all(json, out, msgspec.to_builtins(written))
 
 
 @app.command("import", epilog="Example:  tidegate store import sessions.parquet sessions")
@@ -111,13 +124,37 @@ def import_(
     store: Annotated[
         Path, typer.Argument(help="A store's folder; made if new.", show_default=False)
     ],
+    salvage: Annotated[
+        bool,
+        typer.Option("--salvage", help="Leave out damaged records, and name them (exit code 6)."),
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Put the sessions of a file into a store that no server has open."""
+    import msgspec
+
     from tidegate.store.exchange import import_sessions
 
-    sessions = import_sessions(file, store)
-    _say(json, {"path": str(store), "sessions": sessions}, f"{store}: {sessions:,} sessions")
+    brought = import_sessions(file, store, salvage=salvage)
+    if not json:
+        for bad in brought.damaged:
+            typer.echo(f"row {bad.row}, session {'/'.join(bad.session)}: {bad.what}")
+    _say_all(json, store, msgspec.to_builtins(brought))
+
+
+def _list(damaged: Iterable[Damage]) -> None:
+    for damage in damaged:
+        whose = "/".join(damage.session) if damage.session else "unknown"
+        typer.echo(f"{damage.file} at byte {damage.offset}, session {whose}: {damage.what}")
+
+
+def _say_all(json: bool, path: Path, found: dict[str, Any]) -> None:
+    """Say what was moved; exit as a check that failed if something was not."""
+    lost = len(found["damaged"])
+    text = f"{path}: {found['sessions']:,} sessions"
+    _say(json, {"path": str(path), **found}, text + (f", {lost:,} damaged" if lost else ""))
+    if lost:
+        raise typer.Exit(CHECK_FAILED)
 
 
 def _say(json: bool, members: dict[str, object], text: str) -> None:

@@ -35,6 +35,8 @@ class StoreFigures:
         Files that were cut off since the process began.
     records : int
         Sessions and tombstones in it.
+    cut_error : int
+        The ``errno`` that keeps the oldest file from being cut off; 0 if nothing does.
     """
 
     bytes: int = 0
@@ -42,6 +44,7 @@ class StoreFigures:
     segments: int = 0
     cuts: int = 0
     records: int = 0
+    cut_error: int = 0
 
 
 _STORE = {
@@ -50,6 +53,7 @@ _STORE = {
     "segments": "Files of the store",
     "cuts": "Files that the store has cut off",
     "records": "Sessions and tombstones in the store",
+    "cut_error": "errno that keeps the oldest file from being cut off, 0 if nothing does",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import logging
 import math
@@ -221,6 +222,8 @@ async def _live(
         loop.create_task(keep_watch(watch)),
         loop.create_task(_watch_commits(watch, batcher)),
     ]
+    if isinstance(records, LogStore):
+        helping.append(loop.create_task(_watch_cutting(records)))
     stopped = loop.create_task(stop.wait())
     app.phase = "ready"
     announce(_about(processor.bundle, door.url))
@@ -327,6 +330,7 @@ def _figures(records: LogStore) -> StoreFigures:
         segments=found.segments,
         cuts=found.cuts,
         records=found.sessions,
+        cut_error=found.cut_error,
     )
 
 
@@ -350,3 +354,19 @@ async def _watch_commits(watch: Watch, batcher: Batcher) -> None:
         await asyncio.sleep(_PROBE_SECONDS)
         if batcher.is_moving():
             committing.beat()
+
+
+async def _watch_cutting(records: LogStore) -> None:
+    """Log when something keeps outdated records on the disk, and when nothing does any more."""
+    known = 0
+    while True:
+        found = records.stats().cut_error
+        if found and found != known:
+            why = os.strerror(found)
+            if found == errno.EBADMSG:
+                why = "a current record in its oldest file cannot be read"
+            _log.warning("the store cannot cut off outdated records: %s", why)
+        elif known and not found:
+            _log.warning("the store cuts off outdated records again")
+        known = found
+        await asyncio.sleep(_PROBE_SECONDS)

@@ -97,8 +97,8 @@ def restore(backup_: Path, target: Path, progress: Progress | None = None) -> in
             "store_damaged",
             f"{backup_}: {first.file} at byte {first.offset}: {first.what}",
             field="backup",
-            hint="`tidegate store verify` lists all of it; use another backup, or `tidegate store "
-            "export` what can be read",
+            hint="`tidegate store verify` lists all of it; use another backup, or take what can be "
+            "read with `tidegate store export --salvage`, and `import` that",
         )
     return backup(backup_, target, progress)
 

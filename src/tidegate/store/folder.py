@@ -90,7 +90,7 @@ def damaged(path: Path, message: str) -> StoreError:
         f"{path}: {message}",
         field="store",
         hint="`tidegate store verify` says what is damaged; restore the folder from a backup, or "
-        "move it away to begin with an empty store",
+        "take what can be read with `tidegate store export --salvage`, and `import` that elsewhere",
     )
 
 

@@ -82,7 +82,8 @@ class LogStats(msgspec.Struct, frozen=True):
     open_seconds : float
         How long the opening took.
     cut_error : int
-        The ``errno`` that holds up the cutting; 0 if nothing does.
+        The ``errno`` that holds up the cutting; 0 if nothing does. ``EBADMSG``: current records of
+        the oldest segment cannot be read; it goes on once they are written anew or deleted.
     """
 
     keys: int
@@ -312,7 +313,7 @@ class LogStore:
             self._refuse(error)
         if self.failed:
             self._refuse_failed()
-        raise damaged(self.path, "a frame that should be copied cannot be read")
+        raise damaged(self.path, "a current frame of the oldest segment cannot be read")
 
     def scan(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Iterate over keys that begin with `prefix` and their values, in no order.

@@ -12,7 +12,7 @@ from tidegate.errors import InputError, RecordError
 from tidegate.store.keys import split_session_key
 from tidegate.store.log import LogStore
 
-__all__ = ["Damage", "Report", "verify"]
+__all__ = ["Damage", "Report", "damages_of", "look_at", "verify"]
 
 
 class Damage(msgspec.Struct, frozen=True):
@@ -78,22 +78,31 @@ def verify(path: Path, progress: Callable[[int, int], None] | None = None) -> Re
     store = LogStore(path, read_only=True, tolerant=True)
     try:
         stats = store.stats()
-        damaged = [
-            Damage(_name(segment), offset, None, what) for segment, offset, what in store.damages
-        ]
+        damaged = damages_of(store)
         keys = sessions = 0
         for key, value, _kind, segment, offset, sound in store.frames():
             keys += 1
-            session = _session(key)
-            sessions += session is not None
-            wrong = _wrong(session, value, sound)
-            if wrong:
-                damaged.append(Damage(_name(segment), offset, session, wrong))
+            sessions += _session(key) is not None
+            damage = look_at(key, value, segment, offset, sound)
+            if damage:
+                damaged.append(damage)
             if progress and keys % 1000 == 0:
                 progress(keys, stats.keys)
         return Report(stats.frames_scanned, keys, sessions, damaged)
     finally:
         store.close()
+
+
+def damages_of(store: LogStore) -> list[Damage]:
+    """Return what was damaged when a tolerant store was opened."""
+    return [Damage(_name(segment), offset, None, what) for segment, offset, what in store.damages]
+
+
+def look_at(key: bytes, value: bytes, segment: int, offset: int, sound: bool) -> Damage | None:
+    """Return what is wrong with a frame that `LogStore.frames` gave, or None."""
+    session = _session(key)
+    wrong = _wrong(session, value, sound)
+    return Damage(_name(segment), offset, session, wrong) if wrong else None
 
 
 def _name(segment: int) -> str:
