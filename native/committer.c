@@ -215,11 +215,7 @@ static int recover(tg_log *log) {
     log->cut_number = 0; /* what was copied may not have come through */
     /* What lies behind is void already; on a full disk its room is needed. */
     if (ftruncate(newest->file, (off_t)end)) (void)errno;
-    if (log->failure.error == ENOSPC || log->failure.error == EDQUOT) {
-        unlinkat(log->folder, "spare", 0);
-        log->has_spare = false;
-        log->squeezing = true;
-    }
+    if (tg_is_full(log->failure.error)) tg_give_up_spare(log);
     error = tg_begin_segment(log, NULL);
     if (!error) tg_tidy_later(log, newest, false);
     return error;
