@@ -160,15 +160,18 @@ static void note_timing(tg_log *log, const tg_log_timing *timing) {
 
 static void committed(tg_log *log, const tg_log_timing *timing) {
     if (timing->bytes) note_timing(log, timing);
+    if (log->batch.n) log->done_ticket = log->batch.items[log->batch.n - 1].ticket;
+    if (log->unsynced_since == 0.0) log->synced_ticket = log->done_ticket;
     if (!log->batch.n) return;
-    log->done_ticket = log->batch.items[log->batch.n - 1].ticket;
     empty(log, &log->batch);
     signal_news(log);
 }
 
-/* No ticket that is not done will ever be. */
+/* No ticket that is not done will ever be, and those that were done but not synced no longer are. */
 static void failed(tg_log *log, int error) {
     log->failed = true;
+    if (log->unsynced_since == 0.0) log->synced_ticket = log->done_ticket;
+    log->done_ticket = log->synced_ticket;
     tg_log_fail(&log->failure, TG_LOG_IO, error, "writing segment %llu",
                 (unsigned long long)tg_newest(log)->number);
     if (log->last_ticket > log->done_ticket) {
@@ -200,17 +203,25 @@ static int reload_index(tg_log *log) {
     return bad ? EIO : 0;
 }
 
-static int recover(tg_log *log) {
+/* What was written and not synced is not read any more. */
+static int take_back(tg_log *log) {
     tg_segment *newest = tg_newest(log);
     const uint64_t end = log->durable_end;
     pthread_mutex_lock(&log->index_lock);
     newest->end = end;
     while (newest->n_entries && (uint64_t)newest->entries[newest->n_entries - 1].place * 8 >= end)
         newest->n_entries--;
-    int error = log->published_end > end ? reload_index(log) : 0;
+    const int error = log->published_end > end ? reload_index(log) : 0;
     pthread_mutex_unlock(&log->index_lock);
+    if (!error) log->published_end = end;
+    return error;
+}
+
+static int recover(tg_log *log) {
+    tg_segment *newest = tg_newest(log);
+    const uint64_t end = log->durable_end;
+    int error = take_back(log);
     if (error) return error;
-    log->published_end = end;
     log->unsynced_since = 0.0;
     log->cut_number = 0; /* what was copied may not have come through */
     /* What lies behind is void already; on a full disk its room is needed. */
@@ -277,6 +288,7 @@ static void turn(tg_log *log) {
         log->cut_until = tg_newest(log)->number - 1;
     }
     if (!error) error = commit(log, &timing);
+    if (error) (void)take_back(log); /* before anybody knows; `recover` tries again */
     pthread_mutex_lock(&log->lock);
     if (error)
         failed(log, error);

@@ -114,7 +114,7 @@ struct tg_log {
     tg_queue queue;
     tg_group spare[TG_SPARE_GROUPS]; /* memory of groups that were written */
     size_t n_spare;
-    uint64_t last_ticket, done_ticket, queued_bytes;
+    uint64_t last_ticket, done_ticket, synced_ticket, queued_bytes;
     tg_range *lost; /* tickets that were dropped */
     size_t n_lost, lost_capacity;
     bool failed, stop, recover_wanted, cut_wanted;

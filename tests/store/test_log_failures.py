@@ -286,6 +286,53 @@ def test_an_interval_whose_sync_fails_loses_no_more(tmp_path: Path, bad_sync: Pa
     assert json.loads(output) == ["done", True, ["old"], "done", ["new"], ["new"]]
 
 
+def test_a_failed_sync_takes_back_what_was_done(tmp_path: Path, bad_sync: Path) -> None:
+    """What is read and what is done agree from the moment that the failure is known."""
+    source = (
+        FAIL
+        + """
+    import ctypes
+    library = ctypes.CDLL(sys.argv[2])
+    def look():
+        done, failed, _ = records.progress()
+        seen.append([done, records.synced, failed, values(records)])
+    seen = [commit(b"old")]
+    records.cut()  # which syncs
+    look()
+    library.set_bad(1)
+    commit(b"bad")
+    while not records.failed:
+        pass
+    look()
+    library.set_bad(0)
+    records.recover()
+    look()
+    try:
+        records.wait(2)
+    except StoreError as error:
+        seen.append(error.code)
+    seen.append(commit(b"new"))
+    records.cut()
+    look()
+    print(json.dumps(seen), flush=True)
+    records.close()
+    """
+    )
+    with child(
+        source, tmp_path / "store", bad_sync, "interval", LD_PRELOAD=str(bad_sync)
+    ) as process:
+        output, _ = process.communicate()
+    assert json.loads(output) == [
+        "done",
+        [1, 1, False, ["old"]],
+        [1, 1, True, ["old"]],
+        [1, 1, False, ["old"]],
+        "store_failed",
+        "done",
+        [3, 3, False, ["new"]],
+    ]
+
+
 def test_closing_tells_what_was_lost(tmp_path: Path, bad_sync: Path) -> None:
     source = (
         FAIL

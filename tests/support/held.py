@@ -68,6 +68,10 @@ class HeldStore:
             pass
         return self._done, self.failed, []
 
+    @property
+    def synced(self) -> int:
+        return self._done
+
     def fileno(self) -> int:
         return self._event
 
