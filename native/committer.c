@@ -18,6 +18,7 @@
 int tg_sync_now(tg_log *log) {
     if (fdatasync(tg_newest(log)->file)) return errno;
     log->durable_end = tg_newest(log)->end;
+    log->durable_ticket = log->written_ticket;
     log->unsynced_since = 0.0;
     return 0;
 }
@@ -118,6 +119,8 @@ static int commit(tg_log *log, tg_log_timing *timing) {
     const uint64_t end = tg_newest(log)->end;
     if (size && end > TG_HEADER && end + size > log->options.segment_size) error = rotate(log);
     if (size && !error) error = write_batch(log, timing);
+    if (!error && log->batch.n) log->written_ticket = log->batch.items[log->batch.n - 1].ticket;
+    if (!error && log->unsynced_since == 0.0) log->durable_ticket = log->written_ticket;
     const bool cut_off = cutting && log->cut_to == log->segments[0]->end;
     if (!error && log->unsynced_since > 0.0 && (cut_off || sync_is_due(log))) error = tg_sync_now(log);
     if (!error && cutting) tg_cut_written(log);
@@ -161,7 +164,7 @@ static void note_timing(tg_log *log, const tg_log_timing *timing) {
 static void committed(tg_log *log, const tg_log_timing *timing) {
     if (timing->bytes) note_timing(log, timing);
     if (log->batch.n) log->done_ticket = log->batch.items[log->batch.n - 1].ticket;
-    if (log->unsynced_since == 0.0) log->synced_ticket = log->done_ticket;
+    log->synced_ticket = log->durable_ticket;
     if (!log->batch.n) return;
     empty(log, &log->batch);
     signal_news(log);
@@ -170,8 +173,7 @@ static void committed(tg_log *log, const tg_log_timing *timing) {
 /* No ticket that is not done will ever be, and those that were done but not synced no longer are. */
 static void failed(tg_log *log, int error) {
     log->failed = true;
-    if (log->unsynced_since == 0.0) log->synced_ticket = log->done_ticket;
-    log->done_ticket = log->synced_ticket;
+    log->done_ticket = log->synced_ticket = log->written_ticket = log->durable_ticket;
     tg_log_fail(&log->failure, TG_LOG_IO, error, "writing segment %llu",
                 (unsigned long long)tg_newest(log)->number);
     if (log->last_ticket > log->done_ticket) {

@@ -141,6 +141,7 @@ struct tg_log {
     tg_ages ages;
     uint64_t durable_end;  /* of the newest segment */
     uint64_t group;        /* position at which the sync group begins */
+    uint64_t written_ticket, durable_ticket;
     double unsynced_since; /* monotonic; 0: all is synced */
     uint64_t published_end; /* of the newest segment: what the index points at */
     struct iovec *parts;
