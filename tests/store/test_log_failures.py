@@ -333,6 +333,35 @@ def test_a_failed_sync_takes_back_what_was_done(tmp_path: Path, bad_sync: Path) 
     ]
 
 
+def test_a_segment_that_is_full_is_safe_from_a_later_failure(
+    tmp_path: Path, bad_sync: Path
+) -> None:
+    source = (
+        FAIL
+        + """
+    import ctypes
+    library = ctypes.CDLL(sys.argv[2])
+    records.close()
+    records = LogStore(
+        Path(sys.argv[1]), segment_size=1 << 18, sync="interval", sync_ms=1_000_000
+    )
+    seen = [commit(b"old", 3000), records.synced]
+    seen += [commit(b"bad", 3000), records.synced]  # in a new segment, after a sync of the first
+    library.set_bad(1)
+    try:
+        records.cut()
+    except StoreError as error:
+        seen.append(error.code)
+    seen += [*records.progress()[:2], values(records)]
+    print(json.dumps(seen), flush=True)
+    os._exit(0)
+    """
+    )
+    with child(source, tmp_path / "store", bad_sync, LD_PRELOAD=str(bad_sync)) as process:
+        output, _ = process.communicate()
+    assert json.loads(output) == ["done", 0, "done", 1, "store_failed", 1, True, ["old"]]
+
+
 def test_closing_tells_what_was_lost(tmp_path: Path, bad_sync: Path) -> None:
     source = (
         FAIL
