@@ -274,6 +274,12 @@ public:
         return stats.queued_bytes;
     }
 
+    uint64_t synced() {
+        tg_log_stats stats;
+        tg_log_get_stats(written(), &stats);
+        return stats.synced;
+    }
+
 private:
     // A call that runs without the interpreter's lock: the log must stay open.
     struct Use {
@@ -338,5 +344,6 @@ void bind_log(nb::module_ &m) {
         .def("read_segment", &Log::read_segment, "i"_a, "offset"_a, "size"_a)
         .def("current", &Log::current)
         .def("fileno", &Log::eventfd)
-        .def_prop_ro("queued_bytes", &Log::queued_bytes);
+        .def_prop_ro("queued_bytes", &Log::queued_bytes)
+        .def_prop_ro("synced", &Log::synced);
 }

@@ -18,6 +18,7 @@
 int tg_sync_now(tg_log *log) {
     if (fdatasync(tg_newest(log)->file)) return errno;
     log->durable_end = tg_newest(log)->end;
+    log->durable_ticket = log->written_ticket;
     log->unsynced_since = 0.0;
     return 0;
 }
@@ -118,6 +119,8 @@ static int commit(tg_log *log, tg_log_timing *timing) {
     const uint64_t end = tg_newest(log)->end;
     if (size && end > TG_HEADER && end + size > log->options.segment_size) error = rotate(log);
     if (size && !error) error = write_batch(log, timing);
+    if (!error && log->batch.n) log->written_ticket = log->batch.items[log->batch.n - 1].ticket;
+    if (!error && log->unsynced_since == 0.0) log->durable_ticket = log->written_ticket;
     const bool cut_off = cutting && log->cut_to == log->segments[0]->end;
     if (!error && log->unsynced_since > 0.0 && (cut_off || sync_is_due(log))) error = tg_sync_now(log);
     if (!error && cutting) tg_cut_written(log);
@@ -160,15 +163,17 @@ static void note_timing(tg_log *log, const tg_log_timing *timing) {
 
 static void committed(tg_log *log, const tg_log_timing *timing) {
     if (timing->bytes) note_timing(log, timing);
+    if (log->batch.n) log->done_ticket = log->batch.items[log->batch.n - 1].ticket;
+    log->synced_ticket = log->durable_ticket;
     if (!log->batch.n) return;
-    log->done_ticket = log->batch.items[log->batch.n - 1].ticket;
     empty(log, &log->batch);
     signal_news(log);
 }
 
-/* No ticket that is not done will ever be. */
+/* No ticket that is not done will ever be, and those that were done but not synced no longer are. */
 static void failed(tg_log *log, int error) {
     log->failed = true;
+    log->done_ticket = log->synced_ticket = log->written_ticket = log->durable_ticket;
     tg_log_fail(&log->failure, TG_LOG_IO, error, "writing segment %llu",
                 (unsigned long long)tg_newest(log)->number);
     if (log->last_ticket > log->done_ticket) {
@@ -200,26 +205,30 @@ static int reload_index(tg_log *log) {
     return bad ? EIO : 0;
 }
 
-static int recover(tg_log *log) {
+/* What was written and not synced is not read any more. */
+static int take_back(tg_log *log) {
     tg_segment *newest = tg_newest(log);
     const uint64_t end = log->durable_end;
     pthread_mutex_lock(&log->index_lock);
     newest->end = end;
     while (newest->n_entries && (uint64_t)newest->entries[newest->n_entries - 1].place * 8 >= end)
         newest->n_entries--;
-    int error = log->published_end > end ? reload_index(log) : 0;
+    const int error = log->published_end > end ? reload_index(log) : 0;
     pthread_mutex_unlock(&log->index_lock);
+    if (!error) log->published_end = end;
+    return error;
+}
+
+static int recover(tg_log *log) {
+    tg_segment *newest = tg_newest(log);
+    const uint64_t end = log->durable_end;
+    int error = take_back(log);
     if (error) return error;
-    log->published_end = end;
     log->unsynced_since = 0.0;
     log->cut_number = 0; /* what was copied may not have come through */
     /* What lies behind is void already; on a full disk its room is needed. */
     if (ftruncate(newest->file, (off_t)end)) (void)errno;
-    if (log->failure.error == ENOSPC || log->failure.error == EDQUOT) {
-        unlinkat(log->folder, "spare", 0);
-        log->has_spare = false;
-        log->squeezing = true;
-    }
+    if (tg_is_full(log->failure.error)) tg_give_up_spare(log);
     error = tg_begin_segment(log, NULL);
     if (!error) tg_tidy_later(log, newest, false);
     return error;
@@ -281,6 +290,7 @@ static void turn(tg_log *log) {
         log->cut_until = tg_newest(log)->number - 1;
     }
     if (!error) error = commit(log, &timing);
+    if (error) (void)take_back(log); /* before anybody knows; `recover` tries again */
     pthread_mutex_lock(&log->lock);
     if (error)
         failed(log, error);

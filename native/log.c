@@ -57,16 +57,33 @@ static int begin(tg_log *log) {
     return 0;
 }
 
+/* The same on a full disk, too: then with the room that was taken in advance. */
+static int begin_with_room(tg_log *log) {
+    int error = begin(log);
+    if (!tg_is_full(error)) {
+        log->has_spare = !error && tg_make_spare(log);
+        return error;
+    }
+    if (log->n_segments) {
+        const tg_segment *newest = tg_newest(log);
+        const uint64_t end = newest->end + log->carried.size; /* what is carried must not go yet */
+        if (ftruncate(newest->file, (off_t)end)) (void)errno;
+    }
+    tg_give_up_spare(log);
+    return begin(log);
+}
+
 static int start(tg_log *log) {
     log->event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (log->event < 0) return errno;
+    /* Before there is a committer, which may cut segments away at once. */
+    for (size_t i = 0; i + 1 < log->n_segments; i++)
+        if (!log->segments[i]->indexed) tg_tidy_later(log, log->segments[i], false);
     int error = pthread_create(&log->committer, NULL, tg_committer, log);
     if (error) return error;
     error = pthread_create(&log->tidier, NULL, tg_tidier, log);
     if (!error) {
         log->started = true;
-        for (size_t i = 0; i + 1 < log->n_segments; i++)
-            if (!log->segments[i]->indexed) tg_tidy_later(log, log->segments[i], false);
         return 0;
     }
     pthread_mutex_lock(&log->lock);
@@ -78,6 +95,11 @@ static int start(tg_log *log) {
 }
 
 static void free_log(tg_log *log) {
+    for (tg_job *job = log->jobs, *next; job; job = next) { /* where no tidier was started */
+        next = job->next;
+        tg_segment_leave(job->segment);
+        free(job);
+    }
     forget_all(log);
     free(log->segments);
     for (size_t i = 0; i < log->n_spare; i++) tg_group_free(&log->spare[i]);
@@ -131,8 +153,7 @@ tg_log *tg_log_open(const char *path, const tg_log_options *options, tg_log_erro
     if (log->folder < 0) code = tg_log_fail(error, TG_LOG_IO, errno, "opening the folder");
     if (!code) code = load(log, error);
     if (!code && !options->read_only) {
-        int number = begin(log);
-        if (!number) log->has_spare = tg_make_spare(log);
+        int number = begin_with_room(log);
         if (!number) number = start(log);
         if (number) code = tg_log_fail(error, TG_LOG_IO, number, "beginning a segment");
     }

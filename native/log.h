@@ -55,6 +55,7 @@ typedef struct {
     uint64_t cuts, swept, expired, copied_bytes;
     uint64_t frames_scanned, frames_indexed; /* on opening: read from segments, from index files */
     uint64_t queued_bytes;
+    uint64_t synced; /* the last ticket that no failure takes back */
     bool failed;
     double open_seconds;
     int cut_error; /* errno that holds up the cutting; 0: none. EBADMSG: a damaged frame is current */
@@ -73,7 +74,8 @@ int tg_log_close(tg_log *log);
 uint64_t tg_log_append(tg_log *log, tg_group *group);
 
 /* The last ticket that is done; whether the log has failed; up to `capacity` timings of what was
- * written since the last call. */
+ * written since the last call. With sync_ms, a failure takes tickets back: the last synced one is the
+ * last that is done then. */
 uint64_t tg_log_progress(tg_log *log, bool *failed, tg_log_timing *timings, size_t capacity, size_t *n);
 
 /* An eventfd that is signalled whenever tickets are done or the log fails. */

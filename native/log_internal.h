@@ -20,6 +20,7 @@
 #ifndef TIDEGATE_LOG_INTERNAL_H
 #define TIDEGATE_LOG_INTERNAL_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <sys/uio.h>
 
@@ -113,7 +114,7 @@ struct tg_log {
     tg_queue queue;
     tg_group spare[TG_SPARE_GROUPS]; /* memory of groups that were written */
     size_t n_spare;
-    uint64_t last_ticket, done_ticket, queued_bytes;
+    uint64_t last_ticket, done_ticket, synced_ticket, queued_bytes;
     tg_range *lost; /* tickets that were dropped */
     size_t n_lost, lost_capacity;
     bool failed, stop, recover_wanted, cut_wanted;
@@ -140,6 +141,7 @@ struct tg_log {
     tg_ages ages;
     uint64_t durable_end;  /* of the newest segment */
     uint64_t group;        /* position at which the sync group begins */
+    uint64_t written_ticket, durable_ticket;
     double unsynced_since; /* monotonic; 0: all is synced */
     uint64_t published_end; /* of the newest segment: what the index points at */
     struct iovec *parts;
@@ -170,6 +172,7 @@ void tg_segment_name(char name[32], uint64_t number, const char *ending);
 uint32_t tg_header_crc(const void *header);
 int tg_write_current(tg_log *log, uint64_t end, bool *renamed);
 void tg_make_current(const tg_log *log, uint64_t end, tg_current *current);
+static inline bool tg_is_full(int error) { return error == ENOSPC || error == EDQUOT; }
 double tg_monotonic(void);
 double tg_unix_time(void);
 int tg_grow(void *memory, size_t *capacity, size_t wanted, size_t item); /* *memory: a pointer */
@@ -188,6 +191,7 @@ int tg_begin_segment(tg_log *log, tg_group *carried);
 int tg_write_index(tg_log *log, tg_segment *segment);
 int tg_read_index(tg_log *log, tg_segment *segment);
 bool tg_make_spare(const tg_log *log);
+void tg_give_up_spare(tg_log *log); /* the disk is full */
 void tg_drop_entries(tg_segment *segment);
 /* Lets the index follow entries first to n of a segment. */
 int tg_index_reserve_for(tg_index *index, const tg_entry *entries, size_t n);

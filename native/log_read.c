@@ -147,6 +147,7 @@ void tg_log_get_stats(tg_log *log, tg_log_stats *stats) {
     pthread_mutex_unlock(&log->index_lock);
     pthread_mutex_lock(&log->lock);
     stats->queued_bytes = log->queued_bytes;
+    stats->synced = log->synced_ticket;
     stats->failed = log->failed;
     pthread_mutex_unlock(&log->lock);
 }

@@ -138,7 +138,7 @@ static int write_segment(tg_log *log, tg_segment *segment, uint64_t previous_end
     if (segment->file < 0) return errno;
     /* Room that is there already makes each sync cheaper. On a full disk CURRENT needs some, too. */
     if (!log->squeezing && fallocate(segment->file, 0, 0, (off_t)log->options.segment_size) &&
-        errno == ENOSPC)
+        tg_is_full(errno))
         log->squeezing = true;
     tg_segment_header header = {.format = TG_LOG_FORMAT,
                                 .number = segment->number,
@@ -189,14 +189,15 @@ int tg_begin_segment(tg_log *log, tg_group *carried) {
         pthread_mutex_unlock(&log->index_lock);
         return error;
     }
-    /* Both names are understood, so this needs no sync. */
-    if (renameat(log->folder, new, log->folder, name) && !error) error = errno;
+    /* Both names are understood, so this needs no sync. But a disk must not have a .log that its
+     * CURRENT does not name. */
+    if (!error && renameat(log->folder, new, log->folder, name)) error = errno;
     log->durable_end = log->published_end = TG_HEADER;
     log->group = segment->first_group;
     return error;
 }
 
-/* Takes room on the disk that `recover` can give up; whether there was. */
+/* Takes room on the disk that can be given up when it is full; whether there was. */
 bool tg_make_spare(const tg_log *log) {
     const int file = openat(log->folder, "spare", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
     if (file < 0) return false;
@@ -204,6 +205,12 @@ bool tg_make_spare(const tg_log *log) {
     if (!made) unlinkat(log->folder, "spare", 0);
     close(file);
     return made;
+}
+
+void tg_give_up_spare(tg_log *log) {
+    unlinkat(log->folder, "spare", 0);
+    log->has_spare = false;
+    log->squeezing = true;
 }
 
 int tg_write_index(tg_log *log, tg_segment *segment) {

@@ -321,6 +321,30 @@ def test_a_store_that_fails_answers_nobody_and_leaves_nothing_behind(held):
     run(test())
 
 
+def test_a_failure_that_takes_back_what_was_done_takes_it_from_memory_too(held):
+    async def test() -> None:
+        async with batching(held) as batcher:
+            held.store.inner.interval = True
+            held.store.let_all()
+            await batcher.submit(events(held, "a", "b", seq=1))
+            held.store.sync()
+            await batcher.submit(events(held, "a", seq=2))
+            await batcher.submit(events(held, "new", seq=1))
+            # A batch beside them, after which the table might forget what it can take back.
+            await batcher.submit(events(held, "b", seq=2))
+            held.store.fail()
+            await until(lambda: batcher.failed)
+            assert "new" not in held.table
+            held.store.recover()
+            batcher.recovered()
+            for session, seq in (("a", 3), ("b", 3), ("new", 2)):
+                assert told(await batcher.submit(events(held, session, seq=seq))) == ["seq_gap"]
+            again = await batcher.submit(Part([held.event("a", seq=2), held.event("new", seq=1)]))
+            assert [answer.duplicate for answer in again] == [False, False]
+
+    run(test())
+
+
 def test_what_follows_a_lost_part_in_its_request_is_not_applied_without_it(held):
     async def test() -> None:
         async with batching(held) as batcher:

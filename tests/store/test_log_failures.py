@@ -176,8 +176,11 @@ def test_a_disk_that_is_full_and_has_room_again(tmp_path: Path, sync: str) -> No
 
 
 BAD_SYNC = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
 #include <errno.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 static volatile int bad;
@@ -186,12 +189,36 @@ int fdatasync(int file) {
     if (bad) { errno = EIO; return -1; }
     return (int)syscall(SYS_fdatasync, file);
 }
+
+static volatile int folder_syncs_left = -1;
+void set_folder_syncs_left(int value) { folder_syncs_left = value; }
+int fsync(int file) {
+    if (folder_syncs_left == 0) { errno = EIO; return -1; }
+    if (folder_syncs_left > 0) folder_syncs_left--;
+    return (int)syscall(SYS_fsync, file);
+}
+
+static const char *spare; /* as long as there is this file, the disk is full */
+void set_full_with(const char *path) { spare = path; }
+static int is_full(void) {
+    if (!spare || access(spare, F_OK)) return 0;
+    errno = ENOSPC;
+    return 1;
+}
+int fallocate(int file, int mode, off_t offset, off_t size) {
+    int (*next)(int, int, off_t, off_t) = dlsym(RTLD_NEXT, "fallocate");
+    return is_full() ? -1 : next(file, mode, offset, size);
+}
+ssize_t pwritev(int file, const struct iovec *parts, int n, off_t offset) {
+    ssize_t (*next)(int, const struct iovec *, int, off_t) = dlsym(RTLD_NEXT, "pwritev");
+    return is_full() ? -1 : next(file, parts, n, offset);
+}
 """
 
 
 @pytest.fixture(scope="module")
 def bad_sync(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a library whose fdatasync fails when told to."""
+    """Return a library whose syncs and writes fail when told to."""
     folder = tmp_path_factory.mktemp("library")
     (folder / "bad_sync.c").write_text(BAD_SYNC)
     library = folder / "bad_sync.so"
@@ -259,6 +286,82 @@ def test_an_interval_whose_sync_fails_loses_no_more(tmp_path: Path, bad_sync: Pa
     assert json.loads(output) == ["done", True, ["old"], "done", ["new"], ["new"]]
 
 
+def test_a_failed_sync_takes_back_what_was_done(tmp_path: Path, bad_sync: Path) -> None:
+    """What is read and what is done agree from the moment that the failure is known."""
+    source = (
+        FAIL
+        + """
+    import ctypes
+    library = ctypes.CDLL(sys.argv[2])
+    def look():
+        done, failed, _ = records.progress()
+        seen.append([done, records.synced, failed, values(records)])
+    seen = [commit(b"old")]
+    records.cut()  # which syncs
+    look()
+    library.set_bad(1)
+    commit(b"bad")
+    while not records.failed:
+        pass
+    look()
+    library.set_bad(0)
+    records.recover()
+    look()
+    try:
+        records.wait(2)
+    except StoreError as error:
+        seen.append(error.code)
+    seen.append(commit(b"new"))
+    records.cut()
+    look()
+    print(json.dumps(seen), flush=True)
+    records.close()
+    """
+    )
+    with child(
+        source, tmp_path / "store", bad_sync, "interval", LD_PRELOAD=str(bad_sync)
+    ) as process:
+        output, _ = process.communicate()
+    assert json.loads(output) == [
+        "done",
+        [1, 1, False, ["old"]],
+        [1, 1, True, ["old"]],
+        [1, 1, False, ["old"]],
+        "store_failed",
+        "done",
+        [3, 3, False, ["new"]],
+    ]
+
+
+def test_a_segment_that_is_full_is_safe_from_a_later_failure(
+    tmp_path: Path, bad_sync: Path
+) -> None:
+    source = (
+        FAIL
+        + """
+    import ctypes
+    library = ctypes.CDLL(sys.argv[2])
+    records.close()
+    records = LogStore(
+        Path(sys.argv[1]), segment_size=1 << 18, sync="interval", sync_ms=1_000_000
+    )
+    seen = [commit(b"old", 3000), records.synced]
+    seen += [commit(b"bad", 3000), records.synced]  # in a new segment, after a sync of the first
+    library.set_bad(1)
+    try:
+        records.cut()
+    except StoreError as error:
+        seen.append(error.code)
+    seen += [*records.progress()[:2], values(records)]
+    print(json.dumps(seen), flush=True)
+    os._exit(0)
+    """
+    )
+    with child(source, tmp_path / "store", bad_sync, LD_PRELOAD=str(bad_sync)) as process:
+        output, _ = process.communicate()
+    assert json.loads(output) == ["done", 0, "done", 1, "store_failed", 1, True, ["old"]]
+
+
 def test_closing_tells_what_was_lost(tmp_path: Path, bad_sync: Path) -> None:
     source = (
         FAIL
@@ -319,6 +422,64 @@ def test_tickets_that_a_failure_dropped_are_never_done(tmp_path: Path, bad_sync:
     with child(source, tmp_path / "store", bad_sync, LD_PRELOAD=str(bad_sync)) as process:
         output, _ = process.communicate()
     assert json.loads(output) == [True, 0, "store_failed", "store_failed", "done"]
+
+
+@pytest.mark.parametrize("kept", ["old", "new"])
+def test_a_folder_whose_sync_fails_may_have_the_old_current(
+    tmp_path: Path, bad_sync: Path, kept: str
+) -> None:
+    """Nobody knows which CURRENT a loss of power leaves then: the store opens with each."""
+    source = (
+        FAIL
+        + """
+    import ctypes
+    library = ctypes.CDLL(sys.argv[2])
+    seen = [commit(b"old")]
+    current = Path(sys.argv[1], "CURRENT")
+    old = current.read_bytes()
+    library.set_folder_syncs_left(1)  # that of the new segment, not that of CURRENT
+    try:
+        records.cut()
+    except StoreError as error:
+        seen += [error.code, current.read_bytes() != old]
+    if sys.argv[4] == "old":
+        current.write_bytes(old)
+    print(json.dumps(seen), flush=True)
+    os._exit(0)
+    """
+    )
+    path = tmp_path / "store"
+    with child(source, path, bad_sync, "every", kept, LD_PRELOAD=str(bad_sync)) as process:
+        output, _ = process.communicate()
+    assert json.loads(output) == ["done", "store_failed", True]
+    assert {value[:3] for value in contents(path).values()} == {b"old"}
+
+
+def test_a_killed_process_on_a_full_disk_opens_again(tmp_path: Path, bad_sync: Path) -> None:
+    """With the room that was taken in advance for this."""
+    source = (
+        """
+    import ctypes, os, sys
+    spare = os.path.join(sys.argv[1], "spare").encode()
+    if sys.argv[4] == "close":
+        ctypes.CDLL(sys.argv[2]).set_full_with(spare)
+    """
+        + FAIL
+        + """
+    if sys.argv[4] == "kill":
+        print(commit(b"old"), flush=True)
+        os._exit(0)
+    print(values(records), os.path.exists(spare), commit(b"new"), values(records))
+    records.close()
+    """
+    )
+    path = tmp_path / "store"
+    printed = ["done", "['old'] False done ['new']"]
+    for end, expected in zip(["kill", "close"], printed, strict=True):
+        with child(source, path, bad_sync, "every", end, LD_PRELOAD=str(bad_sync)) as process:
+            output, _ = process.communicate()
+        assert output.strip() == expected
+    assert {value[:3] for value in contents(path).values()} == {b"new"}
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ class HeldStore:
     """Takes groups at once, and makes them durable when `let` says so, or loses them with `fail`.
 
     As with the log, what is not durable cannot be read, no ticket is given twice, and after a
-    failure nothing is taken until `recover`.
+    failure nothing is taken until `recover`. With `interval`, what the disk has taken is only safe
+    from a failure after `sync`.
     """
 
     volatile = False
@@ -27,7 +28,8 @@ class HeldStore:
         self.values: dict[bytes, bytes] = {}
         self.pending: deque[tuple[int, list[Change]]] = deque()
         self.failed = False
-        self.free = False
+        self.free = self.interval = False
+        self._safe: tuple[int, dict[bytes, bytes]] = (0, {})
         self._issued = self._done = 0
         self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
@@ -47,9 +49,15 @@ class HeldStore:
         self.free = True
         self.let(len(self.pending))
 
+    def sync(self) -> None:
+        """Make what the disk has taken safe."""
+        self._safe = (self._done, self.values.copy())
+
     def fail(self) -> None:
         """Lose what is not durable."""
         self.failed = True
+        if self.interval:
+            self._done, self.values = self._safe[0], self._safe[1].copy()
         self.pending.clear()
         os.eventfd_write(self._event, 1)
 
@@ -66,6 +74,10 @@ class HeldStore:
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._event)
         return self._done, self.failed, []
+
+    @property
+    def synced(self) -> int:
+        return self._safe[0] if self.interval else self._done
 
     def fileno(self) -> int:
         return self._event

@@ -250,7 +250,8 @@ class Batcher:
         self._leaving.append(leaving)
         if self._store.volatile or leaving.ticket <= self._durable:
             self._give_out()
-        self._processor.evict(self._durable)
+        # Not up to what is done: the table has to be able to take back what a failure does.
+        self._processor.evict(self._store.synced)
 
     def _take(self) -> list[_Waiting]:
         taken: list[_Waiting] = []

@@ -283,7 +283,7 @@ class Processor:
         Parameters
         ----------
         durable : int
-            The ticket up to which the store has everything: only such sessions may go.
+            The ticket up to which the store has everything for good: only such sessions may go.
         """
         if self._store.volatile:
             return

@@ -15,7 +15,9 @@ What fails, and what happens then
 A write or a sync fails (a full disk, an error of it)
     No group that waits is ever done; `append` and `commit` raise, reads go on. `recover` never
     syncs that file again: it begins a new segment, whose header says where the last durable group
-    ended. What lies behind is void for good, whether or not the disk has it.
+    ended. What lies behind is void for good, whether or not the disk has it. With
+    ``sync="interval"`` that takes back groups that were done and not yet synced, too: reads give
+    the values before them again, and their tickets are lost.
 The disk is full
     As above. What was taken in advance for the segment that failed is given back first. A spare
     file of a segment's size is kept for this: `recover` gives it up, so that cutting has room to
@@ -112,7 +114,8 @@ class LogStore:
         The folder. It is made if it does not exist.
     sync : {"every", "interval"}
         Whether a group is done when it is durable, or as soon as it is written; then a loss of
-        power loses what was written in the last `sync_ms`, the death of the process nothing.
+        power or a sync that fails loses what was written since the last one, the death of the
+        process nothing.
     sync_ms : int
         Milliseconds between syncs, for ``"interval"``.
     segment_size : int
@@ -223,7 +226,9 @@ class LogStore:
         """Return the last ticket that is done, whether the store has failed, and new timings.
 
         All tickets up to that one are done, but for those that a failure dropped: whoever sees that
-        the store failed must take all that he waits for as lost, before he calls `recover`.
+        the store failed must take all that he waits for as lost, before he calls `recover`. With
+        ``sync="interval"`` a failure also takes back what was not synced: then the last ticket that
+        is done is a lower one than before, which is never below `synced`.
         """
         try:
             return self._log.progress()
@@ -236,7 +241,7 @@ class LogStore:
         Raises
         ------
         StoreError
-            ``store_failed``: it never will be.
+            ``store_failed``: it never will be, or a failure took it back.
         TimeoutError
             It is not done after `timeout` seconds.
         """
@@ -272,6 +277,14 @@ class LogStore:
         """Bytes that were appended and are not done."""
         try:
             return self._log.queued_bytes
+        except core.LogError as error:
+            self._refuse(error)
+
+    @property
+    def synced(self) -> int:
+        """The last ticket that no failure takes back; with ``sync="every"`` all that are done."""
+        try:
+            return self._log.synced
         except core.LogError as error:
             self._refuse(error)
 

@@ -67,6 +67,11 @@ class MemoryStore:
             os.eventfd_read(self._event)
         return self._ticket, False, []
 
+    @property
+    def synced(self) -> int:
+        """The last ticket: nothing is taken back."""
+        return self._ticket
+
     def fileno(self) -> int:
         """Return an eventfd that can be read whenever `progress` has news."""
         self._open_values()

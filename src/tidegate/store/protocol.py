@@ -33,6 +33,11 @@ class Store(Protocol):
         """Bytes that were appended and are not done."""
         ...
 
+    @property
+    def synced(self) -> int:
+        """The last ticket that no failure takes back, as it may those that are only done."""
+        ...
+
     def get(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """Return the value of each key, in the order of the keys; None for a key without one."""
         ...
@@ -55,6 +60,7 @@ class Store(Protocol):
     def progress(self) -> tuple[int, bool, list[tuple[float, float, int, int]]]:
         """Return the last ticket that is done, whether the store has failed, and new timings.
 
+        When it has failed, the last ticket may be a lower one than before, but not below `synced`.
         A timing is of one write: seconds of the write and of the sync, bytes, frames.
         """
         ...
