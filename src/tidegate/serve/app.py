@@ -305,9 +305,15 @@ class App:
         self._metrics.websocket_connections.inc()
         self.begin()
         try:
-            await sockets.answer(transport, model, self._intake.waits, self._line_bytes)
-        except (_Closed, asyncio.CancelledError):
-            _log.debug("a client left its WebSocket")
+            await sockets.answer(
+                transport,
+                model,
+                self._intake.waits,
+                frame_bytes=self._line_bytes,
+                seconds=self._intake.seconds,
+            )
+        except (_Closed, asyncio.CancelledError, TimeoutError):
+            _log.debug("a client left its WebSocket, or does not take its answers")
         finally:
             self.end()
             self._metrics.websocket_connections.dec()

@@ -39,7 +39,7 @@ class Intake:
         self.body_bytes = body_bytes
         self._free = max(memory_bytes, body_bytes)
         self.waits = Waits()
-        self._seconds = seconds
+        self.seconds = seconds
         self._reading: dict[asyncio.Task[Any], float] = {}
         self._sweeping = False
 
@@ -99,7 +99,7 @@ class Intake:
         # one look a second at all that are being read is enough.
         task = asyncio.current_task()
         assert task is not None
-        self._reading[task] = monotonic() + self._seconds
+        self._reading[task] = monotonic() + self.seconds
         if not self._sweeping:
             self._sweep()
         try:
@@ -122,7 +122,7 @@ class Intake:
             task.cancel()
         self._sweeping = bool(self._reading)
         if self._sweeping:
-            asyncio.get_running_loop().call_later(min(self._seconds, 1.0), self._sweep)
+            asyncio.get_running_loop().call_later(min(self.seconds, 1.0), self._sweep)
 
     async def pieces(self, proto: HTTPProtocol) -> AsyncIterator[bytes]:
         """Iterate over the pieces of a streamed body as they arrive.
@@ -137,7 +137,7 @@ class Intake:
         pieces = proto.__aiter__()
         while True:
             try:
-                async with asyncio.timeout(self._seconds):
+                async with asyncio.timeout(self.seconds):
                     piece = await self.waits.wait(anext(pieces))
             except TimeoutError:
                 raise self._late() from None
@@ -149,7 +149,7 @@ class Intake:
     def _late(self) -> InputError:
         return InputError(
             "body_timeout",
-            f"the body did not arrive within {self._seconds:g} s",
+            f"the body did not arrive within {self.seconds:g} s",
             field="body",
             hint="what was not answered was not applied; send it again",
         )

@@ -24,7 +24,9 @@ _Running = tuple["asyncio.Future[list[Result]]", bool]
 """Results to come of a frame, and whether it was a list."""
 
 
-async def answer(transport: Any, model: Model, waits: Waits, frame_bytes: int) -> None:
+async def answer(
+    transport: Any, model: Model, waits: Waits, *, frame_bytes: int, seconds: float
+) -> None:
     """Answer frames until the client closes.
 
     Parameters
@@ -37,6 +39,8 @@ async def answer(transport: Any, model: Model, waits: Waits, frame_bytes: int) -
         Ends the waiting for frames.
     frame_bytes : int
         Bytes that a frame may have.
+    seconds : float
+        How long the client may leave its answers untaken while as many as may be are on their way.
 
     Notes
     -----
@@ -45,8 +49,9 @@ async def answer(transport: Any, model: Model, waits: Waits, frame_bytes: int) -
     """
     running: asyncio.Queue[_Running | None] = asyncio.Queue(_AHEAD)
     sending = asyncio.ensure_future(_send(transport, running))
+    sending.add_done_callback(_forget)
     try:
-        while not model.draining and not sending.done():
+        while not model.draining:
             try:
                 message = await waits.wait(transport.receive())
             except OverloadError:
@@ -55,11 +60,44 @@ async def answer(transport: Any, model: Model, waits: Waits, frame_bytes: int) -
             if kind == _CLOSE:
                 return
             body = message.data if kind == _BYTES else message.data.encode()
-            await running.put(_submit(body, model, frame_bytes))
-        await running.put(None)
-        await sending
+            await _put(running, _submit(body, model, frame_bytes), sending, seconds)
+        await _put(running, None, sending, seconds)
+        async with asyncio.timeout(seconds):
+            await sending
     finally:
         sending.cancel()
+
+
+def _forget(sending: asyncio.Future[None]) -> None:
+    """Look at what ended the sending, so that asyncio does not log it: the receiving ends too."""
+    if not sending.cancelled():
+        sending.exception()
+
+
+async def _put(
+    running: asyncio.Queue[_Running | None],
+    frame: _Running | None,
+    sending: asyncio.Future[None],
+    seconds: float,
+) -> None:
+    """Queue a frame's answer; raise what ended the sending, or TimeoutError: nothing was taken.
+
+    Only a full queue costs a timer.
+    """
+    if sending.done():
+        sending.result()
+    if not running.full():
+        running.put_nowait(frame)
+        return
+    putting = asyncio.ensure_future(running.put(frame))
+    try:
+        await asyncio.wait([putting, sending], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if not putting.done():
+            if sending.done():
+                sending.result()
+            raise TimeoutError
+    finally:
+        putting.cancel()
 
 
 def _submit(body: bytes, model: Model, frame_bytes: int) -> _Running:

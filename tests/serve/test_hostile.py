@@ -1,0 +1,156 @@
+"""Clients that want to take the server's memory or time from the others."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+_BULK = "/v1/models/small/events"
+_SOCKET = "/v1/models/small/ws"
+
+
+@contextlib.contextmanager
+def connected(server: Any) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
+        yield client
+
+
+@contextlib.contextmanager
+def web_socket(server: Any) -> Iterator[socket.socket]:
+    with connected(server) as client:
+        client.sendall(
+            f"GET {_SOCKET} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDAwMDAwMDAwMDAwMDAwMA==\r\n\r\n".encode()
+        )
+        assert client.recv(4096).startswith(b"HTTP/1.1 101")
+        yield client
+
+
+def frame(content: Any) -> bytes:
+    data = json.dumps(content).encode()
+    return b"\x81" + struct.pack(">BQ", 0xFF, len(data)) + b"\0\0\0\0" + data
+
+
+def read_frame(client: socket.socket) -> tuple[int, bytes]:
+    """Return the opcode and the payload of the next frame."""
+    with client.makefile("rb", buffering=0) as pipe:
+
+        def read(size: int) -> bytes:
+            data = b""
+            while len(data) < size:
+                piece = pipe.read(size - len(data))
+                assert piece, "the connection ended within a frame"
+                data += piece
+            return data
+
+        first, size = read(2)
+        if size == 126:
+            [size] = struct.unpack(">H", read(2))
+        elif size == 127:
+            [size] = struct.unpack(">Q", read(8))
+        return first & 15, read(size)
+
+
+def flood(client: socket.socket, data: bytes, most: int) -> int:
+    """Send again and again, until the server does not take any more; return how often."""
+    client.settimeout(1.0)
+    for count in range(most):
+        try:
+            client.sendall(data)
+        except OSError:
+            return count
+    return most
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 15.0) -> bool:
+    until = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def peak(server: Any) -> int:
+    """Return the most memory that the server has had so far, in MB."""
+    with open(f"/proc/{server.process.pid}/status") as status:
+        [line] = [line for line in status if line.startswith("VmHWM")]
+    return int(line.split()[1]) // 1024
+
+
+def head(length: str) -> bytes:
+    return f"POST {_BULK} HTTP/1.1\r\nHost: x\r\n{length}\r\n\r\n".encode()
+
+
+# WebSockets
+
+
+@pytest.fixture
+def many(payload: Callable[..., dict[str, Any]]) -> bytes:
+    return frame([payload(session=f"w{i}") for i in range(400)])
+
+
+def test_a_web_socket_is_let_go_when_its_client_leaves_without_reading(
+    start: Callable[..., Any], many: bytes
+) -> None:
+    server = start(grace_seconds=20)
+    with web_socket(server) as client:
+        assert flood(client, many, 2000) < 2000
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    assert eventually(lambda: server.counter("tidegate_websocket_connections") == 0)
+    began = time.monotonic()
+    assert server.end() == (0, "")
+    assert time.monotonic() - began < 10
+
+
+def test_a_web_socket_whose_client_does_not_read_is_closed(
+    start: Callable[..., Any], many: bytes
+) -> None:
+    server = start(body_seconds=1)
+    with web_socket(server) as client:
+        assert flood(client, many, 2000) < 2000
+        assert eventually(lambda: server.counter("tidegate_websocket_connections") == 0)
+        client.settimeout(20)
+        with contextlib.suppress(ConnectionResetError):
+            while client.recv(1 << 20):
+                pass
+
+
+# HTTP/2
+
+
+def test_http_2_is_not_spoken(server: Any) -> None:
+    # There, a body needs neither a length nor chunks.
+    with connected(server) as client:
+        client.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0")
+        answer = client.recv(4096)
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
+
+
+# Lists
+
+
+@pytest.mark.parametrize("member", [b"NaN,", b"1,"])
+def test_a_list_of_millions_does_not_hold_up_the_others(
+    start: Callable[..., Any], payload: Callable[..., dict[str, Any]], member: bytes
+) -> None:
+    server = start()
+    before = peak(server)
+    body = b"[" + member * ((16_000_000) // len(member)) + b"1]"
+    with connected(server) as client:
+        path = server.path("h") + "/events"
+        length = f"Content-Length: {len(body)}\r\n"
+        client.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\n{length}\r\n".encode() + body)
+        # It has come by now, or nearly.
+        began = time.monotonic()
+        assert server.post("n", payload())[0] == 200
+        assert time.monotonic() - began < 5
+        assert b'"too_many_events"' in client.recv(4096)
+    assert peak(server) - before < 400
