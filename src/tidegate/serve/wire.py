@@ -259,13 +259,16 @@ def _try_one(body: bytes) -> Event | Refused:
 
 
 def _split_list(body: bytes) -> list[bytes]:
-    try:
-        return [bytes(member) for member in _raw_many.decode(body)]
-    except _REFUSED as error:
-        members = not_finite.split(body)
-        if members is None:
-            raise _refused(error, b"") from None
-        return members
+    refused: Exception = msgspec.DecodeError("JSON is malformed")
+    if body.count(b",") < MOST_EVENTS:  # else the fast decoder might make millions of members
+        try:
+            return [bytes(member) for member in _raw_many.decode(body)]
+        except _REFUSED as error:
+            refused = error
+    members = not_finite.split(body, MOST_EVENTS)
+    if members is None:
+        raise _refused(refused, b"")
+    return members
 
 
 class _OnlySession(msgspec.Struct):
@@ -284,6 +287,10 @@ def _session_of(line: bytes) -> str:
     return "" if name and check_session(name) else name
 
 
+_SLOW_BYTES = 65_536
+"""Bytes of an event above which an error does not name the number that is not finite: to find it
+takes a second for 4 MB, for which all others would have to wait."""
+
 _LIST = re.compile(rb"[ \t\r\n]*\[")
 _AT = re.compile(r" - at `\$(?:\.(\w+))?")
 _NAMED = re.compile(r"(unknown|missing required) field `(.*?)`", re.DOTALL)
@@ -293,7 +300,7 @@ def _refused(error: Exception, body: bytes) -> InputError:
     """Word what a decoder refused, naming the member."""
     if isinstance(error.__cause__, InputError):
         return error.__cause__
-    number = not_finite.find(body)
+    number = not_finite.find(body) if len(body) <= _SLOW_BYTES else None
     if number is not None:
         return number
     text = str(error)
