@@ -163,7 +163,9 @@ def test_bodies_that_do_not_come_take_no_memory(
     start: Callable[..., Any], payload: Callable[..., dict[str, Any]]
 ) -> None:
     server = start()
-    begin = f"POST {server.path('x')}/events HTTP/1.1\r\nHost: x\r\nContent-Length: {2**24}\r\n\r\n["
+    begin = (
+        f"POST {server.path('x')}/events HTTP/1.1\r\nHost: x\r\nContent-Length: {2**24}\r\n\r\n["
+    )
     with contextlib.ExitStack() as idle:
         for _ in range(20):
             idle.enter_context(connected(server)).sendall(begin.encode())
@@ -196,7 +198,7 @@ def test_a_drain_waits_for_lines_that_have_a_length(
     server = start(grace_seconds=20)
     first, rest = (json.dumps(payload(session=name)).encode() + b"\n" for name in "ab")
     with connected(server) as client:
-        client.sendall(head(f"Content-Length: {len(first + rest)}\r\n") + first)
+        client.sendall(head(f"Content-Length: {len(first + rest)}") + first)
         answer = client.recv(65_536)
         while b'"session":"a"' not in answer:
             answer += client.recv(65_536)
@@ -205,7 +207,7 @@ def test_a_drain_waits_for_lines_that_have_a_length(
         client.sendall(rest)
         while b'"session":"b"' not in answer:
             piece = client.recv(65_536)
-            assert piece
+            assert piece, answer
             answer += piece
     assert b'"error"' not in answer
     server.process.communicate(timeout=30)
@@ -221,3 +223,45 @@ def test_the_lines_before_one_that_is_too_long_are_answered(
     assert status == 200
     assert [answer.get("seq") for answer in answers] == [1, 2, None]
     assert (answers[2]["error"]["code"], answers[2]["line"]) == ("line_too_long", 3)
+
+
+# Answers that are not taken
+
+
+@pytest.fixture
+def chunk(payload: Callable[..., dict[str, Any]]) -> bytes:
+    """Five hundred lines, as a chunk of a body."""
+    lines = json.dumps(payload(session="w")).encode() + b"\n"
+    return f"{len(lines) * 500:x}\r\n".encode() + lines * 500 + b"\r\n"
+
+
+def test_a_stream_whose_client_does_not_read_is_held_and_then_ended(
+    start: Callable[..., Any], chunk: bytes
+) -> None:
+    server = start(body_seconds=2)
+    before = peak(server)
+    with connected(server) as client:
+        client.sendall(head("Transfer-Encoding: chunked"))
+        assert flood(client, chunk, 800) < 800
+        client.settimeout(20)
+        with contextlib.suppress(ConnectionResetError):
+            while client.recv(1 << 20):
+                pass
+    assert peak(server) - before < 100
+    assert server.end() == (0, "")
+
+
+def test_a_stream_whose_client_reads_late_goes_on(start: Callable[..., Any], chunk: bytes) -> None:
+    server = start()
+    count = 400
+    with connected(server) as client:
+        client.sendall(head("Transfer-Encoding: chunked"))
+        sent = flood(client, chunk, count)
+        assert sent < count
+        client.settimeout(20)
+        # Of the chunk that was under way, some may have been sent: it ends here.
+        client.shutdown(socket.SHUT_WR)
+        answers = 0
+        while piece := client.recv(1 << 20):
+            answers += piece.count(b'"seq":')
+    assert answers >= sent * 500 - 500

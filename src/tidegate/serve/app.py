@@ -22,6 +22,7 @@ from tidegate.serve.intake import Intake
 from tidegate.serve.logs import RequestIds
 from tidegate.serve.model import Model, Phase
 from tidegate.serve.operations import Delete, Part, Read, Result
+from tidegate.serve.outflow import Outflow
 
 if TYPE_CHECKING:
     from granian._granian import RSGIHTTPProtocol as HTTPProtocol
@@ -120,8 +121,8 @@ class App:
             await self._route(scope, http)
         except TidegateError as error:
             self._refuse(scope, http, error)
-        except (_Closed, asyncio.CancelledError):
-            _log.debug("a client left before its answer, or was abandoned in a drain")
+        except (_Closed, asyncio.CancelledError, TimeoutError):
+            _log.debug("a client left before its answer, did not take it, or was abandoned")
         except Exception:
             self._refuse(scope, http, refusals.internal(), unexpected=True)
 
@@ -282,6 +283,7 @@ class App:
                 slices,
                 length=None if length is None else int(length),
                 begin=lambda: proto.response_stream(200, _NDJSON).send_bytes,
+                outflow=Outflow(scope.client, scope.server, self._intake.seconds),
             )
 
     async def _post_arrow(self, scope: Scope, proto: HTTPProtocol, model: Model) -> None:

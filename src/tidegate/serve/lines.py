@@ -12,6 +12,7 @@ from tidegate.serve.operations import Part, Result
 
 if TYPE_CHECKING:
     from tidegate.serve.model import Model
+    from tidegate.serve.outflow import Outflow
 
 __all__ = ["Slices", "answer"]
 
@@ -120,6 +121,7 @@ async def answer(
     *,
     length: int | None,
     begin: Callable[[], Send],
+    outflow: Outflow,
 ) -> None:
     """Step the lines of a body as they arrive, and send the lines that answer them.
 
@@ -135,13 +137,15 @@ async def answer(
         Bytes that the body should have, if that is known.
     begin : callable
         Begins the response; returns what sends a piece of it.
+    outflow : Outflow
+        Bounds what the client has not taken yet.
 
     Raises
     ------
     TidegateError
         Of the whole request: nothing was applied, and nothing was sent.
     """
-    stream = _Stream(model, begin)
+    stream = _Stream(model, begin, outflow)
     received = 0
     try:
         try:
@@ -158,14 +162,16 @@ async def answer(
         await stream.end()
     finally:
         stream.abandon()
+        outflow.close()
 
 
 class _Stream:
     """One request's parts on their way, and the task that sends their answers in order."""
 
-    def __init__(self, model: Model, begin: Callable[[], Send]) -> None:
+    def __init__(self, model: Model, begin: Callable[[], Send], outflow: Outflow) -> None:
         self._model = model
         self._begin = begin
+        self._outflow = outflow
         self._failed: set[str] = set()
         self._running: asyncio.Queue[tuple[asyncio.Future[list[Result]], list[int]] | None]
         self._running = asyncio.Queue(_AHEAD)
@@ -220,4 +226,6 @@ class _Stream:
     async def _send(self, send: Send) -> None:
         while (item := await self._running.get()) is not None:
             future, numbers = item
-            await send(wire.encode_lines(await future, numbers))  # type: ignore[misc]
+            body = wire.encode_lines(await future, numbers)
+            await send(body)  # type: ignore[misc]
+            await self._outflow.sent(len(body))
