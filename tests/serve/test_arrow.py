@@ -13,7 +13,13 @@ from tidegate.errors import InputError
 from tidegate.schema import Schema
 from tidegate.serve import arrow
 
-SMALL = {"speed": [5.0], "load": [3.0], "road": ["A1"], "wet": [True], "driver": ["ann"]}
+SMALL: dict[str, list[Any]] = {
+    "speed": [5.0],
+    "load": [3.0],
+    "road": ["A1"],
+    "wet": [True],
+    "driver": ["ann"],
+}
 
 
 @pytest.fixture(scope="module")

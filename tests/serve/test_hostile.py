@@ -27,7 +27,8 @@ def web_socket(server: Any) -> Iterator[socket.socket]:
     with connected(server) as client:
         client.sendall(
             f"GET {_SOCKET} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDAwMDAwMDAwMDAwMDAwMA==\r\n\r\n".encode()
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDAwMDAwMDAwMDAwMDAwMA=="
+            "\r\n\r\n".encode()
         )
         assert client.recv(4096).startswith(b"HTTP/1.1 101")
         yield client
@@ -121,6 +122,59 @@ def test_a_web_socket_whose_client_does_not_read_is_closed(
         with contextlib.suppress(ConnectionResetError):
             while client.recv(1 << 20):
                 pass
+
+
+def test_an_error_over_a_web_socket_says_whose_it_is(
+    server: Any, payload: Callable[..., dict[str, Any]]
+) -> None:
+    def ask(content: Any) -> Any:
+        client.sendall(frame(content))
+        return json.loads(read_frame(client)[1])
+
+    def whose(answer: dict[str, Any]) -> tuple[str | None, str | None, int | None]:
+        error = answer.get("error", {}).get("code")
+        return error, answer.get("session"), answer.get("seq")
+
+    with web_socket(server) as client:
+        events = [
+            payload(session="e1", seq=1),
+            payload(session="e2", seq=7),
+            payload(float("nan"), session="e3", seq=5),
+            payload(session="e4", seq=3, start="no"),
+            payload(session="e5", seq=10**30),
+            payload(float("nan"), session="e6", seq=10**30),
+            payload(float("nan"), session="e7"),
+            payload(seq=6),
+            7,
+        ]
+        assert [whose(answer) for answer in ask(events)] == [
+            (None, "e1", 1),
+            ("seq_gap", "e2", 7),
+            ("not_finite", "e3", 5),
+            ("wrong_type", "e4", 3),
+            ("wrong_type", "e5", None),
+            ("not_finite", "e6", None),
+            ("not_finite", "e7", None),
+            ("missing_member", None, 6),
+            ("not_an_object", None, None),
+        ]
+        assert whose(ask(payload(session="e2", seq=8))) == ("seq_gap", "e2", 8)
+        assert whose(ask(payload(float("inf"), session="e2", seq=8))) == ("not_finite", "e2", 8)
+        assert whose(ask([payload()] * 600)) == ("too_many_events", None, None)
+        assert ask([]) == []
+
+
+def test_a_drain_closes_web_sockets(
+    start: Callable[..., Any], payload: Callable[..., dict[str, Any]]
+) -> None:
+    server = start()
+    with web_socket(server) as client:
+        client.sendall(frame(payload(session="a")))
+        assert read_frame(client)[0] == 1
+        server.process.terminate()
+        assert read_frame(client)[0] == 8
+    server.process.communicate(timeout=30)
+    assert server.process.returncode == 0
 
 
 # HTTP/2

@@ -13,7 +13,7 @@ from typing import Any
 from tidegate.errors import InputError
 from tidegate.schema import faults
 
-__all__ = ["find", "session", "split"]
+__all__ = ["find", "seq", "session", "split"]
 
 _WRONG = (ValueError, RecursionError)
 """What the slow parser raises: wrong JSON, wrong UTF-8, endless integers, too deep nesting."""
@@ -35,7 +35,7 @@ def _number(text: str) -> float | _NotFinite:
 
 
 _decoder = json.JSONDecoder(parse_constant=_NotFinite, parse_float=_number)
-_quick = json.JSONDecoder(parse_constant={}.get)
+_quick = json.JSONDecoder(parse_constant=float)
 """For what needs none of the numbers; calls nothing that is written in Python."""
 
 _SPACE = " \t\r\n"
@@ -72,12 +72,22 @@ where it is missing'
 
 def session(body: bytes) -> str:
     """Return the session that such an event names, or ""."""
+    name = _member(body, "session")
+    return name if isinstance(name, str) else ""
+
+
+def seq(body: bytes) -> int | None:
+    """Return the number that such an event has, if it has one."""
+    number = _member(body, "seq")
+    return number if type(number) is int and 0 < number < 2**63 else None
+
+
+def _member(body: bytes, name: str) -> object:
     try:
         read = _quick.decode(body.decode())
     except _WRONG:
-        return ""
-    name = read.get("session") if isinstance(read, dict) else None
-    return name if isinstance(name, str) else ""
+        return None
+    return read.get(name) if isinstance(read, dict) else None
 
 
 def split(body: bytes, most: int) -> list[bytes] | None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tidegate.errors import InputError, OverloadError, TidegateError
 from tidegate.serve import wire
-from tidegate.serve.operations import Part, Result
+from tidegate.serve.operations import Event, Part, Refused, Result
 from tidegate.serve.waits import Waits
 
 if TYPE_CHECKING:
@@ -20,8 +20,14 @@ _AHEAD = 16
 
 _CLOSE, _BYTES = 0, 1
 
-_Running = tuple["asyncio.Future[list[Result]]", bool]
-"""Results to come of a frame, and whether it was a list."""
+
+class _Running(NamedTuple):
+    """A frame whose results are to come; without events: one result, an error of all of it."""
+
+    future: asyncio.Future[list[Result]]
+    events: list[Event | Refused]
+    seqs: list[int | None]
+    is_list: bool
 
 
 async def answer(
@@ -45,7 +51,8 @@ async def answer(
     Notes
     -----
     A frame is an event that names its session, or a list of such; its answer has the same shape. An
-    error that refuses a whole frame (``overloaded``, say) is an object with one ``error``.
+    error names the session and the number of its event, as far as they are known. One that refuses
+    a whole list (``overloaded``, say) is an object with one ``error``.
     """
     running: asyncio.Queue[_Running | None] = asyncio.Queue(_AHEAD)
     sending = asyncio.ensure_future(_send(transport, running))
@@ -101,6 +108,9 @@ async def _put(
 
 
 def _submit(body: bytes, model: Model, frame_bytes: int) -> _Running:
+    events: list[Event | Refused] = []
+    seqs: list[int | None] = []
+    is_list = False
     try:
         if len(body) > frame_bytes:
             raise InputError(
@@ -112,16 +122,19 @@ def _submit(body: bytes, model: Model, frame_bytes: int) -> _Running:
         events, is_list = wire.parse_any(body)
         if len(events) > model.batcher.max_batch:
             raise wire.too_many(model.batcher.max_batch, "frame")
-        return model.submit(Part(events)), is_list
+        seqs = wire.seqs_of(body, events, is_list=is_list)
+        return _Running(model.submit(Part(events)), events, seqs, is_list)
     except TidegateError as error:
         future: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()
         future.set_result([error])
-        return future, False
+        return _Running(future, [] if is_list else events, [] if is_list else seqs, False)
 
 
 async def _send(transport: Any, running: asyncio.Queue[_Running | None]) -> None:
     while (frame := await running.get()) is not None:
-        future, is_list = frame
-        results = await future
-        body = wire.encode_items(results) if is_list else wire.encode_result(results[0])
+        results = await frame.future
+        if frame.is_list or frame.events:
+            body = wire.encode_frame(results, frame.events, frame.seqs, is_list=frame.is_list)
+        else:
+            body = wire.encode_result(results[0])
         await transport.send_str(body.decode())
