@@ -287,3 +287,18 @@ def test_a_list_of_too_many_events_is_refused_before_it_is_parsed():
     with pytest.raises(InputError) as caught:
         wire.parse_events(body, "s")
     assert caught.value.code == "too_many_events"
+
+
+def test_a_long_event_is_refused_without_a_search_for_the_number() -> None:
+    event = b'{"session": "s", "event": {"a": [' + b"1.5," * 20_000 + b"NaN]}}"
+    [refused], _ = wire.parse_any(event)
+    assert isinstance(refused, Refused)
+    assert (refused.session, refused.error.code) == ("s", "bad_json")
+
+
+@pytest.mark.parametrize("member", [b"NaN", b"1", b"{}"])
+def test_a_list_of_too_many_is_not_split_to_its_end(member: bytes) -> None:
+    with pytest.raises(InputError, match="more than 100,000 events"):
+        wire.parse_any(b"[" + (member + b",") * 100_000 + member + b"]")
+    with pytest.raises(InputError, match="malformed"):
+        wire.parse_any(b"[" + (member + b",") * 100_000)

@@ -22,6 +22,7 @@ from tidegate.serve.intake import Intake
 from tidegate.serve.logs import RequestIds
 from tidegate.serve.model import Model, Phase
 from tidegate.serve.operations import Delete, Part, Read, Result
+from tidegate.serve.outflow import Outflow
 
 if TYPE_CHECKING:
     from granian._granian import RSGIHTTPProtocol as HTTPProtocol
@@ -120,8 +121,8 @@ class App:
             await self._route(scope, http)
         except TidegateError as error:
             self._refuse(scope, http, error)
-        except (_Closed, asyncio.CancelledError):
-            _log.debug("a client left before its answer, or was abandoned in a drain")
+        except (_Closed, asyncio.CancelledError, TimeoutError):
+            _log.debug("a client left before its answer, did not take it, or was abandoned")
         except Exception:
             self._refuse(scope, http, refusals.internal(), unexpected=True)
 
@@ -225,7 +226,8 @@ class App:
             await self._route_session(scope, proto, model, rest[len(_SESSIONS) :])
         elif rest == _EVENTS[1:]:
             _allow(scope, "POST")
-            if scope.headers.get("content-type") == _ARROW_TYPE:
+            kind = scope.headers.get("content-type") or ""
+            if kind.partition(";")[0].strip().lower() == _ARROW_TYPE:
                 await self._post_arrow(scope, proto, model)
             else:
                 await self._post_lines(scope, proto, model)
@@ -278,11 +280,12 @@ class App:
         slices = lines.Slices(line_bytes=self._line_bytes, most=model.batcher.max_batch)
         with self._answering("ndjson"):
             await lines.answer(
-                self._intake.pieces(proto),
+                self._intake.pieces(proto, ends=length is not None),
                 model,
                 slices,
                 length=None if length is None else int(length),
                 begin=lambda: proto.response_stream(200, _NDJSON).send_bytes,
+                outflow=Outflow(scope.client, scope.server, self._intake.seconds),
             )
 
     async def _post_arrow(self, scope: Scope, proto: HTTPProtocol, model: Model) -> None:
@@ -307,9 +310,15 @@ class App:
         self._metrics.websocket_connections.inc()
         self.begin()
         try:
-            await sockets.answer(transport, model, self._intake.waits, self._line_bytes)
-        except (_Closed, asyncio.CancelledError):
-            _log.debug("a client left its WebSocket")
+            await sockets.answer(
+                transport,
+                model,
+                self._intake.waits,
+                frame_bytes=self._line_bytes,
+                seconds=self._intake.seconds,
+            )
+        except (_Closed, asyncio.CancelledError, TimeoutError):
+            _log.debug("a client left its WebSocket, or does not take its answers")
         finally:
             self.end()
             self._metrics.websocket_connections.dec()

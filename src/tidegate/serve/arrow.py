@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from collections import deque
+from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 from tidegate import answers, instants
 from tidegate.errors import InputError, TidegateError
 from tidegate.schema import faults
-from tidegate.serve import bits
+from tidegate.serve import arrow_bounds, bits
 from tidegate.serve.block import Block
 from tidegate.spec import MAX_SESSION_BYTES
 
@@ -34,11 +36,19 @@ if TYPE_CHECKING:
     from tidegate.schema import Schema
     from tidegate.serve.model import Model
 
-__all__ = ["answer", "read"]
+__all__ = ["MOST_ROWS", "answer", "read"]
+
+MOST_ROWS = 1_000_000
+"""Events that one table may hold."""
+
+_SESSION_BYTES = 2**26
+"""Of the ids of all rows: a dictionary lets a small table name long ones again and again."""
 
 _AHEAD = 2
 _ROWS = 8192
 """Events a block: some milliseconds, for which others have to wait."""
+
+_MOST_SEQ = MOST_SEQ
 
 _MEMBERS = ("session", "seq", "time", "start", "end")
 
@@ -74,33 +84,37 @@ async def answer(body: bytes, model: Model) -> bytes:
     return writer.end()
 
 
-def read(body: bytes, schema: Schema) -> list[Block]:
-    """Read an IPC stream into blocks of events.
+def read(body: bytes, schema: Schema) -> Iterator[Block]:
+    """Read an IPC stream into blocks of events; they are made one by one, as they are asked for.
 
     Raises
     ------
     InputError
-        ``bad_arrow``, ``missing_column``, ``unknown_column``, ``wrong_type`` or ``bad_session_id``,
-        naming the column.
+        At once: ``bad_arrow``, ``too_many_events``, ``missing_column``, ``unknown_column``,
+        ``wrong_type``, ``not_finite`` or ``bad_session_id``, naming the column.
     """
     try:
+        arrow_bounds.check(body, MOST_ROWS)
         with pa.ipc.open_stream(body) as stream:
             columns = _check_names(stream.schema, schema)
             batches = [batch for batch in stream if batch.num_rows]
         for batch in batches:
             batch.validate(full=True)
-        return [
-            _block(batch.slice(first, _ROWS), columns, schema)
-            for batch in batches
-            for first in range(0, batch.num_rows, _ROWS)
-        ]
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, struct.error) as error:
         raise InputError(
             "bad_arrow",
             str(error).splitlines()[0][:200],
             field="body",
             hint="send an Arrow IPC stream, as pyarrow.ipc.new_stream writes it",
         ) from error
+    _check_sessions([batch.column("session") for batch in batches])
+    for batch in batches:
+        _check_columns(batch, columns, schema)
+    return (
+        _block(batch.slice(first, _ROWS), columns, schema)
+        for batch in batches
+        for first in range(0, batch.num_rows, _ROWS)
+    )
 
 
 def _check_names(found: Any, schema: Schema) -> tuple[str, ...]:
@@ -131,9 +145,9 @@ def _block(batch: Any, columns: tuple[str, ...], schema: Schema) -> Block:
             for row in np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False)).tolist():
                 errors.setdefault(row, faults.missing_field(name))
         if field.kind == "category":
-            typed[name] = _texts(name, column, size)
+            typed[name] = _texts(column, size)
         else:
-            typed[name] = _numbers(name, field.kind, column, size, errors)
+            typed[name] = _numbers(name, column, size, errors)
     flags = _flags(batch, size)
     for row in errors:
         flags[row] |= bits.REFUSED
@@ -148,39 +162,103 @@ def _block(batch: Any, columns: tuple[str, ...], schema: Schema) -> Block:
     )
 
 
+def _check_sessions(columns: list[Any]) -> None:
+    """Refuse ids before they are decoded: of a dictionary, as often as its rows name them."""
+    total = 0
+    for column in columns:
+        kind = column.type
+        is_coded = pa.types.is_dictionary(kind)
+        if not _is_text(kind.value_type if is_coded else kind):
+            raise _bad_column("wrong_type", "session", f"is {kind}, not text")
+        sizes = pc.binary_length(column.dictionary if is_coded else column)
+        if is_coded:
+            sizes = sizes.take(column.indices)
+        if sizes.null_count:
+            raise _bad_column("missing_column", "session", "has nulls: each names its session")
+        found = sizes.to_numpy()
+        wrong = np.flatnonzero((found < 1) | (found > MAX_SESSION_BYTES))
+        if len(wrong):
+            raise InputError(
+                "bad_session_id",
+                f"row {wrong[0] + 1} of a batch has an id of {found[wrong[0]]} bytes",
+                field="session",
+                hint=f"nothing was applied; an id has 1 to {MAX_SESSION_BYTES} bytes of UTF-8",
+            )
+        total += int(found.sum())
+    if total > _SESSION_BYTES:
+        raise InputError(
+            "too_many_events",
+            f"the ids of the events have {total:,} bytes together, {_SESSION_BYTES:,} may",
+            field="session",
+            hint="nothing was applied; send fewer rows a table",
+        )
+
+
+def _check_columns(batch: Any, columns: tuple[str, ...], schema: Schema) -> None:
+    """Refuse what would not be events, before a block of them is applied."""
+    for name in columns:
+        _check_field(name, schema.config.fields[name].kind, batch.column(name))
+    for name in ("start", "end"):
+        column = _member(batch, name)
+        if column is not None and not pa.types.is_boolean(column.type):
+            raise _bad_column("wrong_type", name, f"is {column.type}, not true or false")
+    seqs = _member(batch, "seq")
+    if seqs is not None:
+        if not pa.types.is_integer(seqs.type):
+            raise _bad_column("wrong_type", "seq", f"is {seqs.type}, not a whole number")
+        least, most = pc.min_max(seqs).values()
+        if least.is_valid and least.as_py() < 1:
+            raise _bad_column("wrong_type", "seq", "has a number below 1")
+        if most.is_valid and most.as_py() > _MOST_SEQ:
+            raise _bad_column("wrong_type", "seq", f"has a number above {_MOST_SEQ}")
+    _check_times(batch)
+
+
+def _check_times(batch: Any) -> None:
+    column = _member(batch, "time")
+    if column is None:
+        return
+    if not (pa.types.is_timestamp(column.type) or _is_number(column.type)):
+        raise _bad_column("wrong_type", "time", f"is {column.type}, neither seconds nor an instant")
+    if pa.types.is_floating(column.type) and pc.any(pc.invert(pc.is_finite(column))).as_py():
+        raise _bad_column("not_finite", "time", "has a value that is not finite")
+    times = _times(batch)
+    if (times < instants.EARLIEST).any() or (times > instants.LATEST).any():
+        raise _bad_column("wrong_type", "time", "has a value outside of the years 1 to 9999")
+
+
+def _check_field(name: str, kind: str, column: Any) -> None:
+    found = column.type
+    if pa.types.is_null(found):
+        return
+    if kind == "category":
+        fits = pa.types.is_integer(found) or _is_text(found)
+        if pa.types.is_dictionary(found):
+            fits = _is_text(found.value_type)
+            if fits and column.dictionary.null_count:
+                raise _bad_column("wrong_type", name, "has a null in its dictionary")
+        if not fits:
+            raise _bad_column("wrong_type", name, f"is {found}, the field is a category")
+    elif not (pa.types.is_boolean(found) if kind == "boolean" else _is_number(found)):
+        raise _bad_column("wrong_type", name, f"is {found}, the field is {kind}")
+
+
 def _sessions(column: Any) -> tuple[NDArray[Any], NDArray[np.uint8]]:
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
-    if not _is_text(column.type):
-        raise _bad_column("wrong_type", "session", f"is {column.type}, not text")
-    if column.null_count:
-        raise _bad_column("missing_column", "session", "has nulls: each event names its session")
     wide = pa.types.is_large_string(column.type)
     kind = np.dtype(np.int64 if wide else np.int32)
     _, offsets, data = column.buffers()
     found = np.frombuffer(offsets, kind, len(column) + 1, column.offset * kind.itemsize)
-    sizes = np.diff(found)
-    wrong = np.flatnonzero((sizes < 1) | (sizes > MAX_SESSION_BYTES))
-    if len(wrong):
-        raise InputError(
-            "bad_session_id",
-            f"row {wrong[0] + 1} of a batch has an id of {sizes[wrong[0]]} bytes",
-            field="session",
-            hint=f"nothing was applied; an id has 1 to {MAX_SESSION_BYTES} bytes of UTF-8",
-        )
     return found, np.frombuffer(data, np.uint8)
 
 
 def _numbers(
-    name: str, kind: str, column: Any, size: int, errors: dict[int, TidegateError]
+    name: str, column: Any, size: int, errors: dict[int, TidegateError]
 ) -> NDArray[np.float64]:
     if column is None:
         return np.full(size, np.nan)
-    is_number = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
-    fits = pa.types.is_boolean(column.type) if kind == "boolean" else is_number
-    if not fits and not pa.types.is_null(column.type):
-        raise _bad_column("wrong_type", name, f"is {column.type}, the field is {kind}")
-    values = column.cast(pa.float64(), safe=False)  # as JSON does: the nearest
+    values = column.cast(pa.float64(), safe=False)  # a large whole number is rounded, as in JSON
     nulls = values.null_count
     found = values.fill_null(np.nan) if nulls else values
     numbers: NDArray[np.float64] = found.to_numpy(zero_copy_only=False)
@@ -193,22 +271,24 @@ def _numbers(
     return numbers
 
 
-def _texts(name: str, column: Any, size: int) -> tuple[NDArray[np.int32], list[str]]:
+def _texts(column: Any, size: int) -> tuple[NDArray[np.int32], list[str]]:
     if column is None or pa.types.is_null(column.type):
         return np.full(size, -1, np.int32), []
     if pa.types.is_integer(column.type):
         column = column.cast(pa.string())
     if not pa.types.is_dictionary(column.type):
-        if not _is_text(column.type):
-            raise _bad_column("wrong_type", name, f"is {column.type}, the field is a category")
         column = column.dictionary_encode()
-    if not _is_text(column.type.value_type):
-        raise _bad_column("wrong_type", name, f"is {column.type}, the field is a category")
     indices = column.indices.cast(pa.int32()).fill_null(-1).to_numpy(zero_copy_only=False)
-    values = column.dictionary.to_pylist()
-    if None in values:
-        raise _bad_column("wrong_type", name, "has a null in its dictionary")
-    return indices, values
+    words = column.dictionary
+    if len(words) > size:  # only those that the block uses: there may be a million of them
+        used, inverse = np.unique(indices, return_inverse=True)
+        missing = int(len(used) > 0 and used[0] < 0)
+        indices, words = (inverse - missing).astype(np.int32), words.take(pa.array(used[missing:]))
+    return indices, words.to_pylist()
+
+
+def _is_number(kind: Any) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 def _is_text(kind: Any) -> bool:
@@ -219,13 +299,7 @@ def _seqs(batch: Any) -> NDArray[np.int64] | None:
     column = _member(batch, "seq")
     if column is None:
         return None
-    if not pa.types.is_integer(column.type):
-        raise _bad_column("wrong_type", "seq", f"is {column.type}, not a whole number")
-    if pa.types.is_uint64(column.type) and (pc.max(column).as_py() or 0) >= 2**63:
-        raise _bad_column("wrong_type", "seq", "has a number beyond 2**63 - 1")
     seqs: NDArray[np.int64] = column.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
-    if seqs.min(initial=1) < 1 and (column.drop_null().cast(pa.int64()).to_numpy() < 1).any():
-        raise _bad_column("wrong_type", "seq", "has a number below 1")
     return seqs
 
 
@@ -236,14 +310,8 @@ def _times(batch: Any) -> NDArray[np.float64] | None:
     if pa.types.is_timestamp(column.type):
         micros = column.cast(pa.timestamp("us", tz="UTC"), safe=False).cast(pa.int64())
         column = pc.divide(micros.cast(pa.float64(), safe=False), 1e6)
-    elif not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-        raise _bad_column("wrong_type", "time", f"is {column.type}, neither seconds nor an instant")
-    values = column.cast(pa.float64(), safe=False)
-    times: NDArray[np.float64] = values.fill_null(np.nan).to_numpy(zero_copy_only=False)
-    if np.isinf(times).any() or int(np.isnan(times).sum()) != values.null_count:
-        raise _bad_column("not_finite", "time", "has a value that is not finite")
-    if (times < instants.EARLIEST).any() or (times > instants.LATEST).any():
-        raise _bad_column("wrong_type", "time", "has a value outside of the years 1 to 9999")
+    values = column.cast(pa.float64(), safe=False).fill_null(np.nan)
+    times: NDArray[np.float64] = values.to_numpy(zero_copy_only=False)
     return times
 
 
@@ -251,11 +319,8 @@ def _flags(batch: Any, size: int) -> NDArray[np.uint8]:
     flags = np.zeros(size, np.uint8)
     for name, bit in (("start", bits.START), ("end", bits.END)):
         column = _member(batch, name)
-        if column is None:
-            continue
-        if not pa.types.is_boolean(column.type):
-            raise _bad_column("wrong_type", name, f"is {column.type}, not true or false")
-        flags |= column.fill_null(False).to_numpy(zero_copy_only=False).astype(np.uint8) * bit
+        if column is not None:
+            flags |= column.fill_null(False).to_numpy(zero_copy_only=False).astype(np.uint8) * bit
     return flags
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from granian._granian import RSGIHTTPProtocol as HTTPProtocol
 
 __all__ = ["Intake"]
+
+_SMALL = 65_536
+"""Bytes of a body that is read in one go, with its memory taken before."""
 
 
 class Intake:
@@ -39,12 +42,12 @@ class Intake:
         self.body_bytes = body_bytes
         self._free = max(memory_bytes, body_bytes)
         self.waits = Waits()
-        self._seconds = seconds
+        self.seconds = seconds
         self._reading: dict[asyncio.Task[Any], float] = {}
         self._sweeping = False
 
     async def whole(self, headers: Headers, proto: HTTPProtocol) -> bytes:
-        """Read a body, or refuse it before a byte of it is read.
+        """Read a body that has a length, and may have it.
 
         Raises
         ------
@@ -56,17 +59,14 @@ class Intake:
             ``overloaded``: the bodies of other requests take all the memory there is for them.
         """
         length = self._length(headers)
-        self._free -= length
-        try:
-            if self._free < 0:
-                raise OverloadError(
-                    "overloaded",
-                    "the bodies of other requests take all the memory there is for them",
-                    hint="nothing was applied; send it again a little later",
-                )
-            body = await self._in_time(proto)
-        finally:
-            self._free += length
+        if length > _SMALL:
+            body = await self._in_time(self._large(proto))
+        else:
+            self._take(length)
+            try:
+                body = await self._in_time(proto())
+            finally:
+                self._free += length
         if len(body) != length:
             raise InputError(
                 "body_cut",
@@ -75,6 +75,28 @@ class Intake:
                 hint="nothing was applied; send it again",
             )
         return body
+
+    def _take(self, size: int) -> None:
+        if size > self._free:
+            raise OverloadError(
+                "overloaded",
+                "the bodies of other requests take all the memory there is for them",
+                hint="nothing was applied; send it again a little later",
+            )
+        self._free -= size
+
+    async def _large(self, proto: HTTPProtocol) -> bytes:
+        """Read a body in pieces: it takes memory as it arrives, not when it is promised."""
+        pieces = []
+        taken = 0
+        try:
+            async for piece in proto:
+                self._take(len(piece))
+                taken += len(piece)
+                pieces.append(piece)
+            return b"".join(pieces)
+        finally:
+            self._free += taken
 
     def _length(self, headers: Headers) -> int:
         if "transfer-encoding" in headers:
@@ -94,16 +116,16 @@ class Intake:
             )
         return length
 
-    async def _in_time(self, proto: HTTPProtocol) -> bytes:
+    async def _in_time(self, body: Awaitable[bytes]) -> bytes:
         # A timer for each of many thousand small bodies a second would cost more than reading them:
         # one look a second at all that are being read is enough.
         task = asyncio.current_task()
         assert task is not None
-        self._reading[task] = monotonic() + self._seconds
+        self._reading[task] = monotonic() + self.seconds
         if not self._sweeping:
             self._sweep()
         try:
-            return await proto()
+            return await body
         except asyncio.CancelledError:
             if task in self._reading:
                 raise
@@ -122,10 +144,17 @@ class Intake:
             task.cancel()
         self._sweeping = bool(self._reading)
         if self._sweeping:
-            asyncio.get_running_loop().call_later(min(self._seconds, 1.0), self._sweep)
+            asyncio.get_running_loop().call_later(min(self.seconds, 1.0), self._sweep)
 
-    async def pieces(self, proto: HTTPProtocol) -> AsyncIterator[bytes]:
+    async def pieces(self, proto: HTTPProtocol, *, ends: bool) -> AsyncIterator[bytes]:
         """Iterate over the pieces of a streamed body as they arrive.
+
+        Parameters
+        ----------
+        proto : RSGIHTTPProtocol
+            The request.
+        ends : bool
+            It has a length: a drain lets it come to its end.
 
         Raises
         ------
@@ -137,8 +166,8 @@ class Intake:
         pieces = proto.__aiter__()
         while True:
             try:
-                async with asyncio.timeout(self._seconds):
-                    piece = await self.waits.wait(anext(pieces))
+                async with asyncio.timeout(self.seconds):
+                    piece = await (anext(pieces) if ends else self.waits.wait(anext(pieces)))
             except TimeoutError:
                 raise self._late() from None
             except StopAsyncIteration:
@@ -149,7 +178,7 @@ class Intake:
     def _late(self) -> InputError:
         return InputError(
             "body_timeout",
-            f"the body did not arrive within {self._seconds:g} s",
+            f"the body did not arrive within {self.seconds:g} s",
             field="body",
             hint="what was not answered was not applied; send it again",
         )

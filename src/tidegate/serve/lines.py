@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING
 
 from tidegate.errors import InputError, TidegateError
@@ -12,6 +12,7 @@ from tidegate.serve.operations import Part, Result
 
 if TYPE_CHECKING:
     from tidegate.serve.model import Model
+    from tidegate.serve.outflow import Outflow
 
 __all__ = ["Slices", "answer"]
 
@@ -45,22 +46,20 @@ class Slices:
         self._line_bytes = line_bytes
         self._most = most
 
-    def feed(self, piece: bytes) -> list[tuple[int, bytes]]:
-        """Return the runs that a further piece completes, each with the number of its first line.
+    def feed(self, piece: bytes) -> Iterator[tuple[int, bytes]]:
+        """Yield the runs that a further piece completes, each with the number of its first line.
 
         Raises
         ------
         InputError
-            ``line_too_long``, naming the line.
+            ``line_too_long``, naming the line, after the lines before it.
         """
         end = piece.rfind(b"\n") + 1
-        if not end:
-            self._keep(piece)
-            return []
-        whole = b"".join([*self._rest, piece[:end]])
-        self._rest, self._rest_bytes = [], 0
+        if end:
+            whole = b"".join([*self._rest, piece[:end]])
+            self._rest, self._rest_bytes = [], 0
+            yield from self._cut(whole)
         self._keep(piece[end:])
-        return self._cut(whole)
 
     def end(self, *, whole: bool) -> list[tuple[int, bytes]]:
         """Return the last line, if it has no newline.
@@ -85,28 +84,34 @@ class Slices:
     def _keep(self, piece: bytes) -> None:
         self._rest_bytes += len(piece)
         if self._rest_bytes > self._line_bytes:
-            raise InputError(
-                "line_too_long",
-                f"line {self.line} has more than {self._line_bytes} bytes",
-                field="body",
-                hint="it was not applied, nor was what comes after it; send shorter lines",
-            )
+            raise self._too_long()
         if piece:
             self._rest.append(piece)
 
-    def _cut(self, whole: bytes) -> list[tuple[int, bytes]]:
-        runs = []
+    def _cut(self, whole: bytes) -> Iterator[tuple[int, bytes]]:
         begin = 0
         while begin < len(whole):
             first, end = self.line, begin
             for _ in range(self._most):
-                end = whole.find(b"\n", end) + 1
+                line_end = whole.find(b"\n", end)
+                if line_end - end > self._line_bytes:
+                    if end > begin:
+                        yield first, whole[begin:end]
+                    raise self._too_long()
+                end = line_end + 1
                 self.line += 1
                 if end == len(whole):
                     break
-            runs.append((first, whole[begin:end]))
+            yield first, whole[begin:end]
             begin = end
-        return runs
+
+    def _too_long(self) -> InputError:
+        return InputError(
+            "line_too_long",
+            f"line {self.line} has more than {self._line_bytes} bytes",
+            field="body",
+            hint="it was not applied, nor was what comes after it; send shorter lines",
+        )
 
 
 async def answer(
@@ -116,6 +121,7 @@ async def answer(
     *,
     length: int | None,
     begin: Callable[[], Send],
+    outflow: Outflow,
 ) -> None:
     """Step the lines of a body as they arrive, and send the lines that answer them.
 
@@ -131,13 +137,15 @@ async def answer(
         Bytes that the body should have, if that is known.
     begin : callable
         Begins the response; returns what sends a piece of it.
+    outflow : Outflow
+        Bounds what the client has not taken yet.
 
     Raises
     ------
     TidegateError
         Of the whole request: nothing was applied, and nothing was sent.
     """
-    stream = _Stream(model, begin)
+    stream = _Stream(model, begin, outflow)
     received = 0
     try:
         try:
@@ -154,14 +162,16 @@ async def answer(
         await stream.end()
     finally:
         stream.abandon()
+        outflow.close()
 
 
 class _Stream:
     """One request's parts on their way, and the task that sends their answers in order."""
 
-    def __init__(self, model: Model, begin: Callable[[], Send]) -> None:
+    def __init__(self, model: Model, begin: Callable[[], Send], outflow: Outflow) -> None:
         self._model = model
         self._begin = begin
+        self._outflow = outflow
         self._failed: set[str] = set()
         self._running: asyncio.Queue[tuple[asyncio.Future[list[Result]], list[int]] | None]
         self._running = asyncio.Queue(_AHEAD)
@@ -216,4 +226,6 @@ class _Stream:
     async def _send(self, send: Send) -> None:
         while (item := await self._running.get()) is not None:
             future, numbers = item
-            await send(wire.encode_lines(await future, numbers))  # type: ignore[misc]
+            body = wire.encode_lines(await future, numbers)
+            await send(body)  # type: ignore[misc]
+            await self._outflow.sent(len(body))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from granian._granian import SocketHolder
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 from granian.server.embed import Server as Granian
 
@@ -136,6 +136,9 @@ class HttpServer(Granian):
         super().__init__(
             app,
             interface=Interfaces.RSGI,
+            # In HTTP/2 a body needs neither a length nor chunks: nothing would say how large it is
+            # before it is all in memory.
+            http=HTTPModes.http1,
             backlog=_BACKLOG,
             backpressure=max_connections,
             websockets=True,

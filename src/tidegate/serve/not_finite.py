@@ -13,7 +13,7 @@ from typing import Any
 from tidegate.errors import InputError
 from tidegate.schema import faults
 
-__all__ = ["find", "session", "split"]
+__all__ = ["find", "seq", "session", "split"]
 
 _WRONG = (ValueError, RecursionError)
 """What the slow parser raises: wrong JSON, wrong UTF-8, endless integers, too deep nesting."""
@@ -35,6 +35,9 @@ def _number(text: str) -> float | _NotFinite:
 
 
 _decoder = json.JSONDecoder(parse_constant=_NotFinite, parse_float=_number)
+_quick = json.JSONDecoder(parse_constant=float)
+"""For what needs none of the numbers; calls nothing that is written in Python."""
+
 _SPACE = " \t\r\n"
 
 
@@ -69,28 +72,50 @@ where it is missing'
 
 def session(body: bytes) -> str:
     """Return the session that such an event names, or ""."""
-    read = _read(body)
-    name = read.get("session") if isinstance(read, dict) else None
+    name = _member(body, "session")
     return name if isinstance(name, str) else ""
 
 
-def split(body: bytes) -> list[bytes] | None:
+def seq(body: bytes) -> int | None:
+    """Return the number that such an event has, if it has one."""
+    number = _member(body, "seq")
+    return number if type(number) is int and 0 < number < 2**63 else None
+
+
+def _member(body: bytes, name: str) -> object:
+    try:
+        read = _quick.decode(body.decode())
+    except _WRONG:
+        return None
+    return read.get(name) if isinstance(read, dict) else None
+
+
+def split(body: bytes, most: int) -> list[bytes] | None:
     r"""Return the members of a list, each as its JSON; None if the list is none.
+
+    Parameters
+    ----------
+    body : bytes
+        The list, as JSON.
+    most : int
+        If there are more members, one more than so many are returned.
 
     Examples
     --------
-    >>> split(b'[{"a": NaN}, 2\n]')
+    >>> split(b'[{"a": NaN}, 2\n]', 9)
     [b'{"a": NaN}', b'2']
-    >>> split(b"[1, 2") is None
-    True
+    >>> split(b"[1, 2", 9) is None, split(b"[1, 2, 3]", 1)
+    (True, [b'1', b'2'])
     """
     members = []
     try:
         text = body.decode()
         begin = _skip_space(text, text.index("[") + 1)
         while True:
-            _, end = _decoder.raw_decode(text, begin)
+            _, end = _quick.raw_decode(text, begin)
             members.append(text[begin:end].encode())
+            if len(members) > most:
+                return members
             end = _skip_space(text, end)
             if text[end : end + 1] != ",":
                 break

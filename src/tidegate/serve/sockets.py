@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tidegate.errors import InputError, OverloadError, TidegateError
 from tidegate.serve import wire
-from tidegate.serve.operations import Part, Result
+from tidegate.serve.operations import Event, Part, Refused, Result
 from tidegate.serve.waits import Waits
 
 if TYPE_CHECKING:
@@ -20,11 +20,19 @@ _AHEAD = 16
 
 _CLOSE, _BYTES = 0, 1
 
-_Running = tuple["asyncio.Future[list[Result]]", bool]
-"""Results to come of a frame, and whether it was a list."""
+
+class _Running(NamedTuple):
+    """A frame whose results are to come; without events: one result, an error of all of it."""
+
+    future: asyncio.Future[list[Result]]
+    events: list[Event | Refused]
+    seqs: list[int | None]
+    is_list: bool
 
 
-async def answer(transport: Any, model: Model, waits: Waits, frame_bytes: int) -> None:
+async def answer(
+    transport: Any, model: Model, waits: Waits, *, frame_bytes: int, seconds: float
+) -> None:
     """Answer frames until the client closes.
 
     Parameters
@@ -37,16 +45,20 @@ async def answer(transport: Any, model: Model, waits: Waits, frame_bytes: int) -
         Ends the waiting for frames.
     frame_bytes : int
         Bytes that a frame may have.
+    seconds : float
+        How long the client may leave its answers untaken while as many as may be are on their way.
 
     Notes
     -----
     A frame is an event that names its session, or a list of such; its answer has the same shape. An
-    error that refuses a whole frame (``overloaded``, say) is an object with one ``error``.
+    error names the session and the number of its event, as far as they are known. One that refuses
+    a whole list (``overloaded``, say) is an object with one ``error``.
     """
     running: asyncio.Queue[_Running | None] = asyncio.Queue(_AHEAD)
     sending = asyncio.ensure_future(_send(transport, running))
+    sending.add_done_callback(_forget)
     try:
-        while not model.draining and not sending.done():
+        while not model.draining:
             try:
                 message = await waits.wait(transport.receive())
             except OverloadError:
@@ -55,28 +67,50 @@ async def answer(transport: Any, model: Model, waits: Waits, frame_bytes: int) -
             if kind == _CLOSE:
                 return
             body = message.data if kind == _BYTES else message.data.encode()
-            await _put(running, _submit(body, model, frame_bytes), sending)
-        await _put(running, None, sending)
-        await sending
+            await _put(running, _submit(body, model, frame_bytes), sending, seconds)
+        await _put(running, None, sending, seconds)
+        async with asyncio.timeout(seconds):
+            await sending
     finally:
         sending.cancel()
 
 
+def _forget(sending: asyncio.Future[None]) -> None:
+    """Look at what ended the sending, so that asyncio does not log it: the receiving ends too."""
+    if not sending.cancelled():
+        sending.exception()
+
+
 async def _put(
-    running: asyncio.Queue[_Running | None], frame: _Running | None, sending: asyncio.Future[None]
+    running: asyncio.Queue[_Running | None],
+    frame: _Running | None,
+    sending: asyncio.Future[None],
+    seconds: float,
 ) -> None:
-    """Queue a frame, if there will be somebody to answer it."""
+    """Queue a frame's answer; raise what ended the sending, or TimeoutError: nothing was taken.
+
+    Only a full queue costs a timer.
+    """
+    if sending.done():
+        sending.result()
     if not running.full():
         running.put_nowait(frame)
         return
     putting = asyncio.ensure_future(running.put(frame))
     try:
-        await asyncio.wait([putting, sending], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([putting, sending], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if not putting.done():
+            if sending.done():
+                sending.result()
+            raise TimeoutError
     finally:
         putting.cancel()
 
 
 def _submit(body: bytes, model: Model, frame_bytes: int) -> _Running:
+    events: list[Event | Refused] = []
+    seqs: list[int | None] = []
+    is_list = False
     try:
         if len(body) > frame_bytes:
             raise InputError(
@@ -88,16 +122,19 @@ def _submit(body: bytes, model: Model, frame_bytes: int) -> _Running:
         events, is_list = wire.parse_any(body)
         if len(events) > model.batcher.max_batch:
             raise wire.too_many(model.batcher.max_batch, "frame")
-        return model.submit(Part(events)), is_list
+        seqs = wire.seqs_of(body, events, is_list=is_list)
+        return _Running(model.submit(Part(events)), events, seqs, is_list)
     except TidegateError as error:
         future: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()
         future.set_result([error])
-        return future, False
+        return _Running(future, [] if is_list else events, [] if is_list else seqs, False)
 
 
 async def _send(transport: Any, running: asyncio.Queue[_Running | None]) -> None:
     while (frame := await running.get()) is not None:
-        future, is_list = frame
-        results = await future
-        body = wire.encode_items(results) if is_list else wire.encode_result(results[0])
+        results = await frame.future
+        if frame.is_list or frame.events:
+            body = wire.encode_frame(results, frame.events, frame.seqs, is_list=frame.is_list)
+        else:
+            body = wire.encode_result(results[0])
         await transport.send_str(body.decode())
