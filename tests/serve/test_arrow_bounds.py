@@ -122,15 +122,12 @@ def test_the_largest_number_is_read(schema: Schema, kind: Any) -> None:
 
 def test_whole_numbers_are_rounded_as_in_json(schema: Schema) -> None:
     large = [2**53 + 1, -(2**63)]
-    times = pa.array([2**53 + 1, None], pa.int64())
-    [block] = arrow.read(stream(table(2, speed=large, time=times)), schema)
+    [block] = arrow.read(stream(table(2, speed=large)), schema)
     assert block.columns["speed"].tolist() == [float(number) for number in large]
-    assert block.times is not None
-    assert block.times[0] == 2.0**53
-    late = pa.array([2**60], pa.timestamp("us", tz="UTC"))
+    late = pa.array([2**54 + 1], pa.timestamp("us", tz="UTC"))
     [block] = arrow.read(stream(table(time=late)), schema)
     assert block.times is not None
-    assert block.times[0] == 2**60 / 1e6
+    assert block.times[0] == 2**54 / 1e6
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

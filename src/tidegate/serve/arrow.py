@@ -15,19 +15,10 @@ from tidegate import answers, instants
 from tidegate.errors import InputError, TidegateError
 from tidegate.schema import faults
 from tidegate.serve import arrow_bounds, bits
+from tidegate.serve.arrow_bounds import pa, pc
 from tidegate.serve.block import Block
+from tidegate.serve.operations import MOST_SEQ
 from tidegate.spec import MAX_SESSION_BYTES
-
-try:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-except ImportError as error:
-    raise InputError(
-        "arrow_missing",
-        "this server cannot read Arrow",
-        field="content-type",
-        hint="send lines of JSON, or install it on the server: pip install 'tidegate[arrow]'",
-    ) from error
 
 if TYPE_CHECKING:
     import asyncio
@@ -48,7 +39,6 @@ _AHEAD = 2
 _ROWS = 8192
 """Events a block: some milliseconds, for which others have to wait."""
 
-_MOST_SEQ = MOST_SEQ
 
 _MEMBERS = ("session", "seq", "time", "start", "end")
 
@@ -209,8 +199,8 @@ def _check_columns(batch: Any, columns: tuple[str, ...], schema: Schema) -> None
         least, most = pc.min_max(seqs).values()
         if least.is_valid and least.as_py() < 1:
             raise _bad_column("wrong_type", "seq", "has a number below 1")
-        if most.is_valid and most.as_py() > _MOST_SEQ:
-            raise _bad_column("wrong_type", "seq", f"has a number above {_MOST_SEQ}")
+        if most.is_valid and most.as_py() > MOST_SEQ:
+            raise _bad_column("wrong_type", "seq", f"has a number above {MOST_SEQ}")
     _check_times(batch)
 
 
@@ -223,7 +213,8 @@ def _check_times(batch: Any) -> None:
     if pa.types.is_floating(column.type) and pc.any(pc.invert(pc.is_finite(column))).as_py():
         raise _bad_column("not_finite", "time", "has a value that is not finite")
     times = _times(batch)
-    if (times < instants.EARLIEST).any() or (times > instants.LATEST).any():
+    assert times is not None
+    if np.any(times < instants.EARLIEST) or np.any(times > instants.LATEST):
         raise _bad_column("wrong_type", "time", "has a value outside of the years 1 to 9999")
 
 

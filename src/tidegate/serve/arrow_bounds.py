@@ -9,11 +9,20 @@ from __future__ import annotations
 
 import struct
 
-import pyarrow as pa
-
 from tidegate.errors import InputError
 
-__all__ = ["check"]
+try:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+except ImportError as error:
+    raise InputError(
+        "arrow_missing",
+        "this server cannot read Arrow",
+        field="content-type",
+        hint="send lines of JSON, or install it on the server: pip install 'tidegate[arrow]'",
+    ) from error
+
+__all__ = ["check", "pa", "pc"]
 
 _HEADER = 2  # of a Message
 _DATA = 1  # of a DictionaryBatch: a RecordBatch

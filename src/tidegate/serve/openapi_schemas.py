@@ -12,6 +12,7 @@ from tidegate.engine import Engine
 from tidegate.schema.config import Field
 from tidegate.schema.fitted import Fitted, FittedField
 from tidegate.serve.codes import CODES
+from tidegate.serve.operations import MOST_SEQ
 from tidegate.spec import MAX_SESSION_BYTES
 
 __all__ = [
@@ -25,7 +26,6 @@ __all__ = [
     "example",
 ]
 
-_MOST_SEQ = 2**63 - 1
 _SHOWN_VALUES = 20
 _TIME = 1_700_000_000.0
 _NUMBERS: dict[str, Any] = {"type": "number"}
@@ -152,7 +152,7 @@ def _closed(properties: dict[str, Any], optional: tuple[str, ...] = ()) -> dict[
 _SEQ: dict[str, Any] = {
     "type": "integer",
     "minimum": 1,
-    "maximum": _MOST_SEQ,
+    "maximum": MOST_SEQ,
     "description": "Number of the event in its session: from 1, one more with each event.",
 }
 _INSTANT: dict[str, Any] = {
