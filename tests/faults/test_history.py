@@ -68,7 +68,7 @@ def play(bundle, seed, events=12):
             sent = event(seq, rng.uniform(10, 90))
             if rng.random() < 0.2:
                 gate.send(session, sent, answered=False, applied=rng.random() < 0.5)
-            if rng.random() < 0.1:
+            if rng.random() < 0.1 and gate.at.get(session, 0) < seq:
                 gate.send(session, event(seq + 1, 1.0))
             if gate.at.get(session, 0) < seq:
                 gate.send(session, sent)

@@ -1,0 +1,262 @@
+"""A real server that is killed and started again, its disk, its clients, and the verdict."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import tidegate
+from faults.clients import Client
+from faults.disk import Disk
+from faults.history import History, Report, check
+from faults.layer import Layer, until
+from faults.tally import TALLY, Tally
+from tidegate import bundle as bundles
+
+__all__ = ["Campaign"]
+
+# `tidegate serve` with settings that have no flag.
+_SERVER = """
+import sys
+import msgspec
+from tidegate.errors import TidegateError
+from tidegate.serve import ServeSettings, leave, serve
+try:
+    serve(sys.argv[1], msgspec.json.decode(sys.argv[2], type=ServeSettings))
+except TidegateError as error:
+    print(msgspec.json.encode(error.to_dict()).decode(), flush=True)
+    sys.exit(3)
+leave()
+"""
+
+
+class Campaign:
+    """A server under the library of faults, on a disk that can lose power.
+
+    Parameters
+    ----------
+    bundle : Path
+        What is served.
+    folder : Path
+        For the disk (a folder in it) and the library's files.
+    seed : int
+        Of the clients and of what reaches the disk; printed.
+    source : Path, optional
+        The folder that holds the `tidegate` to run; the one that is imported here, by default.
+    disk : Path, optional
+        Where the store is, if it is to be elsewhere.
+    recorded : bool
+        Whether power can be lost.
+    tally : Tally, optional
+        What to add to; by default that of the run.
+    settings
+        Of the server.
+    """
+
+    def __init__(
+        self,
+        bundle: Path,
+        folder: Path,
+        seed: int = 0,
+        *,
+        source: Path | None = None,
+        disk: Path | None = None,
+        recorded: bool = True,
+        tally: Tally = TALLY,
+        **settings: Any,
+    ) -> None:
+        print(f"seed {seed}")
+        self.bundle = bundle
+        self.seed = seed
+        self.rng = random.Random(seed)
+        self.history = History()
+        self.layer = Layer(folder / "faults", disk or folder / "disk", recorded=recorded)
+        self.store = self.layer.prefix / "store"
+        recording = self.layer.recording
+        self.disk = Disk(self.layer.prefix, recording, seed) if recording else None
+        self.clients: list[Client] = []
+        self.process: subprocess.Popen[str] | None = None
+        self.said: dict[str, Any] = {}
+        self.port = 0
+        self.tally = tally
+        self.unrecorded = 0
+        self.errors = ""
+        self._source = source or Path(tidegate.__path__[0]).parent
+        self._settings = settings
+        self._log: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for client in self.clients:
+            client.stop()
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+        if self.process is not None:
+            self.process.wait()
+            assert self.process.stdout is not None
+            self.process.stdout.close()
+        for client in self.clients:
+            client.join(30)
+
+    # The server
+
+    def start(self, *, ready: bool = True) -> dict[str, Any]:
+        """Start the server, on the port that it had; return what it says first.
+
+        Parameters
+        ----------
+        ready : bool
+            Whether it has to become ready.
+        """
+        settings = {"port": self.port, "store": str(self.store), **self._settings}
+        command = [sys.executable, "-W", "error", "-c", _SERVER, str(self.bundle)]
+        environment = {**os.environ, "PYTHONPATH": str(self._source), **self.layer.environment()}
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - read when the server is dead
+        self.process = subprocess.Popen(
+            [*command, json.dumps(settings)],
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            env=environment,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.said = json.loads(self.process.stdout.readline() or "{}")
+        if self.said.get("event") == "ready":
+            self.port = int(self.said["url"].rpartition(":")[2])
+            assert self.layer.attached, "the server runs without the library of faults"
+        elif ready:
+            self.wait_dead()
+            raise AssertionError(f"not ready: {self.said}; {self.errors}")
+        return self.said
+
+    def wait_dead(self, seconds: float = 30.0) -> int:
+        """Wait until the server is dead; return its exit status, -9 if it was killed."""
+        assert self.process is not None
+        status = self.process.wait(seconds)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        self._log.seek(0)
+        self.errors = self._log.read()
+        self._log.close()
+        if self.disk is not None:
+            self.unrecorded = self.disk.read()
+        return status
+
+    def kill(self) -> None:
+        """Kill the server with SIGKILL."""
+        assert self.process is not None
+        self.process.kill()
+        assert self.wait_dead() == -signal.SIGKILL, self.errors
+        self.tally.kills += 1
+
+    def killed(self) -> None:
+        """Wait until a rule has killed the server."""
+        assert self.wait_dead() == -signal.SIGKILL, self.errors
+        self.tally.kills += 1
+        self.layer.clear()
+
+    def stop(self) -> None:
+        """End the server as its operator would."""
+        assert self.process is not None
+        self.process.terminate()
+        assert self.wait_dead() == 0, self.errors
+
+    def lose_power(self, *, partly: bool = False) -> int:
+        """Leave of the dead server's files what a loss of power would."""
+        assert self.disk is not None
+        self.tally.faults += 1
+        return self.disk.lose_power(partly=partly)
+
+    def get(self, path: str) -> tuple[int, Any]:
+        """Ask the server; return the status and the body."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
+        finally:
+            connection.close()
+
+    # The clients
+
+    def load(self, clients: int = 3, sessions: int = 4, **options: Any) -> None:
+        """Let clients begin, each with sessions of its own."""
+        for _ in range(clients):
+            first = len(self.clients)
+            names = [f"client-{first}/session-{i}" for i in range(sessions)]
+            client = Client(self.port, self.history, names, self.seed, **options)
+            self.clients.append(client)
+            client.start()
+
+    def progress(self, events: int, seconds: float = 60.0) -> None:
+        """Wait until the clients have had answers to more events."""
+        wanted = self.history.acknowledged + events
+        until(
+            lambda: self.history.acknowledged >= wanted or not any(c.is_alive() for c in self.clients),
+            f"{events} answers",
+            seconds,
+        )
+        self.check_clients()
+
+    def check_clients(self) -> None:
+        """Fail if a client was told what it must never be."""
+        unexpected = [error for client in self.clients for error in client.unexpected]
+        assert not unexpected, unexpected
+
+    def halt(self) -> None:
+        """Let the clients end, and wait for them."""
+        for client in self.clients:
+            client.stop()
+        for client in self.clients:
+            client.join(30)
+            assert not client.is_alive()
+
+    # The verdict
+
+    def look(self) -> Mapping[str, int]:
+        """Ask the server where every session stands."""
+        found = {}
+        for name in sorted({attempt.session for attempt in self.history.attempts}):
+            attempt = self.history.began(name, None)
+            status, body = self.get(f"/v1/models/small/sessions/{name}")
+            found[name] = body["seq"] if status == 200 else 0
+            self.history.told(attempt, {"seq": found[name]})
+        return found
+
+    def verdict(self) -> Report:
+        """End the clients, look at every session, and judge the history."""
+        self.halt()
+        report = check(
+            self.history,
+            bundles.load(self.bundle),
+            self.look(),
+            kept=self._settings.get("kept_answers", 8),
+        )
+        self.tally.judged(report)
+        return report
+
+    def passes(self) -> None:
+        """Fail if the history is not as promised."""
+        report = self.verdict()
+        self.check_clients()
+        assert not report.breaks, str(report)
+        assert report.events > 0
+
+
