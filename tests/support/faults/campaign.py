@@ -9,7 +9,6 @@ import random
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -93,7 +92,7 @@ class Campaign:
         self.errors = ""
         self._source = source or Path(tidegate.__path__[0]).parent
         self._settings = settings
-        self._log: Any = None
+        self._log = folder / "server.log"
 
     def __enter__(self) -> Self:
         return self
@@ -114,6 +113,7 @@ class Campaign:
             self.process.stdout.close()
         for client in self.clients:
             client.join(30)
+        self.layer.close()
 
     # The server
 
@@ -128,14 +128,14 @@ class Campaign:
         settings = {"port": self.port, "store": str(self.store), **self._settings}
         command = [sys.executable, "-W", "error", "-c", _SERVER, str(self.bundle)]
         environment = {**os.environ, "PYTHONPATH": str(self._source), **self.layer.environment()}
-        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - read when the server is dead
-        self.process = subprocess.Popen(
-            [*command, json.dumps(settings)],
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            env=environment,
-            text=True,
-        )
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*command, json.dumps(settings)],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=environment,
+                text=True,
+            )
         assert self.process.stdout is not None
         self.said = json.loads(self.process.stdout.readline() or "{}")
         if self.said.get("event") == "ready":
@@ -152,9 +152,7 @@ class Campaign:
         status = self.process.wait(seconds)
         if self.process.stdout is not None:
             self.process.stdout.close()
-        self._log.seek(0)
-        self.errors = self._log.read()
-        self._log.close()
+        self.errors = self._log.read_text()
         if self.disk is not None:
             self.unrecorded = self.disk.read()
         return status

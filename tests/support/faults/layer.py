@@ -105,8 +105,8 @@ class Layer:
         self.recording = folder / "recording" if recorded else None
         self._path = folder / "control"
         self._path.write_bytes(bytes(_SIZE))
-        self._file = self._path.open("r+b")
-        self._page = mmap.mmap(self._file.fileno(), _SIZE)
+        with self._path.open("r+b") as file:
+            self._page = mmap.mmap(file.fileno(), _SIZE)
         self._used = 0
 
     def environment(self) -> dict[str, str]:
@@ -195,8 +195,14 @@ class Layer:
             self.set_word(_RULES_AT + index * _RULE.size, 0)
         self._used = 0
 
+    def close(self) -> None:
+        """Let go of the page."""
+        self._page.close()
+
     def word(self, at: int) -> int:
+        """Return a number of the page."""
         return int.from_bytes(self._page[at : at + 8], "little")
 
     def set_word(self, at: int, value: int) -> None:
+        """Set a number of the page."""
         self._page[at : at + 8] = value.to_bytes(8, "little")

@@ -1,0 +1,37 @@
+"""The suite fails where it must: against servers that break a promise."""
+
+from __future__ import annotations
+
+import pytest
+from faults.mutants import MUTANTS, patched
+from faults.tally import Tally
+
+
+@pytest.fixture(params=MUTANTS, ids=lambda mutant: mutant.name.replace(" ", "-"))
+def mutant(request):
+    return request.param
+
+
+def test_each_mutant_is_found(campaign, mutant, tmp_path):
+    source = patched(mutant.patches, tmp_path / "source") if mutant.patches else None
+    run = campaign(source=source, tally=Tally())
+    rule = mutant.arm(run.layer) if mutant.arm else None
+    run.start()
+    run.load(clients=3, sessions=2)
+    run.progress(100)
+    # It dies where most is at stake: an event is applied, and neither synced nor answered.
+    slow = run.layer.arm("sync", "delay", count=0, argument=20_000_000)
+    run.progress(60)
+    run.layer.kill("send", nth=5)
+    assert run.wait_dead() == -9
+    assert slow.seen > 0
+    assert rule is None or rule.fired > 0
+    run.layer.clear()
+    run.lose_power()
+    if run.start(ready=False).get("event") != "ready":
+        run.wait_dead()
+        assert "refused" in mutant.found, run.said
+        return
+    run.progress(50)
+    report = run.verdict()
+    assert mutant.found & set(report.counts()), str(report)
