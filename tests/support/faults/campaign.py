@@ -18,11 +18,14 @@ import tidegate
 from faults.clients import Client
 from faults.disk import Disk
 from faults.history import History, Report, check
-from faults.layer import Layer, until
+from faults.layer import KINDS, Layer, until
 from faults.tally import TALLY, Tally
 from tidegate import bundle as bundles
 
-__all__ = ["Campaign"]
+__all__ = ["BUSY", "Campaign"]
+
+BUSY: dict[str, Any] = {"cached_sessions": 4}
+"""Settings of a server that evicts, and begins and drops files, all the time."""
 
 # `tidegate serve` with settings that have no flag.
 _SERVER = """
@@ -169,6 +172,24 @@ class Campaign:
         assert self.wait_dead() == -signal.SIGKILL, self.errors
         self.tally.kills += 1
         self.layer.clear()
+
+    def die_at(self, kind: str, *, after: bool, nth: int) -> None:
+        """Kill the server, which the clients keep busy, at its nth call of a kind from now on."""
+        rule = self.layer.kill(kind, after=after, nth=nth)
+        self.killed()
+        assert rule.fired == 1
+
+    def die_in_recovery(self, kind: str, *, after: bool, nth: int) -> None:
+        """Start the server, and kill it at its nth call of a kind."""
+        rule = self.layer.kill(kind, after=after, nth=nth)
+        said = self.start(ready=False)
+        assert said == {}, f"it was to die at {kind} {nth}, and said {said}"
+        self.killed()
+        assert rule.fired == 1
+
+    def counts(self) -> dict[str, int]:
+        """Return how many calls of each kind there were so far."""
+        return {kind: self.layer.count(kind) for kind in KINDS}
 
     def stop(self) -> None:
         """End the server as its operator would."""

@@ -1,0 +1,72 @@
+"""Kills at random and at each point where it matters, with and without a loss of power."""
+
+from __future__ import annotations
+
+import pytest
+from faults.campaign import BUSY
+
+POINTS = ("write", "sync", "send")
+"""What a server that is busy does all the time."""
+
+
+def test_random_kills(campaign):
+    run = campaign(**BUSY)
+    run.start()
+    run.load()
+    for _ in range(4):
+        run.progress(run.rng.randint(20, 200))
+        run.kill()
+        run.start()
+    run.progress(50)
+    run.passes()
+
+
+@pytest.mark.parametrize("loss", ["none", "whole", "partly"])
+def test_kills_at_each_point(campaign, loss):
+    run = campaign(**BUSY)
+    run.start()
+    run.load()
+    for kind in POINTS:
+        for after in (False, True):
+            run.progress(30)
+            run.die_at(kind, after=after, nth=run.rng.randint(1, 20))
+            if loss != "none":
+                run.lose_power(partly=loss == "partly")
+            run.start()
+    run.progress(30)
+    run.passes()
+
+
+def test_kills_in_recovery(campaign):
+    run = campaign(**BUSY)
+    run.start()
+    run.load()
+    run.progress(100)
+    run.kill()
+    before = run.counts()
+    run.start()
+    usual = {kind: n - before[kind] for kind, n in run.counts().items()}
+    run.progress(50)
+    for kind in ("create", "write", "sync", "rename", "dirsync", "unlink", "open", "read"):
+        if not usual[kind]:
+            continue
+        run.kill()
+        after = run.rng.random() < 0.5
+        run.die_in_recovery(kind, after=after, nth=run.rng.randint(1, max(usual[kind] // 2, 1)))
+        if run.rng.random() < 0.7:
+            run.lose_power(partly=run.rng.random() < 0.5)
+        run.start()
+        run.progress(20)
+    run.passes()
+    print(f"calls of a start: {usual}")
+
+
+def test_the_recording_misses_nothing(campaign):
+    """What the library saw is what the files hold: no call went past it."""
+    run = campaign(**BUSY)
+    run.start()
+    run.load()
+    run.progress(200)
+    run.passes()
+    run.stop()
+    assert run.unrecorded == 0
