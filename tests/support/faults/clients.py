@@ -114,7 +114,7 @@ class Client(threading.Thread):
         super().__init__(daemon=True)
         self.history = history
         self.unexpected: list[str] = []
-        self.refused = 0  # requests that were refused as a whole, with 503
+        self.refused = 0  # requests, or events in one, that the server could not take
         self.broken_off = 0  # requests that were not answered
         self._stop_asked = threading.Event()
         self._model = model
@@ -234,6 +234,7 @@ class Client(threading.Thread):
             error: Mapping[str, Any] = item.error or {}
             code = error.get("code")
             if code in _UNSETTLED:
+                self.refused += 1
                 continue
             self.history.told(attempt, {k: error[k] for k in ("code", "expected") if k in error})
             if code not in ("seq_gap", "seq_stale", "payload_conflict", "previous_failed"):

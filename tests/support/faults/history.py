@@ -102,6 +102,13 @@ class History:
             attempt.told = told
             attempt.ended = next(self._instants)
 
+    def answers_as_new(self) -> int:
+        """Return how many events were answered that had not been answered before."""
+        with self._lock:
+            return sum(
+                a.answer is not None and not a.told.get("duplicate") for a in self.attempts
+            )
+
     def looked(self, session: str, seq: int) -> None:
         """Write down at which number a session was seen, when nothing was in flight."""
         self.told(self.began(session, None), {"seq": seq})
@@ -214,19 +221,21 @@ class _Session:
         """Return the first answer of each event."""
         first: dict[int, Attempt] = {}
         applied: set[int] = set()
-        before: set[int] = set()  # numbers that were sent before
+        began: dict[int, list[int]] = defaultdict(list)  # when each number was sent
+        for attempt in self.attempts:
+            if attempt.sent is not None:
+                began[attempt.sent.seq].append(attempt.began)
         for attempt in self.attempts:
             sent = attempt.sent
             if sent is None:
                 continue
             if attempt.answer is not None:
                 self.report.events += 1
-                self._answer(attempt, sent, first, applied, before)
+                self._answer(attempt, sent, first, applied, began[sent.seq])
             elif attempt.told.get("code") == "payload_conflict":
                 known = first.get(sent.seq)
                 if known is not None and known.sent == sent:
                     self._break("altered", sent.seq, "its retry was refused as another event's")
-            before.add(sent.seq)
         return first
 
     def _answer(
@@ -235,7 +244,7 @@ class _Session:
         sent: Sent,
         first: dict[int, Attempt],
         applied: set[int],
-        before: set[int],
+        began: Sequence[int],
     ) -> None:
         told, seq = attempt.told, sent.seq
         if (told["session"], told["seq"]) != (self.name, seq):
@@ -248,8 +257,8 @@ class _Session:
             if seq in applied:
                 self._break("doubled", seq, "two attempts were answered as new")
             applied.add(seq)
-        elif seq not in before:
-            self._break("doubled", seq, "its first attempt was answered as a repeat")
+        elif sum(instant < attempt.ended for instant in began) < 2:
+            self._break("doubled", seq, "its only attempt was answered as a repeat")
         known = first.setdefault(seq, attempt)
         if known.sent != sent:
             self._break("altered", seq, "another event was answered in its place")

@@ -1,0 +1,154 @@
+"""Disks that are full, that fail, and that are slow."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+from contextlib import ExitStack, contextmanager
+
+import pytest
+from faults.layer import until
+
+
+def red(run):
+    return run.get("/readyz")[0] == 503
+
+
+def wait_ready(run):
+    until(lambda: run.get("/readyz")[0] == 200, "readiness")
+
+
+def survives(run):
+    """After the fault: what was answered is there, also when power is lost now."""
+    run.tally.faults += 1
+    wait_ready(run)
+    run.progress(50)
+    run.kill()
+    run.lose_power()
+    run.start()
+    run.progress(20)
+    run.passes()
+
+
+@pytest.mark.parametrize(
+    ("kind", "number", "calls"),
+    [
+        ("sync", errno.EIO, 1),
+        ("sync", errno.EIO, 5),
+        ("write", errno.EIO, 1),
+        ("write", errno.ENOSPC, 0),
+    ],
+)
+def test_a_call_that_fails(campaign, kind, number, calls):
+    run = campaign()
+    run.start()
+    run.load()
+    run.progress(50)
+    rule = run.layer.arm(kind, "fail", nth=3, count=calls, argument=number)
+    until(lambda: rule.fired > 0, f"{kind} to fail")
+    if not calls:
+        until(lambda: red(run), "readiness to go red")
+        assert run.get("/healthz")[0] == 200
+        run.layer.clear()
+    survives(run)
+    assert sum(client.refused for client in run.clients) > 0
+
+
+def test_of_a_group_that_is_not_synced_nothing_is_answered(campaign):
+    run = campaign()
+    run.start()
+    run.load(clients=6)
+    run.progress(50)
+    rule = run.layer.fail("sync", nth=1, count=0)
+    until(lambda: rule.fired > 0, "a sync to fail")
+    until(lambda: red(run), "readiness to go red")
+    # From here on nothing can become durable, so nothing new is answered.
+    answered = run.history.answers_as_new()
+    refused = sum(client.refused for client in run.clients)
+    until(lambda: sum(c.refused for c in run.clients) > refused + 20, "refusals")
+    assert run.history.answers_as_new() == answered
+    run.layer.clear()
+    survives(run)
+
+
+def test_a_write_that_is_cut_short(campaign):
+    run = campaign()
+    run.start()
+    run.load()
+    run.progress(50)
+    rule = run.layer.arm("write", "short", nth=2, count=1, argument=7)
+    until(lambda: rule.fired > 0, "a short write")
+    survives(run)
+
+
+def test_a_slow_disk_costs_time_and_nothing_else(campaign):
+    run = campaign()
+    run.start()
+    rule = run.layer.arm("sync", "delay", count=0, argument=30_000_000)
+    run.load(clients=8)
+    run.progress(200)
+    assert rule.fired >= 10
+    run.halt()
+    assert [(c.refused, c.broken_off) for c in run.clients] == [(0, 0)] * 8
+    run.tally.faults += 1
+    run.passes()
+
+
+@contextmanager
+def small_disk(path):
+    """Mount a disk of 8 MB; None, with the reason printed, where that is not allowed."""
+    path.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(path)]
+    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        print(f"no small disk, calls fail with ENOSPC instead: {mounted.stderr.strip()}")
+        yield None
+        return
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+def test_a_full_disk(campaign, tmp_path):
+    with ExitStack() as opened:
+        disk = opened.enter_context(small_disk(tmp_path / "small"))
+        run = campaign(disk=disk)
+        run.start()
+        run.load()
+        run.progress(50)
+        ballast = (disk or tmp_path) / "ballast"
+        if disk:
+            with ballast.open("wb", buffering=0) as file:
+                until(lambda: filled(file) and red(run), "a full disk")
+        else:
+            for kind in ("write", "create", "truncate"):
+                run.layer.fail(kind, errno.ENOSPC, count=0)
+            until(lambda: red(run), "readiness to go red")
+        run.progress(0)
+        assert run.get("/healthz")[0] == 200
+        run.kill()  # and it must come up on a disk that is full, or say why not
+        run.tally.faults += 1
+        said = run.start(ready=False)
+        if said.get("event") != "ready":
+            run.wait_dead()
+            assert said["code"].startswith("store_"), said
+        else:
+            run.kill()
+        run.layer.clear()
+        ballast.unlink(missing_ok=True)
+        run.start()
+        run.progress(50)
+        run.passes()
+        run.stop()
+
+
+def filled(file):
+    """Write until there is no room; say whether there was none at once."""
+    try:
+        while os.write(file.fileno(), bytes(4096)):
+            pass
+    except OSError as error:
+        assert error.errno == errno.ENOSPC
+    return True
