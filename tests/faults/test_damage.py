@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 from faults.campaign import BUSY
-
 from faults.history import check
+from faults.tally import say
 
 from tidegate import bundle as bundles
 
@@ -55,11 +55,10 @@ def stored(campaign):
     run = campaign(recorded=False, **BUSY)
     run.start()
     run.load(clients=3, sessions=6)
-    for _ in range(2):
-        run.progress(150)
-        run.kill()
-        run.start()
     run.progress(150)
+    run.kill()
+    run.start()
+    run.progress(100)
     run.halt()
     run.kill()
     run.intact = run.layer.prefix.parent / "intact"
@@ -77,7 +76,7 @@ def judge(run, what):
     run.tally.faults += 1
     if run.start(ready=False).get("event") != "ready":
         run.wait_dead()
-        assert run.said["code"] == "store_damaged", (what, run.said)
+        assert run.said["code"].startswith("store_"), (what, run.said)
         return "refused"
     final, damaged = {}, set()
     for session in sorted({attempt.session for attempt in run.history.attempts}):
@@ -99,7 +98,7 @@ def test_damage_is_said(stored):
     files = files_of(run)
     log = head(files)
     outcomes = []
-    for number in range(8):
+    for number in range(6):
         restore(run)
         path = files[number % min(len(files), 5)]
         size = path.stat().st_size
@@ -108,15 +107,11 @@ def test_damage_is_said(stored):
         ways = [flip, zero] if path == log else [flip, zero, truncate]
         what = run.rng.choice(ways)(path, run.rng, end)
         outcomes.append((judge(run, what), what))
-        print(*outcomes[-1], sep=": ")
+        say(": ".join(outcomes[-1]))
+    for tail in (bytes(8192), run.rng.randbytes(3000)):  # what a crash leaves harms nothing
+        restore(run)
+        with log.open("ab") as file:
+            file.write(tail)
+        assert judge(run, "more at the end of the log") == "unharmed"
     run.tally.events += run.history.acknowledged
     assert any(outcome != "unharmed" for outcome, _ in outcomes)
-
-
-@pytest.mark.parametrize("tail", ["zeros", "noise"])
-def test_what_a_crash_leaves_at_the_end_of_the_log_harms_nothing(stored, tail):
-    run = stored
-    with head(files_of(run)).open("ab") as file:
-        file.write(bytes(8192) if tail == "zeros" else run.rng.randbytes(3000))
-    assert judge(run, tail) == "unharmed"
-    run.tally.events += run.history.acknowledged

@@ -23,7 +23,7 @@ from tidegate.serve.sessions import Limits
 KEPT = 3
 CACHED = 2
 TOMBSTONE_SECONDS = 3600.0
-NAMES = ("a", "b", "c", "d")
+NAMES = ("a", "b")
 
 
 class Gate:
@@ -90,10 +90,10 @@ class Asked(msgspec.Struct, frozen=True):
 
     session: str
     speed: Any
-    seq: int | None
-    time: float | None
-    start: bool
-    end: bool
+    seq: int | None = None
+    time: float | None = None
+    start: bool = False
+    end: bool = False
 
 
 # The model
@@ -188,7 +188,8 @@ class Model:
 BAD = "fast"
 BUNDLE: list[Any] = []
 names = st.sampled_from(NAMES)
-speeds = st.sampled_from([10.0, 20.0, 30.0, BAD])
+good = st.sampled_from([10.0, 20.0, 30.0])
+speeds = st.sampled_from([10.0, 20.0, 30.0, 10.0, 20.0, 30.0, BAD])
 times = st.sampled_from([None, 1000.0, 2000.0])
 
 
@@ -206,14 +207,23 @@ class Machine(RuleBasedStateMachine):
         known = self.model.known(session)
         return known.seq + 1 if known and known.status == "live" else 1
 
-    @rule(session=names, speed=speeds, time=times, numbered=st.booleans(), end=st.booleans())
-    def step(self, session: str, speed: Any, time: Any, numbered: bool, end: bool) -> None:
-        seq = self.following(session) if numbered else None
-        self.both([Asked(session, speed, seq, time, False, end and speed == 30.0)])
+    @rule(session=names, speeds=st.lists(speeds, min_size=1, max_size=6), time=times)
+    def step(self, session: str, speeds: list[Any], time: Any) -> None:
+        first = self.following(session)
+        self.both([Asked(session, s, first + i, time) for i, s in enumerate(speeds)])
 
-    @rule(session=names, speed=speeds, numbered=st.booleans())
-    def start(self, session: str, speed: Any, numbered: bool) -> None:
-        self.both([Asked(session, speed, 1 if numbered else None, None, True, False)])
+    @rule(session=names, speeds=st.lists(good, min_size=1, max_size=6))
+    def step_without_numbers(self, session: str, speeds: list[Any]) -> None:
+        self.both([Asked(session, speed) for speed in speeds])
+
+    @rule(session=names, numbered=st.booleans())
+    def end(self, session: str, numbered: bool) -> None:
+        seq = self.following(session) if numbered else None
+        self.both([Asked(session, 30.0, seq, end=True)])
+
+    @rule(session=names, speed=speeds, seq=st.sampled_from([None, 1, 1, 2]))
+    def start(self, session: str, speed: Any, seq: int | None) -> None:
+        self.both([Asked(session, speed, seq, start=True)])
 
     @precondition(lambda self: any(known.kept for known in self.model.sessions.values()))
     @rule(data=st.data())
@@ -222,11 +232,11 @@ class Machine(RuleBasedStateMachine):
         session = data.draw(st.sampled_from(sorted(sessions)))
         seq, payload, _, _ = data.draw(st.sampled_from(self.model.sessions[session].kept))
         speed = data.draw(st.sampled_from([payload[0], payload[0], 99.0]))
-        self.both([Asked(session, speed, seq, payload[1], data.draw(st.booleans()), False)])
+        self.both([Asked(session, speed, seq, payload[1], start=data.draw(st.booleans()))])
 
     @rule(session=names, by=st.integers(-6, 4), speed=speeds)
     def any_number(self, session: str, by: int, speed: Any) -> None:
-        self.both([Asked(session, speed, max(self.following(session) + by, 1), None, False, False)])
+        self.both([Asked(session, speed, max(self.following(session) + by, 1))])
 
     @rule(
         events=st.lists(
@@ -236,8 +246,8 @@ class Machine(RuleBasedStateMachine):
                 speeds,
                 st.one_of(st.none(), st.integers(1, 6)),
                 times,
-                st.sampled_from([False, False, True]),
-                st.sampled_from([False, False, False, True]),
+                st.sampled_from([False] * 3 + [True]),
+                st.sampled_from([False] * 7 + [True]),
             ),
             min_size=2,
             max_size=8,
@@ -262,7 +272,7 @@ class Machine(RuleBasedStateMachine):
     def evict(self) -> None:
         """Push the others out of memory."""
         for name in ("x", "y", "z")[: CACHED + 1]:
-            self.both([Asked(name, 20.0, None, None, False, False)])
+            self.both([Asked(name, 20.0)])
 
     @rule()
     def restart(self) -> None:

@@ -12,7 +12,6 @@ import msgspec
 import pytest
 from faults.clients import Item, event_of, make_event
 
-
 LENGTH = re.compile(rb"(?i)content-length: *(\d+)")
 
 

@@ -1,1 +1,1 @@
-"""Faults for a server, and the proof that it came through: clients, a disk that fails, a checker."""
+"""Faults for a server, and the proof that it survives them."""

@@ -19,7 +19,7 @@ from faults.clients import Client
 from faults.disk import Disk
 from faults.history import History, Report, check
 from faults.layer import KINDS, Layer, until
-from faults.tally import TALLY, Tally
+from faults.tally import TALLY, Tally, say
 from tidegate import bundle as bundles
 
 __all__ = ["BUSY", "Campaign"]
@@ -77,7 +77,7 @@ class Campaign:
         tally: Tally = TALLY,
         **settings: Any,
     ) -> None:
-        print(f"seed {seed}")
+        say(f"seed {seed}")
         self.bundle = bundle
         self.seed = seed
         self.rng = random.Random(seed)
@@ -93,6 +93,8 @@ class Campaign:
         self.tally = tally
         self.unrecorded = 0
         self.errors = ""
+        self.usual: dict[str, int] = {}
+        """Calls of each kind in the last start."""
         self._source = source or Path(tidegate.__path__[0]).parent
         self._settings = settings
         self._log = folder / "server.log"
@@ -130,6 +132,7 @@ class Campaign:
         """
         settings = {"port": self.port, "store": str(self.store), **self._settings}
         command = [sys.executable, "-W", "error", "-c", _SERVER, str(self.bundle)]
+        before = self.counts()
         environment = {**os.environ, "PYTHONPATH": str(self._source), **self.layer.environment()}
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -144,6 +147,7 @@ class Campaign:
         if self.said.get("event") == "ready":
             self.port = int(self.said["url"].rpartition(":")[2])
             assert self.layer.attached, "the server runs without the library of faults"
+            self.usual = {kind: n - before[kind] for kind, n in self.counts().items()}
         elif ready:
             self.wait_dead()
             raise AssertionError(f"not ready: {self.said}; {self.errors}")
@@ -179,9 +183,10 @@ class Campaign:
         self.killed()
         assert rule.fired == 1
 
-    def die_in_recovery(self, kind: str, *, after: bool, nth: int) -> None:
-        """Start the server, and kill it at its nth call of a kind."""
-        rule = self.layer.kill(kind, after=after, nth=nth)
+    def die_in_recovery(self, kind: str) -> None:
+        """Start the server, and kill it at one of the calls of a kind that a start makes."""
+        nth = self.rng.randint(1, max(self.usual[kind] // 2, 1))
+        rule = self.layer.kill(kind, after=self.rng.random() < 0.5, nth=nth)
         said = self.start(ready=False)
         assert said == {}, f"it was to die at {kind} {nth}, and said {said}"
         self.killed()
@@ -228,7 +233,9 @@ class Campaign:
         """Wait until the clients have had answers to more events."""
         wanted = self.history.acknowledged + events
         until(
-            lambda: self.history.acknowledged >= wanted or not any(c.is_alive() for c in self.clients),
+            lambda: (
+                self.history.acknowledged >= wanted or not any(c.is_alive() for c in self.clients)
+            ),
             f"{events} answers",
             seconds,
         )
@@ -277,5 +284,3 @@ class Campaign:
         self.check_clients()
         assert not report.breaks, str(report)
         assert report.events > 0
-
-

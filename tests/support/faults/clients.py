@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
+
 from faults.history import Attempt, History, Sent
 
 __all__ = ["BROKEN", "Client", "Item", "event_of", "make_event"]
@@ -19,7 +20,7 @@ __all__ = ["BROKEN", "Client", "Item", "event_of", "make_event"]
 BROKEN = (OSError, http.client.HTTPException)
 """What a connection raises that the server no longer answers."""
 _RUN = 4
-"""Events of a session that are sent ahead of their answers: fewer than the answers that are kept."""
+"""Events of a session that are sent ahead of their answers: fewer than are kept for retries."""
 _UNSETTLED = {"store_failed", "overloaded", "draining"}
 """Errors after which the same event is sent again; it may have been applied all the same."""
 
@@ -60,9 +61,7 @@ def event_of(sent: Sent, session: str | None = None) -> dict[str, Any]:
 class _Stream:
     """A session's events, made one after the other from its own seed."""
 
-    def __init__(
-        self, name: str, seed: int, make: Callable[[random.Random, int], Sent]
-    ) -> None:
+    def __init__(self, name: str, seed: int, make: Callable[[random.Random, int], Sent]) -> None:
         self.name = name
         self.answered = 0
         self.broken = False

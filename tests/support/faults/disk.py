@@ -187,7 +187,7 @@ class Disk:
         return self._reconcile()
 
     def lose_power(self, *, partly: bool = False) -> int:
-        """Leave on the disk what a loss of power would; return how many unsynced changes there were.
+        """Leave on the disk what a loss of power would; return how many changes were unsynced.
 
         Parameters
         ----------
@@ -277,9 +277,7 @@ class Disk:
         for path, file in added:
             by_folder.setdefault(str(Path(path).parent), ([], []))[1].append((path, file))
         for folder, (gone, come) in by_folder.items():
-            self._pending.setdefault(folder, []).append(
-                _Naming(sequence, tuple(gone), tuple(come))
-            )
+            self._pending.setdefault(folder, []).append(_Naming(sequence, tuple(gone), tuple(come)))
 
     def _sync_folder(self, folder: str, until: int) -> None:
         kept = []

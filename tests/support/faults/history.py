@@ -1,7 +1,7 @@
 """The history of what clients sent and were told, and the checker that judges it.
 
-A client writes down each attempt: what it sent, between which two instants, and what came of it. One
-client at a time numbers a session's events; others may send repeats and wrong events of it.
+A client writes down each attempt: what it sent, between which two instants, and what came of it.
+One client at a time numbers a session's events; others may send repeats and wrong events of it.
 
 The checker asks whether there is any order of events that explains the history and keeps what the
 gate promises. It replays each session offline, with an engine of its own, and reports every break:
@@ -105,9 +105,7 @@ class History:
     def answers_as_new(self) -> int:
         """Return how many events were answered that had not been answered before."""
         with self._lock:
-            return sum(
-                a.answer is not None and not a.told.get("duplicate") for a in self.attempts
-            )
+            return sum(a.answer is not None and not a.told.get("duplicate") for a in self.attempts)
 
     def looked(self, session: str, seq: int) -> None:
         """Write down at which number a session was seen, when nothing was in flight."""
@@ -248,9 +246,7 @@ class _Session:
     ) -> None:
         told, seq = attempt.told, sent.seq
         if (told["session"], told["seq"]) != (self.name, seq):
-            self._break(
-                "mismatch", seq, f"the answer is of {told['session']}/{told['seq']}"
-            )
+            self._break("mismatch", seq, f"the answer is of {told['session']}/{told['seq']}")
         if sent.time is not None and told["time"] != sent.time:
             self._break("mismatch", seq, f"the answer's time is {told['time']}")
         if not told.get("duplicate"):

@@ -41,13 +41,16 @@ class Mutant:
     patches : tuple of Patch
         Of the source.
     arm : callable, optional
-        Arms rules of the library of faults.
+        Arms a rule of the library of faults.
+    answered : bool
+        Whether it is to die just after an answer has left, or just before.
     """
 
     name: str
     found: frozenset[str]
     patches: tuple[Patch, ...] = ()
     arm: Callable[[Layer], Rule] | None = None
+    answered: bool = True
 
 
 MUTANTS = (
@@ -80,6 +83,7 @@ MUTANTS = (
     Mutant(
         "answers are not persisted",
         frozenset({"unanswered"}),
+        answered=False,
         patches=(
             Patch(
                 "serve/processor.py",

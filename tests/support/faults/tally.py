@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 from faults.history import Report
 
-__all__ = ["TALLY", "Tally"]
+__all__ = ["TALLY", "Tally", "say"]
 
 
 @dataclass
@@ -33,6 +34,12 @@ class Tally:
             f"{self.kills} kills, {self.faults} other faults, {self.events:,} events survived: "
             f"{self.lost} lost, {self.doubled} doubled, {self.mismatches} mismatches"
         )
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 TALLY = Tally()
