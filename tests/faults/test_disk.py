@@ -148,6 +148,10 @@ def test_a_full_disk(campaign, tmp_path):
 def filled(file):
     """Write until there is no room."""
     with pytest.raises(OSError, match="No space left"):
-        while True:
-            os.write(file.fileno(), bytes(4096))
+        fill(file)
     return True
+
+
+def fill(file):
+    while True:
+        os.write(file.fileno(), bytes(4096))

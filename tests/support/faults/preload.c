@@ -171,7 +171,7 @@ static struct verdict judge(enum kind kind, enum when when, const char *name)
 
 /* ---- which files ---------------------------------------------------------------------------- */
 
-/* Write down an absolute path, as it is if it is one; whether it is below the folder. */
+/* Make a path absolute and plain (the folder has no links in it); say whether it is below the folder. */
 static int below(int folder, const char *path, char out[PATH_MAX])
 {
     char base[PATH_MAX] = "";
@@ -190,14 +190,20 @@ static int below(int folder, const char *path, char out[PATH_MAX])
     size_t n = 0;
     const char *parts[2] = {base, path};
     for (int p = 0; p < 2; p++) {
-        if (p && n && n < PATH_MAX - 1 && out[n - 1] != '/') out[n++] = '/';
-        for (const char *c = parts[p]; *c && n < PATH_MAX - 1; c++) {
-            if (*c == '/' && n && out[n - 1] == '/') continue;
-            if (c[0] == '.' && (c[1] == '/' || !c[1]) && n && out[n - 1] == '/') continue;
-            out[n++] = *c;
+        for (const char *c = parts[p]; *c;) {
+            size_t size = strcspn(c, "/");
+            if (size == 2 && c[0] == '.' && c[1] == '.') {
+                while (n && out[--n] != '/') {
+                }
+            } else if (size && !(size == 1 && c[0] == '.')) {
+                if (n + size + 2 > PATH_MAX) return 0;
+                out[n++] = '/';
+                memcpy(out + n, c, size);
+                n += size;
+            }
+            c += size + (c[size] == '/');
         }
     }
-    while (n > 1 && out[n - 1] == '/') n--;
     out[n] = 0;
     return !strncmp(out, prefix, prefix_bytes) && (out[prefix_bytes] == '/' || !out[prefix_bytes]);
 }
@@ -650,8 +656,14 @@ EXPORT ssize_t preadv(int fd, const struct iovec *parts, int count, off_t offset
 {
     READING(fd, syscall(SYS_preadv, fd, parts, count, offset, 0));
 }
+EXPORT ssize_t preadv2(int fd, const struct iovec *parts, int count, off_t offset, int flags)
+{
+    READING(fd, syscall(SYS_preadv2, fd, parts, count, offset, 0, flags));
+}
 ALIAS("pread") ssize_t pread64(int fd, void *data, size_t n, off_t offset);
 ALIAS("preadv") ssize_t preadv64(int fd, const struct iovec *parts, int count, off_t offset);
+ALIAS("preadv2")
+ssize_t preadv64v2(int fd, const struct iovec *parts, int count, off_t offset, int flags);
 
 #define SENDING(fd, call)                             \
     int ours = look(fd).what == SOCKET;               \
