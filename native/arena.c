@@ -275,6 +275,7 @@ static int64_t begin(tg_arena *arena, tg_key key, uint32_t tag) {
     } else {
         memcpy(header->key, key.data, key.size);
     }
+    memset(tg_arena_extra(arena, slot), 0, arena->extra_size);
     double *encoder = tg_arena_encoder(arena, slot);
     for (size_t i = 0; i < arena->encoder_size; i++) encoder[i] = NAN;
     *marks(arena, slot) = LIVE;
@@ -329,12 +330,7 @@ static void find_chunk(const tg_arena *arena, size_t n, const tg_key *keys, int6
         slots[i] = search_next(&searches[i]);
         if (slots[i] < 0) continue;
         /* The slot that the hash points to is nearly always the right one: all of it may come. */
-        const char *tail = (const char *)tg_arena_header(arena, slots[i]);
-        const char *hidden = (const char *)tg_arena_hidden(arena, slots[i]);
-        __builtin_prefetch(tail);
-        __builtin_prefetch(tail + arena->tail_stride - 1);
-        for (size_t line = 0; line < arena->hidden_stride; line += LINE)
-            __builtin_prefetch(hidden + line, 1, 2);
+        tg_arena_prefetch(arena, slots[i]);
     }
     for (size_t i = 0; i < n; i++) slots[i] = search_key(arena, &searches[i], slots[i], keys[i]);
 }
@@ -421,7 +417,7 @@ size_t tg_arena_coldest(tg_arena *arena, size_t n, int64_t *slots) {
 
 /* ---- The whole ---- */
 
-tg_arena *tg_arena_new(size_t hidden_size, size_t encoder_size) {
+tg_arena *tg_arena_new(size_t hidden_size, size_t encoder_size, size_t extra) {
     tg_arena *arena = calloc(1, sizeof *arena);
     if (!arena) return NULL;
     if (getrandom(arena->seed, sizeof arena->seed, 0) != (ssize_t)sizeof arena->seed ||
@@ -432,7 +428,8 @@ tg_arena *tg_arena_new(size_t hidden_size, size_t encoder_size) {
     arena->hidden_size = hidden_size;
     arena->encoder_size = encoder_size;
     arena->hidden_stride = rounded(hidden_size * sizeof(float), LINE);
-    arena->tail_stride = sizeof(tg_slot_header) + encoder_size * sizeof(double);
+    arena->extra_size = rounded(extra, sizeof(double));
+    arena->tail_stride = sizeof(tg_slot_header) + arena->extra_size + encoder_size * sizeof(double);
     while (arena->hidden_stride + arena->tail_stride + 1 < SLAB_BYTES >> arena->slab_bits)
         arena->slab_bits++;
     arena->tails_at = arena->hidden_stride << arena->slab_bits;

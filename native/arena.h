@@ -25,7 +25,7 @@ typedef struct {
     size_t size;
 } tg_key;
 
-/* What stands before a slot's encoder state. */
+/* What stands before a slot's extra bytes and its encoder state. */
 typedef struct {
     uint32_t previous, next; /* in the list of dirty slots; `next` also in that of free ones */
     uint16_t key_size;
@@ -41,7 +41,9 @@ typedef struct {
 /* Private, but for the inline functions below. */
 typedef struct tg_arena {
     size_t hidden_size, encoder_size;
-    /* A slab: 2^slab_bits hidden states, then as many headers with encoder states, then marks. */
+    size_t extra_size; /* bytes, a multiple of 8 */
+    /* A slab: 2^slab_bits hidden states, then as many headers, each with its extra bytes and its encoder
+     * state, then marks. */
     unsigned slab_bits;
     size_t hidden_stride, tail_stride, tails_at, marks_at; /* bytes */
     uint8_t **slabs;
@@ -61,8 +63,9 @@ typedef struct tg_arena {
     size_t start, moved;
 } tg_arena;
 
-/* For states of so many floats and doubles. NULL: out of memory, or no random seed to be had. */
-tg_arena *tg_arena_new(size_t hidden_size, size_t encoder_size);
+/* For states of so many floats and doubles, and `extra` bytes a slot that belong to the caller. NULL: out
+ * of memory, or no random seed to be had. */
+tg_arena *tg_arena_new(size_t hidden_size, size_t encoder_size, size_t extra);
 void tg_arena_free(tg_arena *arena);
 
 static inline size_t tg_arena_count(const tg_arena *arena) { return arena->count; }
@@ -73,8 +76,8 @@ size_t tg_arena_bytes(const tg_arena *arena);
 /* The slot of each key; -1: unknown. The slots' memory is on its way into the cache. */
 void tg_arena_find(const tg_arena *arena, size_t n, const tg_key *keys, int64_t *slots);
 
-/* As tg_arena_find, but unknown sessions begin: hidden zeros, encoder NaN, clean. fresh[i] is 1 where
- * event i began its session, else 0. A key may occur several times. All become recent.
+/* As tg_arena_find, but unknown sessions begin: hidden and extra zeros, encoder NaN, clean. fresh[i] is 1
+ * where event i began its session, else 0. A key may occur several times. All become recent.
  * 0, or -1: out of memory, and nothing has changed. */
 int tg_arena_take(tg_arena *arena, size_t n, const tg_key *keys, int64_t *slots, uint8_t *fresh);
 
@@ -114,7 +117,21 @@ static inline tg_slot_header *tg_arena_header(const tg_arena *arena, int64_t slo
 }
 
 static inline double *tg_arena_encoder(const tg_arena *arena, int64_t slot) {
-    return (double *)(void *)(tg_arena_header(arena, slot) + 1);
+    return (double *)(void *)((uint8_t *)(tg_arena_header(arena, slot) + 1) + arena->extra_size);
+}
+
+/* 8-byte aligned. What it holds when its session is dropped is the caller's to free before. */
+static inline void *tg_arena_extra(const tg_arena *arena, int64_t slot) {
+    return tg_arena_header(arena, slot) + 1;
+}
+
+/* Brings a slot's memory into the cache. */
+static inline void tg_arena_prefetch(const tg_arena *arena, int64_t slot) {
+    const char *tail = (const char *)tg_arena_header(arena, slot);
+    const char *hidden = (const char *)tg_arena_hidden(arena, slot);
+    for (size_t at = 0; at < arena->tail_stride; at += 64) __builtin_prefetch(tail + at, 1);
+    __builtin_prefetch(tail + arena->tail_stride - 1, 1);
+    for (size_t at = 0; at < arena->hidden_stride; at += 64) __builtin_prefetch(hidden + at, 1, 2);
 }
 
 #endif

@@ -30,7 +30,7 @@ struct NumpyArray {
 // NumPy's own array type and its dtypes for native numbers, of which there is one object each.
 struct Numpy {
     PyObject *array;
-    PyObject *float32, *float64, *int32, *int64;
+    PyObject *float32, *float64, *int32, *int64, *uint8;
 };
 const Numpy &numpy(); // looked up once, with the interpreter's lock
 
@@ -39,15 +39,17 @@ template <> inline PyObject *dtype_of<float>(const Numpy &n) { return n.float32;
 template <> inline PyObject *dtype_of<double>(const Numpy &n) { return n.float64; }
 template <> inline PyObject *dtype_of<int32_t>(const Numpy &n) { return n.int32; }
 template <> inline PyObject *dtype_of<int64_t>(const Numpy &n) { return n.int64; }
+template <> inline PyObject *dtype_of<uint8_t>(const Numpy &n) { return n.uint8; }
 template <typename T> constexpr const char *type_name();
 template <> constexpr const char *type_name<float>() { return "float32"; }
 template <> constexpr const char *type_name<double>() { return "float64"; }
 template <> constexpr const char *type_name<int32_t>() { return "int32"; }
 template <> constexpr const char *type_name<int64_t>() { return "int64"; }
+template <> constexpr const char *type_name<uint8_t>() { return "uint8"; }
 template <typename T> bool is_format(const char *format) {
     static_assert(sizeof(long) == 8, "format 'l' is int64");
     const char *const formats = std::is_same_v<T, float> ? "f" : std::is_same_v<T, double> ? "d"
-                                : std::is_same_v<T, int32_t> ? "i" : "lq";
+                                : std::is_same_v<T, int32_t> ? "i" : std::is_same_v<T, uint8_t> ? "B" : "lq";
     return format[0] && !format[1] && std::strchr(formats, format[0]);
 }
 

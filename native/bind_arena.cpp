@@ -49,7 +49,7 @@ Arena::Arena(size_t hidden_size, size_t encoder_size) {
     constexpr size_t most = size_t{1} << 24;
     if (hidden_size == 0 || hidden_size > most) throw nb::value_error("hidden_size: not in 1 to 2^24");
     if (encoder_size > most) throw nb::value_error("encoder_size: more than 2^24");
-    arena_ = tg_arena_new(hidden_size, encoder_size);
+    arena_ = tg_arena_new(hidden_size, encoder_size, 0);
     if (!arena_) throw std::bad_alloc();
 }
 
@@ -283,7 +283,10 @@ nb::list export_records(Arena &self, nb::handle sessions, const nb::bytes &finge
                       version,
                       answer_state_data.spans[i],
                       answers_data.spans[i],
-                      events_data.spans[i]};
+                      events_data.spans[i],
+                      {},
+                      0,
+                      false};
         offsets[i + 1] = offsets[i] + tg_record_size(*arena, &records[i]);
     }
     const std::unique_ptr<uint8_t[]> buffer(new uint8_t[offsets[n]]);

@@ -64,14 +64,17 @@ std::vector<Failure> encode(const Encoder &encoder, nb::dict columns, Times time
 } // namespace
 
 void bind_encode(nb::module_ &m) {
+    m.def("exp", &each<tg_exp_array>, "numbers"_a, "e^x of each x, to the bit as `math.exp` gives it.");
     m.def("log1p", &each<tg_log1p_array>, "numbers"_a, "log(1 + x) of each x >= 0.");
     m.def("sin_turn", &each<tg_sin_turn_array>, "shares"_a, "Sine of each share of a turn, 0 to 1.");
     m.def("cos_turn", &each<tg_cos_turn_array>, "shares"_a, "Cosine of each share of a turn, 0 to 1.");
 
     nb::class_<Encoder>(m, "Encoder", "A fitted schema: raw values of events to rows of floats.")
         .def(nb::init<const std::vector<Encoder::FieldSpec> &, std::optional<Encoder::DeltaSpec>,
-                      std::optional<size_t>, std::optional<size_t>, double>(),
-             "fields"_a, "delta"_a.none(), "hour"_a.none(), "weekday"_a.none(), "utc_offset_hours"_a)
+                      std::optional<size_t>, std::optional<size_t>, double, std::optional<std::vector<size_t>>>(),
+             "fields"_a, "delta"_a.none(), "hour"_a.none(), "weekday"_a.none(), "utc_offset_hours"_a,
+             "positions"_a = nb::none(),
+             "`positions`: the place of each field in the order in which payloads are hashed.")
         .def("encode", &encode, "columns"_a, "times"_a, "states"_a.noconvert(), "rows"_a.noconvert(),
              "Encode one event of each state, which becomes the one after it; rows are written. Returns "
              "(row, fault, field) of the events that failed.")

@@ -19,6 +19,7 @@
 extern "C" {
 #include "encode.h"
 #include "vocabulary.h"
+#include "xxh64.h"
 }
 
 namespace tidegate {
@@ -36,7 +37,8 @@ public:
     using DeltaSpec = std::tuple<size_t, double, double>;
 
     Encoder(const std::vector<FieldSpec> &fields, std::optional<DeltaSpec> delta,
-            std::optional<size_t> hour, std::optional<size_t> weekday, double utc_offset_hours) {
+            std::optional<size_t> hour, std::optional<size_t> weekday, double utc_offset_hours,
+            std::optional<std::vector<size_t>> positions = std::nullopt) {
         std::vector<size_t> columns, slots;
         const auto place = [](std::vector<size_t> &taken, std::optional<size_t> at) {
             if (at) taken.push_back(*at);
@@ -66,6 +68,11 @@ public:
         schema_.state_size = slots.size();
         if (!is_permutation(columns)) refuse("columns", "are not each of the row's, once");
         if (!is_permutation(slots)) refuse("slots", "are not each of the state's, once");
+        if (positions) positions_ = std::move(*positions);
+        else
+            for (size_t i = 0; i < fields_.size(); i++) positions_.push_back(i);
+        if (positions_.size() != fields_.size() || !is_permutation(positions_))
+            refuse("positions", "are not each of the fields', once");
     }
 
     Encoder(const Encoder &) = delete;
@@ -73,22 +80,31 @@ public:
 
     const tg_schema *schema() const { return &schema_; }
 
+    // Where each field stands among those that a user configured: the order of a payload's hash.
+    const size_t *positions() const { return positions_.data(); }
+
     // Writes the raw values of `n` events, n x fields: categories as their index, NaN where a value is
-    // missing. Needs the interpreter's lock; makes no Python objects. A column that is not of the
-    // field's type (float64, or object with str and None) and of length n is a ValueError.
-    void gather(nb::dict columns, size_t n, double *raw) const {
+    // missing. With `hashes`, also n x fields, those of the categories' texts. Needs the interpreter's
+    // lock. A column that is not of the field's type (float64; or object with str and None, or a tuple of
+    // int32 indices and their texts, where a negative index is missing) and of length n is a ValueError.
+    void gather(nb::dict columns, size_t n, double *raw, uint64_t *hashes = nullptr) const {
         for (size_t field = 0; field < fields_.size(); field++) {
             PyObject *array = PyDict_GetItemWithError(columns.ptr(), names_[field].ptr());
             if (!array) {
                 if (PyErr_Occurred()) nb::raise_python_error();
                 refuse(names_[field], "is not among the columns");
             }
-            const Column column(array);
             const tg_vocabulary *values = vocabularies_[field].get();
+            if (values && PyTuple_Check(array)) {
+                gather_coded(field, nb::borrow<nb::tuple>(array), n, raw + field,
+                             hashes ? hashes + field : nullptr);
+                continue;
+            }
+            const Column column(array);
             if (!column.holds(values ? "O" : "d", n))
                 refuse(names_[field], values ? "is not an object array, one value an event"
                                              : "is not a float64 array, one value an event");
-            if (values) gather_texts(field, column, n, raw + field);
+            if (values) gather_texts(field, column, n, raw + field, hashes ? hashes + field : nullptr);
             else
                 for (size_t i = 0; i < n; i++) raw[i * fields_.size() + field] = column.at<double>(i);
         }
@@ -131,23 +147,48 @@ private:
         bool held_ = false;
     };
 
-    void gather_texts(size_t field, const Column &column, size_t n, double *raw) const {
-        PyObject *last = Py_None; // events of one batch, or of one table, often share the very object
+    // A text: its index, and its hash. NaN and TG_MISSING_WORD: none.
+    struct Text {
         double index = NAN;
+        uint64_t hash = TG_MISSING_WORD;
+    };
+
+    void gather_texts(size_t field, const Column &column, size_t n, double *raw, uint64_t *hashes) const {
+        PyObject *last = Py_None; // events of one batch, or of one table, often share the very object
+        Text text;
         for (size_t i = 0; i < n; i++) {
             PyObject *value = column.at<PyObject *>(i);
             if (value != last) {
                 last = value;
-                index = index_of(field, value);
+                text = text_of(field, value, hashes);
             }
-            raw[i * fields_.size()] = index;
+            raw[i * fields_.size()] = text.index;
+            if (hashes) hashes[i * fields_.size()] = text.hash;
         }
     }
 
-    double index_of(size_t field, PyObject *value) const {
-        if (value == Py_None || value == nullptr) return NAN; // NumPy reads an empty place as None too
+    void gather_coded(size_t field, nb::tuple coded, size_t n, double *raw, uint64_t *hashes) const {
+        if (coded.size() != 2) refuse(names_[field], "is not a pair of indices and texts");
+        const Column indices(nb::object(coded[0]).ptr());
+        if (!indices.holds("i", n)) refuse(names_[field], "is not an int32 array of indices, one an event");
+        std::vector<Text> texts;
+        for (nb::handle value : nb::iter(coded[1])) texts.push_back(text_of(field, value.ptr(), hashes));
+        for (size_t i = 0; i < n; i++) {
+            const int32_t index = indices.at<int32_t>(i);
+            if (index >= 0 && static_cast<size_t>(index) >= texts.size())
+                refuse(names_[field], "has an index without a text");
+            const Text text = index < 0 ? Text() : texts[static_cast<size_t>(index)];
+            raw[i * fields_.size()] = text.index;
+            if (hashes) hashes[i * fields_.size()] = text.hash;
+        }
+    }
+
+    Text text_of(size_t field, PyObject *value, bool hashed) const {
+        if (value == Py_None || value == nullptr) return {}; // NumPy reads an empty place as None too
         if (!PyUnicode_Check(value)) refuse(names_[field], "has a value that is neither str nor None");
-        return tg_vocabulary_index(vocabularies_[field].get(), utf8(names_[field], value));
+        const tg_text text = utf8(names_[field], value);
+        return {static_cast<double>(tg_vocabulary_index(vocabularies_[field].get(), text)),
+                hashed ? tg_xxh64(text.data, text.size, 0) : 0};
     }
 
     static tg_text utf8(const nb::str &name, PyObject *text) {
@@ -191,6 +232,7 @@ private:
 
     std::vector<nb::str> names_;
     std::vector<tg_field> fields_;
+    std::vector<size_t> positions_;
     std::vector<Vocabulary> vocabularies_; // null where the field is no category
     tg_schema schema_{};
 };

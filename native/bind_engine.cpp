@@ -3,7 +3,6 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
-#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <new>
@@ -17,6 +16,10 @@
 #include "bind_encode.h"
 #include "bind_model.h"
 
+extern "C" {
+#include "events.h"
+}
+
 namespace nb = nanobind;
 using namespace nb::literals;
 using tidegate::ArrayOf;
@@ -29,9 +32,6 @@ namespace {
 using Rows = ArrayOf<float, 2>;
 using Outputs = ArrayOf<float, 2, true>;
 using Indices = ArrayOf<int64_t, 2, true>;
-
-// What is wrong with a call or an event; the schema's faults (tg_fault) come before these.
-enum : int32_t { ROWS_BAD = 100, OUTPUT_NOT_FINITE = 101 };
 
 [[noreturn]] void refuse(const std::string &what) { throw nb::value_error(what.c_str()); }
 
@@ -47,7 +47,6 @@ struct Desk {
     std::vector<uint8_t> fresh;
     std::vector<float *> states;
     std::vector<float> saved;
-    std::vector<double> saved_encoder;
 
     // One huge call leaves nothing huge behind.
     void clear_up() {
@@ -190,6 +189,18 @@ int64_t run(const Model &model, Arena &arena, nb::handle session, nb::handle row
     return -3;
 }
 
+// Memory for the events of a call.
+struct Bench {
+    Bench(const tg_model &model, const tg_schema &schema, size_t capacity) {
+        if (tg_bench_new(&bench, &model, &schema, capacity)) throw std::bad_alloc();
+    }
+    ~Bench() { tg_bench_free(&bench); }
+    Bench(const Bench &) = delete;
+    Bench &operator=(const Bench &) = delete;
+
+    tg_bench bench;
+};
+
 // The longest run of events from `first` on, TG_BLOCK at most, of different sessions.
 size_t different(const std::vector<int64_t> &slots, size_t first, size_t n) {
     const size_t most = n - first < TG_BLOCK ? n - first : TG_BLOCK;
@@ -222,56 +233,22 @@ size_t step_events(const Model &model, const Encoder &encoder, Arena &arena, nb:
     Desk &mine = desk();
     nb::gil_scoped_release release;
     Sessions these(*in_use, keys, mine);
-    std::vector<float> rows(TG_BLOCK * width), made(TG_BLOCK * n_outputs);
-    std::vector<float *> states(TG_BLOCK);
-    std::vector<size_t> good(TG_BLOCK);
-    mine.saved_encoder.resize(TG_BLOCK * schema->state_size);
+    const Bench bench(model.model(), *schema, TG_BLOCK);
+    std::vector<tg_event> events(TG_BLOCK);
     size_t failures = 0;
-    const auto fail = [&](size_t event, int32_t code, size_t field) {
-        faults.data()[2 * event] = code;
-        faults.data()[2 * event + 1] = static_cast<int32_t>(field);
-        for (size_t o = 0; o < n_outputs; o++) outputs.data()[event * n_outputs + o] = NAN;
-        failures++;
-    };
     for (size_t first = 0, count; first < n; first += count) {
         count = different(mine.slots, first, n);
-        these.save(first, count);
-        size_t stepped = 0;
         for (size_t k = 0; k < count; k++) {
             const size_t event = first + k;
-            double *state = tg_arena_encoder(*in_use, mine.slots[event]);
-            std::memcpy(&mine.saved_encoder[k * schema->state_size], state,
-                        schema->state_size * sizeof(double));
-            size_t field = 0;
-            const tg_fault fault = tg_encode(schema, &raw[event * schema->n_fields], times.data()[event],
-                                             state, &rows[stepped * width], &field);
-            faults.data()[2 * event] = faults.data()[2 * event + 1] = 0;
-            if (fault != TG_ENCODED) {
-                fail(event, static_cast<int32_t>(fault), field);
-                continue;
-            }
-            if (tg_check_categories(&model.model(), 1, &rows[stepped * width]) >= 0) {
-                std::memcpy(state, &mine.saved_encoder[k * schema->state_size],
-                            schema->state_size * sizeof(double));
-                fail(event, ROWS_BAD, 0);
-                continue;
-            }
-            states[stepped] = mine.states[event];
-            good[stepped++] = k;
+            events[k] = {&raw[event * schema->n_fields], times.data()[event],
+                         tg_arena_encoder(*in_use, mine.slots[event]), mine.states[event], false,
+                         outputs.data() + event * n_outputs, 0, 0};
         }
-        tg_step(&model.model(), stepped, rows.data(), states.data(), made.data(), work.threads());
-        for (size_t g = 0; g < stepped; g++) {
-            const size_t k = good[g], event = first + k;
-            if (tg_finite(n_outputs, &made[g * n_outputs]) && tg_finite(model.state_size(), states[g])) {
-                std::memcpy(outputs.data() + event * n_outputs, &made[g * n_outputs],
-                            n_outputs * sizeof(float));
-                these.mark_dirty(event);
-                continue;
-            }
-            these.restore(event);
-            std::memcpy(tg_arena_encoder(*in_use, mine.slots[event]),
-                        &mine.saved_encoder[k * schema->state_size], schema->state_size * sizeof(double));
-            fail(event, OUTPUT_NOT_FINITE, 0);
+        failures += tg_step_events(&bench.bench, count, events.data(), work.threads());
+        for (size_t k = 0; k < count; k++) {
+            faults.data()[2 * (first + k)] = events[k].fault;
+            faults.data()[2 * (first + k) + 1] = events[k].field;
+            if (!events[k].fault) these.mark_dirty(first + k);
         }
     }
     if (failures) these.drop_unchanged([&](size_t event) { return faults.data()[2 * event] != 0; });
@@ -281,8 +258,8 @@ size_t step_events(const Model &model, const Encoder &encoder, Arena &arena, nb:
 } // namespace
 
 void bind_engine(nb::module_ &m) {
-    m.attr("ROWS_BAD") = static_cast<int>(ROWS_BAD);
-    m.attr("OUTPUT_NOT_FINITE") = static_cast<int>(OUTPUT_NOT_FINITE);
+    m.attr("ROWS_BAD") = static_cast<int>(TG_ROW_BAD);
+    m.attr("OUTPUT_NOT_FINITE") = static_cast<int>(TG_OUTPUT_NOT_FINITE);
     m.def("step", &step, "model"_a, "arena"_a, "sessions"_a, "rows"_a, "outputs"_a,
           "indices"_a = nb::none(),
           "Step encoded rows of sessions. -1; or -2, rows that are not valid, or the first event whose\n"

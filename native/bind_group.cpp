@@ -47,6 +47,7 @@ void bind_group(nb::module_ &m) {
                 add(self, key, nb::bytes("", 0), TG_FRAME_DELETE, 0.0);
             },
             "key"_a, "Forget a key.")
+        .def("clear", [](Group &self) { tg_group_clear(&self.group); }, "Forget all of them.")
         .def("items", &items, "Keys and values in order; None: forgotten.")
         .def("__len__", [](const Group &self) { return self.group.n; })
         .def_prop_ro("nbytes", [](const Group &self) { return self.group.size; });

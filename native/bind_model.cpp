@@ -80,7 +80,7 @@ const Numpy &numpy() {
         const nb::module_ module = nb::module_::import_("numpy");
         const auto dtype = [&](const char *name) { return module.attr("dtype")(name).release().ptr(); };
         return Numpy{module.attr("ndarray").ptr(), dtype("float32"), dtype("float64"), dtype("int32"),
-                     dtype("int64")};
+                     dtype("int64"), dtype("uint8")};
     }();
     return types;
 }

@@ -149,3 +149,7 @@ void tg_sin_turn_array(size_t n, const double *shares, double *out) {
 void tg_cos_turn_array(size_t n, const double *shares, double *out) {
     for (size_t i = 0; i < n; i++) out[i] = tg_cos_turn(shares[i]);
 }
+
+void tg_exp_array(size_t n, const double *x, double *out) {
+    for (size_t i = 0; i < n; i++) out[i] = exp(x[i]);
+}

@@ -21,6 +21,7 @@ double tg_cos_turn(double share);
 
 /* Element by element; `out` may be `x`. */
 void tg_log1p_array(size_t n, const double *x, double *out);
+void tg_exp_array(size_t n, const double *x, double *out); /* the C library's, one by one */
 void tg_sin_turn_array(size_t n, const double *shares, double *out);
 void tg_cos_turn_array(size_t n, const double *shares, double *out);
 

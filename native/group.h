@@ -22,7 +22,7 @@ typedef struct {
     uint32_t value_size;
     uint16_t key_size;
     uint8_t kind; /* tg_frame_kind */
-    uint8_t zero;
+    uint8_t ends; /* 1 in the last frame of a group: the log writes that, too */
     uint64_t segment; /* number of the segment that the frame was written to */
     uint64_t group;   /* number of the group that it was written with; grows */
     double stamp;     /* unix seconds at which the value last changed */

@@ -5,6 +5,7 @@
 
 extern "C" {
 #include "crc32c.h"
+#include "xxh64.h"
 }
 
 namespace nb = nanobind;
@@ -14,8 +15,11 @@ void bind_arena(nb::module_ &m);
 void bind_encode(nb::module_ &m);
 void bind_engine(nb::module_ &m);
 void bind_group(nb::module_ &m);
+void bind_log(nb::module_ &m);
 void bind_model(nb::module_ &m);
 void bind_peaks(nb::module_ &m);
+void bind_table(nb::module_ &m);
+void bind_typing(nb::module_ &m);
 
 NB_MODULE(_core, m) {
     m.doc() = "The C core of tidegate: recurrent steps, the schema, checksums.";
@@ -26,10 +30,16 @@ NB_MODULE(_core, m) {
             return tg_crc32c(value, static_cast<const uint8_t *>(data.data()), data.size());
         },
         "data"_a, "value"_a = 0, "CRC-32C of the bytes, continued from an earlier value.");
+    m.def(
+        "xxh64", [](nb::bytes data, uint64_t seed) { return tg_xxh64(data.data(), data.size(), seed); },
+        "data"_a, "seed"_a = 0, "XXH64 of the bytes.");
     bind_arena(m);
     bind_encode(m);
     bind_group(m);
+    bind_log(m);
     bind_model(m);
     bind_engine(m);
     bind_peaks(m);
+    bind_table(m);
+    bind_typing(m);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "crc32c.h"
+#include "utf8.h"
 
 #if !defined(__BYTE_ORDER__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "records are little-endian, and so is this code"
@@ -58,12 +59,20 @@ static tg_span events_of(const tg_record *record) {
     return or_else(record->events, no_events, sizeof no_events);
 }
 
+static size_t hidden_bytes(const tg_arena *arena, const tg_record *record) {
+    return record->stateless ? 0 : arena->hidden_size * sizeof(float);
+}
+
+static size_t encoder_bytes(const tg_arena *arena, const tg_record *record) {
+    return record->stateless ? 0 : arena->encoder_size * sizeof(double);
+}
+
 size_t tg_record_size(const tg_arena *arena, const tg_record *record) {
-    return HIDDEN_AT + padded(arena->hidden_size * sizeof(float)) +
-           6 * SECTION_HEADER_SIZE + padded(sizeof record->status) +
-           padded(TG_FINGERPRINT_SIZE + record->model_version.size) +
-           arena->encoder_size * sizeof(double) + padded(record->answer_state.size) +
-           padded(answers_of(record).size) + padded(events_of(record).size) + CHECKSUM_SIZE;
+    return HIDDEN_AT + padded(hidden_bytes(arena, record)) + 6 * SECTION_HEADER_SIZE +
+           padded(sizeof record->status) + padded(TG_FINGERPRINT_SIZE + record->model_version.size) +
+           encoder_bytes(arena, record) + padded(record->answer_state.size) +
+           padded(answers_of(record).size) + padded(events_of(record).size) + record->others.size +
+           CHECKSUM_SIZE;
 }
 
 static uint8_t *put(uint8_t *at, const void *data, size_t size) {
@@ -91,7 +100,7 @@ static uint8_t *put_span(uint8_t *at, uint32_t type, tg_span span) {
 
 static void encode(const tg_arena *arena, const uint8_t *fingerprint, int64_t slot,
                    const tg_record *record, uint8_t *out) {
-    const uint16_t head[2] = {FORMAT, N_SECTIONS};
+    const uint16_t head[2] = {FORMAT, (uint16_t)(N_SECTIONS + record->n_others)};
     const uint64_t total = tg_record_size(arena, record);
     const double times[3] = {record->time, record->created, record->updated};
     const size_t model_size = TG_FINGERPRINT_SIZE + record->model_version.size;
@@ -102,18 +111,18 @@ static void encode(const tg_arena *arena, const uint8_t *fingerprint, int64_t sl
     at = put_head(at, TG_SECTION_SESSION, SESSION_SIZE);
     at = put(at, &record->seq, sizeof record->seq);
     at = put(at, times, sizeof times);
-    at = put_section(at, TG_SECTION_HIDDEN, tg_arena_hidden(arena, slot),
-                     arena->hidden_size * sizeof(float));
+    at = put_section(at, TG_SECTION_HIDDEN, tg_arena_hidden(arena, slot), hidden_bytes(arena, record));
     at = put_section(at, TG_SECTION_STATUS, &record->status, sizeof record->status);
     at = put_head(at, TG_SECTION_MODEL, model_size);
     at = put(at, fingerprint, TG_FINGERPRINT_SIZE);
     at = put(at, record->model_version.data, record->model_version.size);
     at = put_padding(at, model_size);
     at = put_section(at, TG_SECTION_ENCODER, tg_arena_encoder(arena, slot),
-                     arena->encoder_size * sizeof(double));
+                     encoder_bytes(arena, record));
     at = put_span(at, TG_SECTION_ANSWER_STATE, record->answer_state);
     at = put_span(at, TG_SECTION_ANSWERS, answers_of(record));
     at = put_span(at, TG_SECTION_EVENTS, events_of(record));
+    at = put(at, record->others.data, record->others.size);
     const uint32_t checksum = tg_crc32c(0, out, (size_t)(at - out));
     put(at, &checksum, sizeof checksum);
 }
@@ -125,24 +134,6 @@ void tg_record_encode(const tg_arena *arena, const uint8_t *fingerprint, size_t 
 }
 
 /* ---- Decoding: the checks of codec.py in its order, so that the same one fails first ---- */
-
-/* As Python's strict decoder: no surrogates, nothing overlong, nothing beyond U+10FFFF. */
-static int is_utf8(const uint8_t *at, size_t size) {
-    const uint8_t *end = at + size;
-    while (at < end) {
-        const uint8_t first = *at++;
-        if (first < 0x80) continue;
-        const int more = first >= 0xf0 ? 3 : first >= 0xe0 ? 2 : 1;
-        if (first < 0xc2 || first > 0xf4 || end - at < more) return 0;
-        const uint8_t low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
-        const uint8_t high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
-        if (*at < low || *at > high) return 0;
-        for (int i = 1; i < more; i++)
-            if (at[i] < 0x80 || at[i] > 0xbf) return 0;
-        at += more;
-    }
-    return 1;
-}
 
 static tg_record_code check_header(tg_span data) {
     if (data.size < HEADER_SIZE + CHECKSUM_SIZE) return TG_RECORD_TRUNCATED;
@@ -196,7 +187,7 @@ static int are_answers(tg_span section) {
     for (size_t i = 0; i < count; i++, row += ANSWER_ROW_SIZE) {
         const uint32_t length = read_u32(row + 24), more = read_u32(row + 28);
         const size_t version = more >> 8;
-        if ((size_t)(end - at) < version || !is_utf8(at, version)) return 0;
+        if ((size_t)(end - at) < version || !tg_is_utf8(at, version)) return 0;
         at += version;
         if ((size_t)(end - at) < length) return 0;
         at += length;
@@ -225,9 +216,11 @@ static tg_record_code decode(const tg_arena *arena, const uint8_t *fingerprint, 
     const tg_span model = known[TG_SECTION_MODEL], status = known[TG_SECTION_STATUS];
     if (model.size < TG_FINGERPRINT_SIZE) return TG_RECORD_DAMAGED;
     const tg_span version = {model.data + TG_FINGERPRINT_SIZE, model.size - TG_FINGERPRINT_SIZE};
-    if (!is_utf8(version.data, version.size)) return TG_RECORD_DAMAGED;
+    if (!tg_is_utf8(version.data, version.size)) return TG_RECORD_DAMAGED;
     if (status.size != sizeof(uint32_t) || read_u32(status.data) >= N_STATUSES)
         return TG_RECORD_DAMAGED;
+    decoded->fingerprint = model.data;
+    decoded->n_others = (uint16_t)others;
     decoded->encoder = known[TG_SECTION_ENCODER];
     if (decoded->encoder.size % sizeof(double)) return TG_RECORD_DAMAGED;
     decoded->hidden = known[TG_SECTION_HIDDEN];
@@ -260,6 +253,20 @@ void tg_record_decode(const tg_arena *arena, const uint8_t *fingerprint, size_t 
         memset(&decoded[i], 0, sizeof decoded[i]);
         decoded[i].code = decode(arena, fingerprint, data[i], &decoded[i]);
     }
+}
+
+size_t tg_record_others(tg_span data, uint8_t *out) {
+    size_t count = read_u16(data.data + 6), at = HEADER_SIZE, size = 0;
+    for (; count > 0; count--) {
+        const uint32_t type = read_u32(data.data + at);
+        const size_t whole = SECTION_HEADER_SIZE + padded(read_u32(data.data + at + 4));
+        if (type < 1 || type > N_SECTIONS) {
+            if (out) memcpy(out + size, data.data + at, whole);
+            size += whole;
+        }
+        at += whole;
+    }
+    return size;
 }
 
 void tg_record_load(const tg_arena *arena, const tg_decoded *decoded, int64_t slot) {

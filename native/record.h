@@ -8,6 +8,7 @@
 
 #include "arena.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -52,6 +53,9 @@ typedef struct {
     tg_span model_version;         /* UTF-8 */
     tg_span answer_state;
     tg_span answers, events; /* of no bytes: none */
+    tg_span others;          /* sections of other types, whole, as tg_record_others gives them */
+    uint16_t n_others;
+    bool stateless; /* a tombstone's: neither hidden nor encoder state is written */
 } tg_record;
 
 /* Bytes of a record of an arena's session. Its sections have less than 2^32 bytes each. */
@@ -66,12 +70,18 @@ typedef struct {
     tg_record_code code;
     tg_record record;
     tg_span hidden, encoder;
+    const uint8_t *fingerprint;
+    uint16_t n_others; /* sections of other types */
 } tg_decoded;
 
 /* Checks all of n records, byte for byte as codec.py does, and then that the arena can take them. Where
  * the code is beyond TG_RECORD_CHECKSUM, the record is whole and its members are set too. */
 void tg_record_decode(const tg_arena *arena, const uint8_t *fingerprint, size_t n, const tg_span *data,
                       tg_decoded *decoded);
+
+/* The sections of other types of a whole record, one after the other; how many bytes they have. NULL:
+ * only that. */
+size_t tg_record_others(tg_span data, uint8_t *out);
 
 /* Puts the states of a TG_RECORD_OK record into a slot. */
 void tg_record_load(const tg_arena *arena, const tg_decoded *decoded, int64_t slot);

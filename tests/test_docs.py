@@ -66,9 +66,14 @@ def test_the_readme(tmp_path: Path) -> None:
 def test_the_pages_of_the_docs(tmp_path: Path) -> None:
     walk(ROOT / "docs" / "train.md", tmp_path)  # the others go on from it
     assert "1-bf16 bf16" in walk(ROOT / "docs" / "compress.md", tmp_path)
+    assert "port = 8711 " in walk(ROOT / "docs" / "operate.md", tmp_path)
     said = walk(ROOT / "docs" / "serve.md", tmp_path)
     assert '"seq":4' in said
     assert 'tidegate_events_total{model="pumps",outcome="answered"} 5.0' in said
+    said = walk(ROOT / "docs" / "client.md", tmp_path)
+    assert "3 True" in said
+    assert "100 sessions, each with 3 answers" in said
+    assert "7500 answers, 0 errors" in said
 
 
 def test_links_lead_somewhere() -> None:

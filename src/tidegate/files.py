@@ -62,7 +62,7 @@ def check_place(path: Path) -> None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(parent))
 
 
-def write_file(path: Path, content: bytes | memoryview) -> None:
+def write_file(path: Path, content: bytes | memoryview, mode: int = 0o666) -> None:
     """Write a file, or leave the old one as it was.
 
     Parameters
@@ -71,6 +71,8 @@ def write_file(path: Path, content: bytes | memoryview) -> None:
         Where to; folders that are missing are made.
     content : bytes
         All of it.
+    mode : int
+        Who may read and write it, less the process's umask.
 
     Raises
     ------
@@ -78,7 +80,7 @@ def write_file(path: Path, content: bytes | memoryview) -> None:
         ``cannot_write``.
     """
     with refusals(path), _staging(path) as staged:
-        _write_synced(staged, content)
+        _write_synced(staged, content, mode)
         staged.replace(path)
         _sync_folder(path.parent)
 
@@ -157,8 +159,8 @@ def _replace_in_two_moves(new: Path, old: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def _write_synced(path: Path, content: bytes | memoryview) -> None:
-    with path.open("wb") as file:
+def _write_synced(path: Path, content: bytes | memoryview, mode: int = 0o666) -> None:
+    with open(path, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

@@ -52,10 +52,15 @@ def test_a_quick_run_from_the_figures_to_the_picture(tmp_path) -> None:
         ("--rounds: 0", ["engine", "--rounds", "0"]),
         ("cannot_write", ["engine", "--json", "/proc/version/results.json"]),
         ("bad_results", ["show", "/proc/version"]),
+        ("unknown_group", ["serve", "--only", "smoke", "--folder", "{tmp}"]),
+        ("missing_sources", ["serve", "--benchmarks", "{tmp}", "--folder", "{tmp}"]),
+        ("--seconds: 0.0", ["serve", "--seconds", "0"]),
+        ("--bulk-seconds: nan", ["serve", "--bulk-seconds", "nan"]),
+        ("--sessions: 5", ["serve", "--sessions", "5"]),
     ],
 )
-def test_bad_options_are_refused_before_anything_runs(says, arguments) -> None:
-    done = bench(*arguments)
+def test_bad_options_are_refused_before_anything_runs(says, arguments, tmp_path) -> None:
+    done = bench(*(word.replace("{tmp}", str(tmp_path)) for word in arguments))
     assert done.returncode == 3, done.stderr
     assert says in done.stderr
     assert "Traceback" not in done.stderr
@@ -63,5 +68,32 @@ def test_bad_options_are_refused_before_anything_runs(says, arguments) -> None:
 
 
 def test_help_has_examples() -> None:
-    for command in ("engine", "show"):
+    for command in ("engine", "serve", "show"):
         assert "Example" in bench(command, "--help").stdout
+
+
+def test_servers_from_the_figures_to_the_picture(tmp_path) -> None:
+    file, out = tmp_path / "results.json", tmp_path / "plots"
+    few = ("--no-peers", "--seconds", "0.3", "--sessions", "1000", "--folder", tmp_path / "build")
+    groups = ("--only", "http", "--only", "lone", "--only", "memory", "--only", "start")
+    done = bench("serve", *groups, *few, "--json", file, "--out", out)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(file.read_text())
+    assert found["missing"] == []
+    assert [row["errors"] for row in found["rows"]] == [0] * 6
+    assert [row["connections"] for row in found["rows"]] == [64, 64, 1, 8, 256, 1]
+    closed, opened = found["rows"][:2]
+    assert opened["rate"] == pytest.approx(0.8 * closed["events_per_s"], abs=0.1)
+    assert all(row["server_cpu_s"] > 0 for row in (closed, opened))
+    assert found["sync"]["p50_ms"] > 0
+    assert [start["sessions"] for start in found["starts"]] == [0]
+    assert [held["sessions"] for held in found["memory"]] == [0, 1000]
+    assert "met: idle memory" in done.stdout
+    assert {path.suffix for path in out.iterdir()} == {".html", ".png"}
+    assert {path.name for path in (tmp_path / "build").iterdir()} == {"load"}  # no stores are left
+
+    shown = bench("show", file)
+    assert shown.returncode == 0, shown.stderr
+    assert "idle memory" in shown.stdout
+    markdown = bench("show", file, "--markdown")
+    assert markdown.stdout.startswith(f"### {found['machine']['processor']}")

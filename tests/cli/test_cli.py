@@ -185,7 +185,7 @@ def test_fetching_says_what_it_does_unless_a_program_reads(tmp_path, monkeypatch
 def test_version_and_help() -> None:
     assert tidegate("--version").stdout == f"tidegate {__version__}\n"
     assert "Exit codes" in tidegate("--help").stdout
-    for verb in ("train", "evaluate", "inspect", "compress", "score", "serve", "demo"):
+    for verb in ("train", "evaluate", "inspect", "compress", "score", "serve", "config", "demo"):
         done = tidegate(verb, "--help")
         assert done.returncode == 0
         assert "Example" in done.stdout

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from fuzz import BundleTarget, ModelTarget
+from fuzz import BundleTarget, LogTarget, ModelTarget
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -31,6 +31,17 @@ def test_a_bundle_works_or_is_refused(spoiled_bundle: BundleTarget, random: Rand
 @given(st.randoms(use_true_random=False))
 def test_a_model_works_or_is_refused(random: Random) -> None:
     ModelTarget()(random)
+
+
+@pytest.fixture(scope="module")
+def spoiled_log(tmp_path_factory: pytest.TempPathFactory) -> LogTarget:
+    return LogTarget(tmp_path_factory.mktemp("fuzz"))
+
+
+@some
+@given(st.randoms(use_true_random=False))
+def test_a_store_works_or_is_refused(spoiled_log: LogTarget, random: Random) -> None:
+    spoiled_log(random)
 
 
 def test_an_unspoiled_model_works() -> None:

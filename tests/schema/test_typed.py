@@ -1,15 +1,20 @@
 from __future__ import annotations
 
-import hashlib
 import struct
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pytest
+import xxhash
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from tidegate.core import type_columns
 from tidegate.errors import InputError
 from tidegate.schema import Field, Schema, SchemaConfig
+from tidegate.schema.typed import TypingPlan
 
 
 @pytest.fixture(scope="module")
@@ -114,11 +119,11 @@ def test_stack_of_nothing_is_empty_columns(schema: Schema) -> None:
 def test_payload_hash_is_pinned(schema: Schema) -> None:
     # Stored in every session's record: a change would turn each retry into a conflict.
     typed = schema.type_event({"speed": 5, "lane": "a", "night": True, "home": "ö"})
-    assert schema.payload_hash(typed, 1_700_000_000.5) == 5_715_152_737_603_381_750
-    assert schema.payload_hash(typed, None) == 17_491_655_589_419_654_059
-    by_hand = b"\x95\xcb" + struct.pack(">d", 5.0) + b"\xa1a\xc3\xa2\xc3\xb6\xc0"
-    digest = hashlib.blake2b(by_hand, digest_size=8).digest()
-    assert schema.payload_hash(typed, None) == int.from_bytes(digest, "little")
+    assert schema.payload_hash(typed, 1_700_000_000.5) == 7_225_840_828_337_144_480
+    assert schema.payload_hash(typed, None) == 13_529_002_409_538_450_000
+    texts = [xxhash.xxh64_intdigest(text.encode()) for text in ("a", "ö")]
+    by_hand = struct.pack("<dQdQQ", 5.0, texts[0], 1.0, texts[1], 0x7FF8_0000_0000_0000)
+    assert schema.payload_hash(typed, None) == xxhash.xxh64_intdigest(by_hand)
 
 
 def test_payload_hash_is_equal_for_equal_values(schema: Schema) -> None:
@@ -153,3 +158,71 @@ def test_payload_hash_differs_where_anything_differs(schema: Schema) -> None:
     }
     assert len(hashes) == 3 * len(events)
     assert all(0 <= value < 2**64 for value in hashes)
+
+
+VALUES = st.sampled_from(
+    [
+        *(None, True, False, 0, -0.0, 1.5, 7, -3, 10**400, 10**5000, float("nan"), float("inf")),
+        *("a", "", "ö", "\ud800", b"a", [], {}, Decimal(1), np.float64(2.5), np.str_("b")),
+        *(np.bool_(True), np.float32(1.5), 2**63, 1e308, "long " * 20),
+    ]
+)
+KEYS = st.sampled_from(["speed", "lane", "night", "home", "Speed", 7, None])
+PLAIN = st.fixed_dictionaries(
+    {"speed": st.floats(-5, 5) | st.integers(-9, 9)},
+    optional={
+        "lane": st.sampled_from(["a", "b", 7, None]),
+        "night": st.sampled_from([True, False, None]),
+        "home": st.sampled_from(["x", None]),
+    },
+)
+EVENTS = (
+    PLAIN
+    | st.dictionaries(KEYS, VALUES)
+    | PLAIN.map(MappingProxyType)
+    | st.sampled_from([None, 7, [], "speed"])
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(events=st.lists(EVENTS, max_size=6))
+def test_many_events_are_typed_as_one_is(schema: Schema, events: list[Any]) -> None:
+    columns, errors = schema.type_events(events)
+    typed = [typed_or_refused(schema, event) for event in events]
+    refused = {row: one for row, one in enumerate(typed) if isinstance(one, InputError)}
+    assert {row: str(error) for row, error in errors.items()} == {
+        row: str(error) for row, error in refused.items()
+    }
+    expected = schema.stack([(None,) * 4 if isinstance(one, InputError) else one for one in typed])
+    assert list(columns) == list(expected)
+    for name, column in columns.items():
+        np.testing.assert_array_equal(column, expected[name], strict=True)
+        if column.dtype == np.float64:  # -0.0 is 0.0
+            assert column.tobytes() == expected[name].tobytes()
+
+
+@settings(max_examples=200, deadline=None)
+@given(events=st.lists(PLAIN | st.dictionaries(KEYS, VALUES), max_size=6))
+def test_the_core_finds_exactly_what_is_wrong_with_plain_values(
+    schema: Schema, events: list[Any]
+) -> None:
+    """What it leaves to Python is wrong, but for NumPy's own scalars."""
+    plan = TypingPlan.of(schema.config)
+    _, bad = type_columns(plan.bulk, events)
+    for row, event in enumerate(events):
+        is_numpy = any(isinstance(value, np.generic) for value in event.values())
+        is_wrong = isinstance(typed_or_refused(schema, event), InputError)
+        assert (row in bad) == (is_wrong or is_numpy)
+
+
+def typed_or_refused(schema: Schema, event: Any) -> Any:
+    try:
+        return schema.type_event(event)
+    except InputError as error:
+        return error
+
+
+def test_typed_events_of_nothing_are_empty_columns(schema: Schema) -> None:
+    columns, errors = schema.type_events([])
+    assert errors == {}
+    schema.check_columns(columns)

@@ -17,75 +17,96 @@ from urllib.parse import quote
 import pytest
 
 import tidegate
-from tidegate import store
+from tidegate import core, record, store
 from tidegate.bundle import Bundle
 from tidegate.engine import Engine
 from tidegate.errors import StoreError
 from tidegate.metrics import GateMetrics
-from tidegate.serve.operations import Event, Operation, Result
+from tidegate.record import Record
+from tidegate.serve.limits import Limits
+from tidegate.serve.operations import Event, Operation, Part, Result
 from tidegate.serve.processor import Processor
-from tidegate.serve.sessions import Limits
 
 NOW = 1_700_000_000.0
 
 
 class Switched:
-    """A store that fails when it is told to."""
+    """A store that refuses what it is given when it is told to."""
+
+    volatile = False
 
     def __init__(self, inner: store.Store) -> None:
         self.inner = inner
         self.broken = False
-        self.commits = 0
+        self.appended = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
 
     def _check(self) -> None:
         if self.broken:
-            raise StoreError("store_write", "no space left on device")
+            raise StoreError("store_failed", "no space left on device")
 
     def get(self, keys: Sequence[bytes]) -> list[bytes | None]:
         self._check()
         return self.inner.get(keys)
 
-    def commit(self, puts: Sequence[tuple[bytes, bytes]], deletes: Sequence[bytes] = ()) -> None:
+    def append(self, group: core.Group) -> int:
         self._check()
-        self.commits += 1
-        self.inner.commit(puts, deletes)
-
-    def scan(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        return self.inner.scan(prefix)
-
-    def close(self) -> None:
-        self.inner.close()
+        self.appended += 1
+        return self.inner.append(group)
 
 
 class Rig:
-    """A processor over a store, with a clock that is set by hand."""
+    """A processor over a store on disk, with a clock that is set by hand."""
 
-    def __init__(
-        self, bundle: Bundle, limits: Limits | None = None, where: str | Path = "memory:"
-    ) -> None:
+    def __init__(self, bundle: Bundle, limits: Limits, where: Path) -> None:
         self.now = NOW
         self.store = Switched(store.open(where))
-        self.limits = limits or Limits()
+        self.limits = limits
         self.metrics = GateMetrics("0", {bundle.name: bundle.version})
         self.start(bundle)
 
     def start(self, bundle: Bundle) -> None:
         """Begin with empty memory over the same store: what a restart does."""
         self.bundle = bundle
-        self.engine = Engine.open(bundle, replay=False)
         self.processor = Processor(
-            bundle, self.engine, self.store, self.metrics, lambda: self.now, self.limits
+            bundle,
+            Engine.open(bundle, replay=False),
+            self.store,
+            self.metrics,
+            lambda: self.now,
+            self.limits,
         )
+        self.table = self.processor.table
 
     def do(self, *operations: Operation) -> list[Result]:
-        return self.processor.process(operations)
+        """Do the operations of one request, as a server does it: evict when they are durable."""
+        done = self.processor.process([Part(list(operations))])
+        self.processor.wait(done.ticket)
+        self.processor.evict(done.ticket)
+        return done.results
 
     def one(self, operation: Operation) -> Any:
         return self.do(operation)[0]
 
+    def hidden(self, session: str) -> bytes:
+        """Return the bytes of a session's hidden state."""
+        return self.table.states(session)[1].tobytes()
+
+    def record(self, session: str) -> Record:
+        """Return what the store has of a session."""
+        [data] = self.store.get([self.key(session)])
+        assert data is not None
+        return record.decode(data)
+
+    def replace(self, session: str, data: bytes) -> None:
+        """Put other bytes into the store in place of a session's record."""
+        self.store.commit([(self.key(session), data)])
+
     def event(self, session: str, speed: Any = 50.0, **members: Any) -> Event:
         fields = {"speed": speed, "load": 3.0, "road": "A1", "wet": True, "driver": "ann"}
-        return Event(session, fields, self.now, **members)
+        return Event(fields, session, **members)
 
     def key(self, session: str) -> bytes:
         return store.session_key("default", self.bundle.name, session)
@@ -105,14 +126,20 @@ class Rig:
         }
 
 
-@pytest.fixture(scope="session")
-def make_rig(make_bundle: Callable[..., Bundle]) -> Callable[..., Rig]:
+@pytest.fixture
+def make_rig(
+    make_bundle: Callable[..., Bundle], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Rig]]:
     usual = make_bundle(fingerprint=b"u" * 32)
+    made: list[Rig] = []
 
-    def make(bundle: Bundle | None = None, where: str | Path = "memory:", **limits: Any) -> Rig:
-        return Rig(bundle or usual, Limits(**limits), where)
+    def make(bundle: Bundle | None = None, **limits: Any) -> Rig:
+        made.append(Rig(bundle or usual, Limits(**limits), tmp_path_factory.mktemp("store")))
+        return made[-1]
 
-    return make
+    yield make
+    for rig in made:
+        rig.store.close()
 
 
 @pytest.fixture
@@ -144,7 +171,7 @@ class Server:
         environment = {**os.environ, "PYTHONPATH": str(Path(tidegate.__path__[0]).parent)}
         command = [sys.executable, "-W", "error", "-c", SERVER, str(bundle)]
         self.process = subprocess.Popen(
-            [*command, json.dumps({"port": 0, **settings})],
+            [*command, json.dumps({"port": 0, "log_level": "warning", **settings})],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=environment,

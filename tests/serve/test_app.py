@@ -205,3 +205,38 @@ def test_the_manual_lists_every_status_and_its_codes():
     assert {(str(status), code) for code, status in STATUSES.items()} <= listed
     for status, code in listed:
         assert status == str(STATUSES.get(code, 400))
+
+
+def test_health_names_what_is_stuck_and_asks_for_no_key():
+    stuck = []
+    app = App(
+        {},
+        GateMetrics("0", {}),
+        lambda: 0.0,
+        body_limit=1,
+        authorize=lambda header: None,
+        stuck=lambda: stuck,
+    )
+    assert ask(app, None, "GET", "/healthz")[:2] == (200, {"status": "alive"})
+    stuck.append("engine")
+    said = {"status": "stuck", "what": ["engine"]}
+    assert ask(app, None, "GET", "/healthz")[:2] == (503, said)
+    status, answer, headers = ask(app, None, "GET", "/v1/models")
+    assert (status, answer["error"]["code"]) == (401, "unauthorized")
+    assert headers["www-authenticate"] == "Bearer"
+
+
+def test_a_key_is_taken_from_its_header():
+    seen = []
+
+    def authorize(header):
+        seen.append(header)
+        return "ann"
+
+    app = App({}, GateMetrics("0", {}), lambda: 0.0, body_limit=1, authorize=authorize)
+    proto = Proto(b"")
+    scope = SimpleNamespace(
+        method="GET", path="/v1/models", headers={"authorization": "Bearer tg_x"}
+    )
+    asyncio.run(app.__rsgi__(scope, proto))
+    assert (proto.status, seen) == (200, ["Bearer tg_x"])

@@ -216,12 +216,14 @@ def test_an_address_that_is_not_ours_is_refused(start):
 
 
 def test_listening_to_the_world_is_said_loudly(start):
-    server = start(host="0.0.0.0")
+    assert start(host="0.0.0.0").said["code"] == "exposed"
+    server = start(host="0.0.0.0", insecure=True)
     assert server.get("/healthz")[0] == 200
     code, errors = server.end(signal.SIGINT)
     assert code == 0
-    assert errors.startswith("WARNING: listening on 0.0.0.0")
-    assert "no authentication" in errors
+    told = json.loads(errors)
+    assert told["level"] == "warning"
+    assert "0.0.0.0 can be reached from other machines, without TLS" in told["msg"]
 
 
 def test_another_bundle_is_refused_then_resets(start, make_bundle, payload, tmp_path):

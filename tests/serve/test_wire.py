@@ -12,25 +12,32 @@ from hypothesis import strategies as st
 from tidegate import tables
 from tidegate.errors import InputError
 from tidegate.serve import wire
-from tidegate.serve.operations import Answer, Event
+from tidegate.serve.operations import Answer, Event, Refused
 
 NOW = 1_700_000_000.0
 
 
 def one(body: bytes) -> Event:
-    events, is_list = wire.parse_events(body, "s", NOW)
+    [event], is_list = wire.parse_events(body, "s")
     assert not is_list
-    return events[0]
+    assert isinstance(event, Event)
+    return event
+
+
+def line_of(body: bytes) -> Event | Refused:
+    [event], [number] = wire.parse_lines(body, 7)
+    assert number == 7
+    return event
+
+
+def code_of(event: Event | Refused) -> str | None:
+    return event.error.code if isinstance(event, Refused) else None
 
 
 def test_an_event_may_be_bare() -> None:
     event = one(b' {"event": {"a": 1, "b": null}}')
-    assert (event.session, event.event, event.received) == ("s", {"a": 1, "b": None}, NOW)
-    assert (event.seq, event.time, event.start, event.end, event.error) == (None,) * 2 + (
-        False,
-        False,
-        None,
-    )
+    assert (event.session, event.event) == ("s", {"a": 1, "b": None})
+    assert (event.seq, event.time, event.start, event.end) == (None, None, False, False)
 
 
 def test_an_event_may_say_everything() -> None:
@@ -129,33 +136,30 @@ def test_a_bad_event_is_refused_by_name(body: bytes, code: str, field: str | Non
     assert refused.value.hint
     # The same event in a list spoils only its own place, and in a line only its own line.
     if body and code != "bad_json":
-        events, is_list = wire.parse_events(b'[{"event":{}},' + body + b"]", "s", NOW)
+        events, is_list = wire.parse_events(b'[{"event":{}},' + body + b"]", "s")
         assert is_list
-        assert [event.error.code if event.error else None for event in events] == [None, code]
-    if code != "wrong_session":
-        line = wire.parse_line(body, NOW, set())
-        assert line.error is not None
-        assert line.error.code == code
+        assert [code_of(event) for event in events] == [None, code]
+    if body and code != "wrong_session":
+        assert code_of(line_of(body)) == code
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999"])
 def test_a_number_that_is_not_finite_is_named_and_fails_alone(number: str) -> None:
     bad = f'{{"session":"s","event":{{"a":"NaN, [","b":{number}}}}}'
     body = f'[ {{"event":{{"a":"1e999 ]"}}}} ,{bad}, 7,\n{{"event":{{}}}}] '
-    events, is_list = wire.parse_events(body.encode(), "s", NOW)
+    events, is_list = wire.parse_events(body.encode(), "s")
     assert is_list
-    assert [event.error and event.error.code for event in events] == [
-        None,
-        "not_finite",
-        "not_an_object",
-        None,
-    ]
-    assert events[0].event == {"a": "1e999 ]"}
-    error = events[1].error
-    assert error is not None
-    assert (error.field, error.message) == ("b", f"{number} is not a finite number")
-    line = wire.parse_line(bad.encode(), NOW, set())
-    assert (line.session, line.error and line.error.to_dict()) == ("s", error.to_dict())
+    first, second, *rest = events
+    assert [code_of(event) for event in rest] == ["not_an_object", None]
+    assert isinstance(first, Event)
+    assert first.event == {"a": "1e999 ]"}
+    assert isinstance(second, Refused)
+    error = second.error
+    assert (error.code, error.field) == ("not_finite", "b")
+    assert error.message == f"{number} is not a finite number"
+    line = line_of(bad.encode())
+    assert isinstance(line, Refused)
+    assert (line.session, line.error.to_dict()) == ("s", error.to_dict())
 
 
 @pytest.mark.parametrize(
@@ -163,15 +167,24 @@ def test_a_number_that_is_not_finite_is_named_and_fails_alone(number: str) -> No
 )
 def test_a_list_that_is_none_is_refused_whole(body: bytes) -> None:
     with pytest.raises(InputError) as refused:
-        wire.parse_events(body, "s", NOW)
+        wire.parse_events(body, "s")
     assert refused.value.code == "bad_json"
 
 
-def test_a_list_shares_its_failures() -> None:
-    events, is_list = wire.parse_events(b'\n[{"event":{}},{"event":{},"seq":2}]', "s", NOW)
+def test_a_list_may_be_empty() -> None:
+    assert wire.parse_events(b"\n[]", "s") == ([], True)
+
+
+def test_a_frame_names_the_session_of_each_event() -> None:
+    [event], is_list = wire.parse_any(b'{"session":"a","event":{}}')
+    assert (event.session, is_list) == ("a", False)
+    events, is_list = wire.parse_any(b'[{"session":"a","event":{}},{"event":{}},{"session":"b"}]')
+    assert [(event.session, code_of(event)) for event in events] == [
+        ("a", None),
+        ("", "missing_member"),
+        ("b", "missing_member"),
+    ]
     assert is_list
-    assert events[0].failed is events[1].failed
-    assert wire.parse_events(b"[]", "s", NOW) == ([], True)
 
 
 @pytest.mark.parametrize("session", ["a/b", "a%2Fb", "\U0001f30a", "x" * 512, "\u00e9" * 256, " "])
@@ -188,21 +201,50 @@ def test_ids_that_are_refused(session: str) -> None:
 
 
 def test_lines_keep_their_numbers() -> None:
-    lines = wire.split_lines(b'{"a":1}\r\n\n  \n{"b":2}')
-    assert lines == [(1, b'{"a":1}\r'), (4, b'{"b":2}')]
+    events, numbers = wire.parse_lines(b'{"session":"a","event":{}}\r\n\n  \n{"b":2}', 5)
+    assert [(event.session, number) for event, number in zip(events, numbers, strict=True)] == [
+        ("a", 5),
+        ("", 8),
+    ]
 
 
 def test_a_refused_line_still_names_its_session() -> None:
-    failed: set[str] = set()
-    named = wire.parse_line(b'{"session":"s","event":{},"seq":-1}', NOW, failed)
-    unnamed = wire.parse_line(b'{"event":{}}', NOW, failed)
-    assert (named.session, named.error and named.error.field) == ("s", "seq")
-    assert (unnamed.session, unnamed.error and unnamed.error.field) == ("", "session")
-    assert named.failed is failed
+    named, unnamed, huge = (
+        line_of(line)
+        for line in (
+            b'{"session":"s","event":{},"seq":-1}',
+            b'{"event":{}}',
+            b'{"session":"' + b"x" * 513 + b'","event":{}}',
+        )
+    )
+    assert isinstance(named, Refused)
+    assert (named.session, named.error.field) == ("s", "seq")
+    # An id that none can have is nobody's: nothing of the request fails after it.
+    assert [(event.session, code_of(event)) for event in (unnamed, huge)] == [
+        ("", "missing_member"),
+        ("", "bad_session_id"),
+    ]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from(["good", "bad", "blank", "nameless"]), max_size=8), st.booleans())
+def test_lines_are_parsed_together_as_they_are_alone(kinds: list[str], ends: bool) -> None:
+    texts = {
+        "good": b'{"session":"s","seq":1,"event":{"a":1}}',
+        "bad": b'{"session":"s","event":7}',
+        "blank": b" ",
+        "nameless": b'{"event":{}}',
+    }
+    lines = [texts[kind] for kind in kinds]
+    events, numbers = wire.parse_lines(b"\n".join(lines) + b"\n" * ends, 1)
+    expected = [(i, line) for i, line in enumerate(lines, start=1) if line != b" "]
+    assert numbers == [number for number, _ in expected]
+    alone = [line_of(line) for _, line in expected]
+    assert [(e.session, code_of(e)) for e in events] == [(e.session, code_of(e)) for e in alone]
 
 
 def answer(**members: bool) -> Answer:
-    return Answer("s", 2, NOW, "v1", msgspec.Raw(b'{"value":0.5}'), **members)
+    return Answer("s", 2, NOW, "v1", {"value": 0.5}, **members)
 
 
 def test_answers_say_no_more_than_they_must() -> None:
@@ -229,14 +271,16 @@ def test_errors_stand_where_answers_would() -> None:
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
 def test_no_bytes_surprise_the_parsers(body: bytes) -> None:
-    for _, line in wire.split_lines(body):
-        assert isinstance(wire.parse_line(line, NOW, set()), Event)
+    events, numbers = wire.parse_lines(body, 1)
+    assert len(events) == len(numbers) <= body.count(b"\n") + 1
     with contextlib.suppress(InputError):
-        wire.parse_events(body, "s", NOW)
+        wire.parse_events(body, "s")
+    with contextlib.suppress(InputError):
+        wire.parse_any(body)
 
 
 def test_a_list_of_too_many_events_is_refused_before_it_is_parsed():
     body = b"[" + b'{"event":{}},' * wire.MOST_EVENTS + b'{"event":{}}]'
     with pytest.raises(InputError) as caught:
-        wire.parse_events(body, "s", 0.0)
+        wire.parse_events(body, "s")
     assert caught.value.code == "too_many_events"

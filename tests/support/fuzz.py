@@ -1,10 +1,11 @@
-"""Fuzz targets: bundles and models that nobody should have made.
+"""Fuzz targets: bundles, models and stores that nobody should have made.
 
 Each target draws one input from a `random.Random` and runs it. A short form runs in tests/fuzz,
 where hypothesis is the random; a long one from the command line, where input number K is that of
 ``Random(K)``, so that a failure can be repeated::
 
     python tests/support/fuzz.py bundle --seconds 60
+    python tests/support/fuzz.py log --seconds 60
     python tests/support/fuzz.py model --first 4711 --count 1
 """
 
@@ -13,17 +14,20 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import multiprocessing
+import shutil
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import msgspec
 import numpy as np
+from logs import killed
 
 from tidegate import bundle as bundles
 from tidegate import core
@@ -32,6 +36,8 @@ from tidegate.bundle import bundle as format_
 from tidegate.engine import Engine
 from tidegate.engine.compress import compress
 from tidegate.errors import TidegateError
+from tidegate.store import LogStore
+from tidegate.store.verify import verify
 
 # -- Values that break things ---------------------------------------------------------------------
 
@@ -382,6 +388,101 @@ class ModelTarget:
         return self._random.choice(kinds)()
 
 
+# -- Stores ---------------------------------------------------------------------------------------
+
+
+def sealed_header(content: bytes) -> bytes:
+    """Return the bytes of a file of a store with the checksum of its header made right."""
+    if len(content) < 64:
+        return content
+    head = bytearray(content[:64])
+    head[12:16] = bytes(4)
+    head[12:16] = core.crc32c(bytes(head)).to_bytes(4, "little")
+    return bytes(head) + content[64:]
+
+
+def sealed_entries(content: bytes) -> bytes:
+    """Return an index file with both checksums made right."""
+    crc = core.crc32c(content[64:]).to_bytes(4, "little")
+    return sealed_header(content[:56] + crc + content[60:])
+
+
+def broken_frame(random: Random, content: bytes) -> bytes:
+    """Return a segment with a frame whose header is wrong, but not its checksum."""
+    places, at = [], 64
+    while at + 40 <= len(content):
+        size = int.from_bytes(content[at + 8 : at + 12], "little")
+        key = int.from_bytes(content[at + 12 : at + 14], "little")
+        places.append((at, 40 + key))
+        at += (40 + key + size + 7) // 8 * 8
+    if not places:
+        return content
+    start, length = random.choice(places)
+    frame = bytearray(content[start : start + length])
+    for _ in range(random.randrange(1, 3)):
+        frame[random.randrange(4, len(frame))] = random.choice([0, 1, 2, 64, 255])
+    crc = core.crc32c(bytes(frame[4:]), core.crc32c(content[48:64]))
+    frame[:4] = crc.to_bytes(4, "little")
+    return content[:start] + bytes(frame) + content[start + length :]
+
+
+class LogTarget:
+    """Files of a store that was closed or killed, one or two of them spoiled.
+
+    Most are sealed again, so that what is behind the checksums is reached.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "spoiled"
+        self._contents = []
+        with closing(LogStore(folder / "whole", segment_size=1024)) as store:
+            for number in range(12):
+                puts = [(b"%d" % (k % 5), b"%d" % number * 30) for k in range(number % 4 + 1)]
+                store.commit(puts, [b"%d" % number])
+            self._keep(killed(folder / "whole", folder / "killed"))
+        self._keep(folder / "whole")
+
+    def _keep(self, path: Path) -> None:
+        files = {file.name: file.read_bytes() for file in path.iterdir()}
+        del files["spare"], files["tidegate.lock"]
+        self._contents.append(files)
+
+    def __call__(self, random: Random) -> str:
+        contents = random.choice(self._contents).copy()
+        for _ in range(random.randrange(1, 3)):
+            name = random.choice(list(contents))
+            contents[name] = self._spoiled(random, name, contents[name])
+        if random.random() < 0.1:
+            del contents[random.choice(list(contents))]
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir()
+        for name, content in contents.items():
+            (self._folder / name).write_bytes(content)
+        try:
+            verify(self._folder)
+            with closing(LogStore(self._folder, segment_size=1024)) as store:
+                store.get([b"%d" % number for number in range(6)])
+                found = dict(store.scan())
+                store.cut()
+                assert dict(store.scan()) == found
+                store.commit([(b"after", b"wards")])
+        except TidegateError as error:
+            str(error), error.to_dict()
+            return error.code
+        return "works"
+
+    @staticmethod
+    def _spoiled(random: Random, name: str, content: bytes) -> bytes:
+        if name.endswith(".log") and random.random() < 0.5:
+            return broken_frame(random, content)
+        head = random.random() < 0.5
+        front, rest = (content[:64], content[64:]) if head else (b"", content)
+        spoiled = front + broken_bytes(random, rest) if rest else broken_bytes(random, front)
+        if random.random() < 0.2:
+            return spoiled
+        return sealed_entries(spoiled) if name.endswith(".idx") else sealed_header(spoiled)
+
+
 # -- The long form --------------------------------------------------------------------------------
 
 
@@ -400,7 +501,9 @@ def draw_many(name: str, seeds: Iterable[int], end: float, seed: Any) -> None:
     """Run inputs until `end`; `seed` says at any time which is running."""
     with tempfile.TemporaryDirectory() as folder:
         target: Callable[[Random], str] = ModelTarget()
-        if name == "bundle":
+        if name == "log":
+            target = LogTarget(Path(folder))
+        elif name == "bundle":
             target = BundleTarget(small_bundle(), Path(folder))
         found: Counter[str] = Counter()
         for seed.value in seeds:
@@ -413,7 +516,7 @@ def draw_many(name: str, seeds: Iterable[int], end: float, seed: Any) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("target", choices=["bundle", "model"])
+    parser.add_argument("target", choices=["bundle", "model", "log"])
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int, default=2**31)

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.answers.classify import Classify
+from tidegate.answers.columns import Column
 from tidegate.answers.labels import encode_labels, fit_task, session_labels, task_labels
 from tidegate.answers.metrics import HIGHER_IS_BETTER
 from tidegate.answers.regress import Regress
@@ -27,6 +28,7 @@ from tidegate.spec import TaskSpec
 __all__ = [
     "HIGHER_IS_BETTER",
     "Answers",
+    "Column",
     "encode_labels",
     "fit_task",
     "open",
@@ -51,6 +53,20 @@ class Answers(Protocol):
         list of dict
             One answer an event, JSON-able. An event's answer depends on its own output alone: bit
             for bit the same in any batch.
+        """
+
+    def columns(self, outputs: NDArray[np.float32]) -> dict[str, Column]:
+        """Word the outputs as columns of a table, with the very numbers of `answer`.
+
+        Parameters
+        ----------
+        outputs : float32 array (events, output_size)
+            Outputs of the head.
+
+        Returns
+        -------
+        dict of str to Column
+            Of a row an event. One whose output is NaN has no meaning.
         """
 
     def metrics(

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegate import core
 from tidegate.answers import metrics
+from tidegate.answers.columns import Column
 from tidegate.spec import TaskSpec
 
 __all__ = ["Classify"]
@@ -46,6 +48,23 @@ class Classify:
             return [_of_many(self._classes, logits) for logits in outputs.tolist()]
         first, second = self._classes
         return [_of_two(first, second, logit) for (logit,) in outputs.tolist()]
+
+    def columns(self, outputs: NDArray[np.float32]) -> dict[str, Column]:
+        """Return ``label`` and ``probability``: the second class's of two, the label's of more."""
+        if len(self._classes) > 2:
+            words = self.answer(outputs)
+            labels = [self._classes.index(each["label"]) for each in words]
+            likeliest = [each["probabilities"][each["label"]] for each in words]
+            return {
+                "label": (np.array(labels, np.int32), self._classes),
+                "probability": np.array(likeliest, np.float64),
+            }
+        logits = outputs[:, 0].astype(np.float64)
+        e = core.exp(-np.abs(logits))
+        return {
+            "label": ((logits > 0).astype(np.int32), self._classes),
+            "probability": np.where(logits > 0, 1.0, e) / (1.0 + e),
+        }
 
     def metrics(
         self, outputs: NDArray[np.float32], labels: NDArray[np.float64]

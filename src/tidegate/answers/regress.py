@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.answers import metrics
+from tidegate.answers.columns import Column
 from tidegate.spec import TaskSpec
 
 __all__ = ["Regress"]
@@ -35,6 +36,10 @@ class Regress:
     def answer(self, outputs: NDArray[np.float32]) -> list[dict[str, Any]]:
         """Return the value of each output."""
         return [{"value": value} for value in self.scores(outputs).tolist()]
+
+    def columns(self, outputs: NDArray[np.float32]) -> dict[str, Column]:
+        """Return ``value``."""
+        return {"value": self.scores(outputs)}
 
     def metrics(
         self, outputs: NDArray[np.float32], labels: NDArray[np.float64]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,8 +26,14 @@ _SIZES = tuple(1 << power for power in range(14, 27, 2))
 _PACKAGES = ("numpy", "torch", "onnxruntime")
 
 
-def describe() -> Machine:
-    """Look the machine up and measure what one thread can do at most (about a second)."""
+def describe(packages: Sequence[str] = _PACKAGES) -> Machine:
+    """Look the machine up and measure what one thread can do at most (about a second).
+
+    Parameters
+    ----------
+    packages : sequence of str
+        Whose versions matter.
+    """
     facts = _cpuinfo()
     flags = set(facts.get("flags", facts.get("Features", "")).split())
     peaks = {
@@ -49,7 +56,7 @@ def describe() -> Machine:
         versions={
             "tidegate": __version__,
             "python": platform.python_version(),
-            **{package: importlib.metadata.version(package) for package in _PACKAGES},
+            **{package: importlib.metadata.version(package) for package in packages},
         },
         date=datetime.now(UTC).date().isoformat(),
     )

@@ -14,6 +14,7 @@ import altair as alt
 import vl_convert
 
 from tidegate import files
+from tidegate.bench import page
 from tidegate.bench.markdown import crowds, facts, table
 from tidegate.bench.results import Results, Row
 
@@ -95,15 +96,15 @@ def write(folder: Path, results: Results) -> list[Path]:
         What was written.
     """
     drawn = charts(results)
-    page = _PAGE.format(
-        javascript=_javascript().replace("</script", "<\\/script"),
-        figures="\n".join(_figure(name, chart) for name, chart in drawn.items()),
-        table="\n".join(_table_row(cells) for cells in table(results)),
+    filled = _PAGE.format(
+        javascript=page.javascript(),
+        figures="\n".join(page.figure(name, chart) for name, chart in drawn.items()),
+        table="\n".join(page.table_row(cells) for cells in table(results)),
         facts="\n".join(
             f"<p>{html.escape(line)}</p>" for line in (*crowds(results), *facts(results))
         ),
     )
-    contents = {"engine.html": page.encode()}
+    contents = {"engine.html": filled.encode()}
     for name, chart in drawn.items():
         contents[f"engine-{name}.png"] = vl_convert.vegalite_to_png(chart.to_json(), scale=1.5)
     for name, content in contents.items():
@@ -125,20 +126,12 @@ def _chart(rows: Sequence[Row], title: str) -> alt.TopLevelMixin:
         _panel([r for r in rows if r.batch == batch], "hidden_size", f"batch {batch:,}")
         for batch in _spread(batches)
     ]
-    chart: alt.TopLevelMixin = (
-        alt.vconcat(alt.hconcat(*by_batch), alt.hconcat(*by_hidden), spacing=24)
-        .properties(title=title)
-        .configure(background="white", padding=16, font="sans-serif")
-        .configure_view(stroke=None)
-        .configure_axis(
-            gridColor="#E6E6E6", domainColor="#888888", tickColor="#888888", labelFontSize=11
-        )
-        .configure_title(fontSize=13, anchor="start", offset=10)
-        .configure_legend(
-            labelFontSize=12, orient="bottom", symbolType="stroke", symbolStrokeWidth=3
-        )
+    chart = alt.vconcat(alt.hconcat(*by_batch), alt.hconcat(*by_hidden), spacing=24)
+    looks = page.configured(chart.properties(title=title))
+    finished: alt.TopLevelMixin = looks.configure_legend(
+        labelFontSize=12, orient="bottom", symbolType="stroke", symbolStrokeWidth=3
     )
-    return chart
+    return finished
 
 
 def _panel(rows: Sequence[Row], over: str, title: str) -> alt.Chart:
@@ -193,11 +186,6 @@ def _ticks(lowest: float, highest: float) -> list[float]:
     return [tick for tick in ticks if lowest <= tick <= highest]
 
 
-def _javascript() -> str:
-    """Return Vega with what it needs."""
-    return str(vl_convert.javascript_bundle())  # type: ignore[call-arg]  # the stub is too strict
-
-
 def _times(row: Row) -> dict[str, float]:
     """Return the points of a row: the kernel's brings the peers and the roof."""
     if row.entry == "engine":
@@ -213,15 +201,3 @@ def _times(row: Row) -> dict[str, float]:
 def _spread(values: Sequence[int]) -> list[int]:
     """Return at most as many of the values as there are panels: the smallest, and up from there."""
     return list(values[:_PANELS])
-
-
-def _table_row(cells: Sequence[str]) -> str:
-    return f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in cells)}</tr>"
-
-
-def _figure(name: str, chart: alt.TopLevelMixin) -> str:
-    spec = chart.to_json(indent=None).replace("</", "<\\/")
-    return (
-        f'<figure id="{name}"></figure>'
-        f'<script>vegaEmbed("#{name}", {spec}, {{actions: false}})</script>'
-    )

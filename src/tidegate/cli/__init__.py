@@ -5,6 +5,21 @@ argument); 4 a bundle that is damaged or cannot be run; 5 the store; 6 a check t
 after Ctrl-C.
 """
 
-from tidegate.cli.app import app, main
+from __future__ import annotations
 
-__all__ = ["app", "main"]
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line; the process ends with a documented exit code."""
+    if sys.argv[1:2] == ["serve"]:
+        from tidegate.cli import quick
+
+        words = quick.parse(sys.argv[2:])
+        if words is not None:
+            quick.run(words)
+    from tidegate.cli.app import app
+
+    app()

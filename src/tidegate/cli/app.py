@@ -7,9 +7,22 @@ from typing import Annotated
 import typer
 
 from tidegate import __version__
-from tidegate.cli import bench, compress, datasets, demo, evaluate, inspect, score, serve, train
+from tidegate.cli import (
+    bench,
+    compress,
+    config,
+    datasets,
+    demo,
+    evaluate,
+    inspect,
+    key,
+    score,
+    serve,
+    store,
+    train,
+)
 
-__all__ = ["app", "main"]
+__all__ = ["app"]
 
 app = typer.Typer(
     name="tidegate",
@@ -22,10 +35,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (train, evaluate, inspect, compress, score, serve, demo):
+for verb in (train, evaluate, inspect, compress, score, serve, config, demo):
     app.command(verb.NAME, epilog=verb.EXAMPLES)(verb.command)
 app.add_typer(datasets.app, name=datasets.NAME)
+app.add_typer(key.app, name=key.NAME)
 app.add_typer(bench.app, name=bench.NAME)
+app.add_typer(store.app, name=store.NAME)
 
 
 def _print_version(wanted: bool) -> None:
@@ -44,8 +59,3 @@ def _options(
     ] = False,
 ) -> None:
     pass
-
-
-def main() -> None:
-    """Run the command line; the process ends with a documented exit code."""
-    app()

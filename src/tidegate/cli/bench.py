@@ -1,4 +1,4 @@
-"""``tidegate bench``: a step, timed beside torch and ONNX Runtime."""
+"""``tidegate bench``: a step, timed beside torch and ONNX Runtime; servers, beside others."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tidegate.cli import bench_serve
 from tidegate.cli.verbs import verb
 from tidegate.errors import InputError
 
@@ -22,11 +23,13 @@ __all__ = ["NAME", "app"]
 
 NAME = "bench"
 app = typer.Typer(
-    help="Time a step beside torch and ONNX Runtime, all in one run.", no_args_is_help=True
+    help="Time a step, or a server, beside what others use, all in one run.",
+    no_args_is_help=True,
 )
+app.command("serve", epilog=bench_serve.EXAMPLES)(bench_serve.command)
 
 OutOption = Annotated[
-    Path | None, typer.Option(help="Folder for engine.html and a picture of each precision.")
+    Path | None, typer.Option(help="Folder for a page, and a picture of each chart.")
 ]
 
 
@@ -104,7 +107,11 @@ def show(
     """Show the figures of an earlier run."""
     from tidegate.bench import results
     from tidegate.bench.markdown import render
+    from tidegate.bench.serving.results import is_one
 
+    if is_one(file):
+        bench_serve.show(file, out, markdown=markdown)
+        return
     found = results.load(file)
     if markdown:
         typer.echo(render(found), nl=False)

@@ -4,53 +4,83 @@
 interpreter's lock. An `Encoder` is the schema in C (`schema.native` makes one). `log1p`, and
 `sin_turn` and `cos_turn` of a share of a full turn, map float64 arrays to new ones: within 1.5
 units in the last place and, unlike NumPy's, the same bits on every processor. `peak_gops` and
-`read_gbps` measure what one thread can do at most. A `Group` holds changes for a store's log.
+`read_gbps` measure what one thread can do at most. A `Group` holds changes for a store's
+`Log` (`tidegate.store.LogStore` is its face). A `Table` holds the sessions of a server, and takes
+batches of events through the sequence rules, the schema and the model; `OUTCOMES` names what it
+says of each, and `judge_each` is the rules alone. `type_columns` turns dicts of raw fields into
+columns.
 """
 
 from __future__ import annotations
 
 from tidegate._core import (
+    OUTCOMES,
     OUTPUT_NOT_FINITE,
+    RECORD_CODES,
     ROWS_BAD,
     Arena,
     Encoder,
     Group,
+    Log,
+    LogError,
     Model,
+    Processed,
+    Table,
+    Typing,
     activate,
     cos_turn,
     crc32c,
+    exp,
+    judge_each,
     log1p,
     peak_gops,
     read_gbps,
     run,
     sin_turn,
+    siphash,
     step,
     step_events,
+    type_columns,
+    xxh64,
 )
+from tidegate.core.ids import Ids
 from tidegate.core.isa import isa, isas, use_isa
 from tidegate.core.pack import FEW_OUTPUTS, Precision, pack
 
 __all__ = [
     "FEW_OUTPUTS",
+    "OUTCOMES",
     "OUTPUT_NOT_FINITE",
+    "RECORD_CODES",
     "ROWS_BAD",
     "Arena",
     "Encoder",
     "Group",
+    "Ids",
+    "Log",
+    "LogError",
     "Model",
     "Precision",
+    "Processed",
+    "Table",
+    "Typing",
     "activate",
     "cos_turn",
     "crc32c",
+    "exp",
     "isa",
     "isas",
+    "judge_each",
     "log1p",
     "pack",
     "peak_gops",
     "read_gbps",
     "run",
     "sin_turn",
+    "siphash",
     "step",
     "step_events",
+    "type_columns",
     "use_isa",
+    "xxh64",
 ]

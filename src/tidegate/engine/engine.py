@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -142,6 +143,54 @@ class Engine:
     def fresh(self) -> Engine:
         """Return an engine of the same model without any sessions."""
         return Engine(self.spec, self.schema, self._arithmetic, self.fingerprint)
+
+    def table(
+        self,
+        model_version: str,
+        key_prefix: bytes,
+        *,
+        answers: int = 8,
+        answer_bytes: int = 16_384,
+        ttl_seconds: float = math.inf,
+        tombstone_seconds: float = 86_400.0,
+    ) -> core.Table:
+        """Return a table of sessions for a server: with their numbers, answers and records.
+
+        It shares the model, and no sessions.
+
+        Parameters
+        ----------
+        model_version : str
+            Version of the bundle, which answers and records name.
+        key_prefix : bytes
+            What stands before a session's id in the keys of a store.
+        answers, answer_bytes : int
+            How many answers of a session are kept for retries, and a bound on their bytes.
+        ttl_seconds : float
+            How long a session may be silent before it expires.
+        tombstone_seconds : float
+            How long an ended, deleted or expired session is remembered as such.
+
+        Raises
+        ------
+        EngineError
+            ``no_table``: only the native arithmetic has one.
+        """
+        if not isinstance(self._arithmetic, NativeArithmetic):
+            raise EngineError(
+                "no_table", "a reference engine serves no sessions", hint="open it as 'native'"
+            )
+        return core.Table(
+            self._arithmetic.model,
+            self.schema.encoder,
+            self.fingerprint,
+            model_version,
+            key_prefix,
+            answers=answers,
+            answer_bytes=answer_bytes,
+            ttl_seconds=ttl_seconds,
+            tombstone_seconds=tombstone_seconds,
+        )
 
     def __contains__(self, session: str) -> bool:
         with refusals.naming_ids():

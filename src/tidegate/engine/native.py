@@ -30,7 +30,7 @@ class NativeArithmetic:
     """
 
     def __init__(self, model: core.Model) -> None:
-        self._model = model
+        self.model = model
         self.step = partial(core.step, model)
 
     def step_top(
@@ -42,7 +42,7 @@ class NativeArithmetic:
         indices: NDArray[np.int64],
     ) -> int:
         """Step rows; the outputs of a large head are never all there at once."""
-        return core.step(self._model, arena, sessions, rows, scores, indices)
+        return core.step(self.model, arena, sessions, rows, scores, indices)
 
     def run(
         self,
@@ -52,7 +52,7 @@ class NativeArithmetic:
         outputs: NDArray[np.float32],
     ) -> int:
         """Step rows of one session: their input products are one."""
-        found = core.run(self._model, arena, session, rows, outputs)
+        found = core.run(self.model, arena, session, rows, outputs)
         return found if found in (-1, BAD_ROWS) else 0
 
     def step_events(
@@ -68,7 +68,7 @@ class NativeArithmetic:
         faults = np.empty((len(times), 2), dtype=np.int32)
         fields = dict(columns)
         failed = core.step_events(
-            self._model, schema.encoder, arena, sessions, fields, times, outputs, faults
+            self.model, schema.encoder, arena, sessions, fields, times, outputs, faults
         )
         if not failed:
             return {}

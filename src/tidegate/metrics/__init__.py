@@ -4,6 +4,22 @@ Labels are bounded: a model's name comes from a loaded bundle, an outcome or a k
 list, never from a request.
 """
 
-from tidegate.metrics.gate import CONTINUITY_KINDS, OUTCOMES, REFUSALS, GateMetrics
+from tidegate.metrics.gate import GateMetrics
+from tidegate.metrics.labels import CONTINUITY_KINDS, OUTCOMES, REFUSALS, REORDERS, TRANSPORTS
+from tidegate.metrics.sampled import StoreFigures, resident_bytes
+from tidegate.metrics.stall import StallMeter
+from tidegate.metrics.timings import SECONDS, Distribution
 
-__all__ = ["CONTINUITY_KINDS", "OUTCOMES", "REFUSALS", "GateMetrics"]
+__all__ = [
+    "CONTINUITY_KINDS",
+    "OUTCOMES",
+    "REFUSALS",
+    "REORDERS",
+    "SECONDS",
+    "TRANSPORTS",
+    "Distribution",
+    "GateMetrics",
+    "StallMeter",
+    "StoreFigures",
+    "resident_bytes",
+]

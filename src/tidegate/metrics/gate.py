@@ -8,70 +8,16 @@ from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
-    Histogram,
     ProcessCollector,
     generate_latest,
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-__all__ = ["CONTINUITY_KINDS", "OUTCOMES", "REFUSALS", "GateMetrics"]
+from tidegate.metrics.labels import CONTINUITY_KINDS, OUTCOMES, REFUSALS, REORDERS, TRANSPORTS
+from tidegate.metrics.sampled import Connections, Memory, StoreSize
+from tidegate.metrics.timings import SECONDS, SIZES, Distribution, Distributions
 
-OUTCOMES = (
-    "answered",
-    "repeat",
-    "payload_conflict",
-    "seq_stale",
-    "seq_gap",
-    "session_ended",
-    "session_deleted",
-    "session_expired",
-    "previous_failed",
-    "bad_input",
-    "not_finite_output",
-    "record_damaged",
-    "store_failed",
-    "overloaded",
-    "draining",
-    "internal",
-)
-"""What can become of an event; the values of the label ``outcome``."""
-
-CONTINUITY_KINDS = (
-    "gap",
-    "stale",
-    "conflict",
-    "ended",
-    "deleted",
-    "expired",
-    "start_on_live",
-    "start_on_tombstone",
-    "reset",
-    "record_damaged",
-    "time_backwards",
-)
-"""What can break a session's thread, or looks like it; the values of the label ``kind``."""
-
-REFUSALS = (
-    "route_unknown",
-    "model_unknown",
-    "session_unknown",
-    "method_not_allowed",
-    "bad_session_id",
-    "bad_json",
-    "body_too_large",
-    "too_many_events",
-    "length_required",
-    "overloaded",
-    "draining",
-    "internal",
-)
-"""What can refuse a whole request, events or none; the values of the label ``code``."""
-
-_SECONDS = (
-    *(1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3),
-    *(1e-2, 2e-2, 5e-2, 1e-1, 2e-1, 5e-1, 1.0, 2.0, 5.0, 10.0),
-)
-_BATCH = tuple(float(2**power) for power in range(13))
+__all__ = ["GateMetrics"]
 
 
 class GateMetrics:
@@ -83,6 +29,14 @@ class GateMetrics:
         Version of the package, told in ``tidegate_build_info``.
     models : mapping of str to str
         Version of each model that is served, by name.
+    memory_bound : int
+        Bytes of memory that the process may have; 0 is no bound.
+
+    Notes
+    -----
+    Times are `Distribution` objects: each belongs to the thread that observes, which is the event
+    loop's for all but `stall_seconds`. `request_seconds` has one by transport. `store_size.ask` is
+    to be set to what tells the store's figures.
 
     Examples
     --------
@@ -95,75 +49,138 @@ class GateMetrics:
 
     content_type = CONTENT_TYPE_LATEST
 
-    def __init__(self, version: str, models: Mapping[str, str]) -> None:
+    def __init__(self, version: str, models: Mapping[str, str], *, memory_bound: int = 0) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        events = Counter(
-            "tidegate_events",
-            "Events, by what became of them",
-            ["model", "outcome"],
-            registry=self.registry,
-        )
-        continuity = Counter(
-            "tidegate_continuity_errors",
-            "Events that broke the thread of their session, or looked like it",
-            ["model", "kind"],
-            registry=self.registry,
-        )
-        refused = Counter(
-            "tidegate_requests_refused",
-            "Requests that were refused as a whole",
-            ["code"],
-            registry=self.registry,
-        )
-        # Every child exists from the start: a counter that appears with its first error cannot be
-        # told apart from a counter that is missing, and a lookup by label costs more than an add.
-        self._events = {(m, o): events.labels(m, o) for m in models for o in OUTCOMES}
-        self._continuity = {
-            (m, k): continuity.labels(m, k) for m in models for k in CONTINUITY_KINDS
-        }
-        self._refused = {code: refused.labels(code) for code in REFUSALS}
-        self.batch_events = Histogram(
-            "tidegate_batch_events",
-            "Operations in one micro-batch",
-            buckets=_BATCH,
-            registry=self.registry,
-        )
-        self.step_seconds = self._seconds("step", "Schema, engine and wording of one micro-batch")
-        self.commit_seconds = self._seconds("commit", "One commit to the store, its sync included")
-        self.request_seconds = self._seconds("request", "One request, from its body to its answer")
-        self.cached_sessions = Gauge(
-            "tidegate_cached_sessions",
-            "Live sessions held in memory",
-            ["model"],
-            registry=self.registry,
-        )
-        self.queued_events = Gauge(
-            "tidegate_queued_events",
-            "Operations accepted and not yet answered",
-            registry=self.registry,
-        )
-        self.ready = Gauge(
-            "tidegate_ready", "1 while the server takes events", registry=self.registry
-        )
-        self.store_failures = Counter(
-            "tidegate_store_failures",
-            "Reads and commits that the store refused",
-            registry=self.registry,
-        )
-        build = Gauge(
-            "tidegate_build_info",
+        Memory(self.registry, memory_bound)
+        self.store_size = StoreSize(self.registry)
+        self._build(version, models)
+        self._count_by_label(models)
+        self._time()
+        self._sessions()
+        self._server()
+
+    # Every child of a counter exists from the start: a counter that appears with its first error
+    # cannot be told apart from a counter that is missing, and a lookup by label costs more than an
+    # add.
+
+    def _build(self, version: str, models: Mapping[str, str]) -> None:
+        build = self._gauge(
+            "build_info",
             "Version of tidegate and of each model",
             ["version", "model", "model_version"],
-            registry=self.registry,
         )
         for name, model_version in models.items():
             build.labels(version, name, model_version).set(1)
 
-    def _seconds(self, name: str, help_text: str) -> Histogram:
-        return Histogram(
-            f"tidegate_{name}_seconds", help_text, buckets=_SECONDS, registry=self.registry
+    def _count_by_label(self, models: Mapping[str, str]) -> None:
+        events = self._counter("events", "Events, by what became of them", ["model", "outcome"])
+        self._events = {(m, o): events.labels(m, o) for m in models for o in OUTCOMES}
+        continuity = self._counter(
+            "continuity_errors",
+            "Events that broke the thread of their session, or looked like it",
+            ["model", "kind"],
         )
+        self._continuity = {
+            (m, k): continuity.labels(m, k) for m in models for k in CONTINUITY_KINDS
+        }
+        refused = self._counter(
+            "requests_refused", "Requests that were refused as a whole", ["code"]
+        )
+        self._refused = {code: refused.labels(code) for code in REFUSALS}
+        received = self._counter("received_events", "Events that came in, by how", ["transport"])
+        self._received = {name: received.labels(name) for name in TRANSPORTS}
+        reordered = self._counter(
+            "reordered_events", "Events that came before those before them", ["outcome"]
+        )
+        self._reordered = {outcome: reordered.labels(outcome) for outcome in REORDERS}
+
+    def _time(self) -> None:
+        self.batch_events = self._distribution("batch_events", "Operations stepped together", SIZES)
+        self.group_events = self._distribution(
+            "group_events", "Changed sessions in one group that the store was handed", SIZES
+        )
+        self.queue_seconds = self._distribution(
+            "queue_seconds", "From the arrival of an event to its step"
+        )
+        self.load_seconds = self._distribution(
+            "load_seconds", "Reading the sessions of one batch that were not in memory"
+        )
+        self.step_seconds = self._distribution(
+            "step_seconds", "Rules, schema, engine and wording of one batch"
+        )
+        self.write_seconds = self._distribution(
+            "write_seconds", "One write of the store: all groups that waited"
+        )
+        self.sync_seconds = self._distribution("sync_seconds", "One sync of the store")
+        self.commit_seconds = self._distribution(
+            "commit_seconds", "One commit, from its group's handing over to its end, sync included"
+        )
+        self.stall_seconds = self._distribution(
+            "loop_stall_seconds",
+            "How long the interpreter's lock was held by others (setting stall_meter)",
+        )
+        self.request_seconds = {name: Distribution(SECONDS) for name in TRANSPORTS}
+        Distributions(
+            "tidegate_request_seconds",
+            "One request (or frame of a WebSocket), from its body to its answer",
+            self.registry,
+            self.request_seconds,
+            "transport",
+        )
+
+    def _sessions(self) -> None:
+        self.live_sessions = self._gauge("live_sessions", "Sessions that live", ["model"])
+        self.cached_sessions = self._gauge(
+            "cached_sessions", "Live sessions held in memory", ["model"]
+        )
+        self.evicted_sessions = self._counter(
+            "evicted_sessions", "Sessions that memory let go of; the store has them"
+        )
+        self.loaded_sessions = self._counter(
+            "loaded_sessions", "Sessions that were read from the store"
+        )
+        self.expired_sessions = self._counter(
+            "expired_sessions", "Sessions that were silent for too long"
+        )
+        self.swept_sessions = self._counter(
+            "swept_sessions", "Tombstones whose time was over and that were removed"
+        )
+
+    def _server(self) -> None:
+        self.queued_events = self._gauge(
+            "queued_events", "Operations accepted and not yet answered"
+        )
+        self.ready = self._gauge("ready", "1 while the server takes events")
+        self.websocket_connections = self._gauge("websocket_connections", "WebSockets open now")
+        self.store_failures = self._counter(
+            "store_failures", "Reads and commits that the store refused"
+        )
+        self.recovery_seconds = self._gauge("recovery_seconds", "How long opening the store took")
+        self.model_load_seconds = self._gauge(
+            "model_load_seconds", "How long loading and checking the models took"
+        )
+        self.certificate_expires = self._gauge(
+            "tls_certificate_expiry_timestamp_seconds",
+            "When the TLS certificate expires, in unix seconds; 0 without TLS",
+        )
+
+    def _counter(self, name: str, help_text: str, labels: list[str] | None = None) -> Counter:
+        return Counter(f"tidegate_{name}", help_text, labels or [], registry=self.registry)
+
+    def _gauge(self, name: str, help_text: str, labels: list[str] | None = None) -> Gauge:
+        return Gauge(f"tidegate_{name}", help_text, labels or [], registry=self.registry)
+
+    def _distribution(
+        self, name: str, help_text: str, bounds: tuple[float, ...] = SECONDS
+    ) -> Distribution:
+        made = Distribution(bounds)
+        Distributions(f"tidegate_{name}", help_text, self.registry, {"": made})
+        return made
+
+    def watch_port(self, port: int) -> None:
+        """Tell the connections to a port, too."""
+        Connections(self.registry, port)
 
     def count_event(self, model: str, outcome: str, n: int = 1) -> None:
         """Add `n` events with one of `OUTCOMES`.
@@ -194,6 +211,26 @@ class GateMetrics:
             The code is not in the list.
         """
         self._refused[code].inc()
+
+    def count_received(self, transport: str, n: int = 1) -> None:
+        """Add `n` events that came in by one of `TRANSPORTS`.
+
+        Raises
+        ------
+        KeyError
+            The transport is not in the list.
+        """
+        self._received[transport].inc(n)
+
+    def count_reordered(self, outcome: str, n: int = 1) -> None:
+        """Add `n` early events with one of `REORDERS`.
+
+        Raises
+        ------
+        KeyError
+            The outcome is not in the list.
+        """
+        self._reordered[outcome].inc(n)
 
     def render(self) -> bytes:
         """Return everything in Prometheus' text format."""

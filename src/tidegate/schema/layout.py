@@ -28,6 +28,8 @@ class Layout:
     """The fitted schema, arranged for `encode`. Indices of fields are in the encoder's order."""
 
     fields: tuple[FittedField, ...]
+    positions: tuple[int, ...]
+    """Place of each field in the configuration."""
     numbers: int
     """How many of the fields are numeric or boolean; they come first."""
     lookups: tuple[dict[str | None, float], ...]
@@ -63,6 +65,7 @@ class Layout:
     def of(cls, fitted: Fitted) -> Layout:
         """Arrange a fitted schema."""
         fields = tuple(sorted(fitted.fields, key=lambda field: field.config.kind == "category"))
+        names = list(fitted.config.fields)
         numbers = sum(field.config.kind != "category" for field in fields)
         columns = row_columns(fitted.config)
         column = {name: index for index, name in enumerate(columns)}
@@ -73,6 +76,7 @@ class Layout:
         time = fitted.time or Time(features=())
         return cls(
             fields=fields,
+            positions=tuple(names.index(field.name) for field in fields),
             numbers=numbers,
             lookups=tuple(_lookup(f.statistics.values) for f in fields[numbers:]),
             columns=columns,

@@ -18,7 +18,12 @@ def encoder_of(layout: Layout) -> Encoder:
     time = dict(layout.time_columns)
     delta = (time["delta"], layout.delta.center, layout.delta.spread) if "delta" in time else None
     return Encoder(
-        _fields(layout), delta, time.get("hour"), time.get("weekday"), layout.utc_offset_hours
+        _fields(layout),
+        delta,
+        time.get("hour"),
+        time.get("weekday"),
+        layout.utc_offset_hours,
+        list(layout.positions),
     )
 
 

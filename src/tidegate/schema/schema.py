@@ -164,12 +164,32 @@ class Schema:
         """
         return typed.type_event(self._typing, event)
 
+    def type_events(
+        self, events: Sequence[Mapping[str, object]]
+    ) -> tuple[dict[str, NDArray[Any]], dict[int, InputError]]:
+        """Return the columns of some raw events: `stack` of what `type_event` gives for each.
+
+        Parameters
+        ----------
+        events : sequence of mapping
+            Raw fields by name.
+
+        Returns
+        -------
+        columns : dict of str to array
+            Events that are not right have missing values.
+        errors : dict of int to InputError
+            What `type_event` raises for those, by their position.
+        """
+        return typed.type_events(self._typing, events)
+
     def payload_hash(self, typed_event: typed.TypedEvent, client_time: float | None) -> int:
         """Return the 64-bit hash of an event that tells a retry from another event.
 
-        The first 8 bytes of BLAKE2b (digest size 8), read as little-endian, over the MessagePack
-        array of the typed values in schema order and the client's time: floats in 8 bytes with -0.0
-        as 0.0, nil for a missing value and for a time that the client did not send.
+        XXH64 (seed 0) over little-endian words of 8 bytes: one for each field in schema order, then
+        one for the client's time. Numbers and booleans are float64, -0.0 as 0.0; a category is the
+        XXH64 (seed 0) of its UTF-8 text; a missing value, and a time that the client did not send,
+        are 0x7ff8000000000000, which no number is.
         """
         return typed.payload_hash(typed_event, client_time)
 

@@ -4,89 +4,46 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from time import perf_counter
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from granian import rsgi
 
-from tidegate.errors import InputError, OverloadError, TidegateError
-from tidegate.metrics import REFUSALS, GateMetrics
-from tidegate.serve import intake, refusals, wire
-from tidegate.serve.batcher import Batcher
-from tidegate.serve.operations import Delete, Event, Operation, Read, Result
+from tidegate.errors import InputError, TidegateError
+from tidegate.metrics import REFUSALS, Distribution, GateMetrics
+from tidegate.serve import lines, refusals, sockets, wire
+from tidegate.serve.codes import status_of
+from tidegate.serve.intake import Intake
+from tidegate.serve.model import Model, Phase
+from tidegate.serve.operations import Delete, Part, Read, Result
 
 if TYPE_CHECKING:
     from granian._granian import RSGIHTTPProtocol as HTTPProtocol
+    from granian._granian import RSGIWebsocketProtocol as WebsocketProtocol
     from granian.rsgi import Scope
 
     from tidegate.bundle import Bundle
 
-__all__ = ["STATUSES", "App", "Served", "status_of"]
+__all__ = ["App"]
 
 # granian exports it, but its types do not say so.
 _Closed: type[Exception] = vars(rsgi)["ProtocolClosed"]
 
 _log = logging.getLogger(__name__)
 
-STATUSES = {
-    "model_unknown": 404,
-    "session_unknown": 404,
-    "route_unknown": 404,
-    "method_not_allowed": 405,
-    "payload_conflict": 409,
-    "seq_stale": 409,
-    "seq_gap": 409,
-    "previous_failed": 409,
-    "session_ended": 410,
-    "session_deleted": 410,
-    "session_expired": 410,
-    "length_required": 411,
-    "body_too_large": 413,
-    "too_many_events": 413,
-    "internal": 500,
-    "record_damaged": 500,
-    "draining": 503,
-    "overloaded": 503,
-    "store_failed": 503,
-}
-"""HTTP status of an error by its code; 400 for all others."""
-
 _JSON = [("content-type", "application/json")]
 _NDJSON = [("content-type", "application/x-ndjson")]
+_ARROW_TYPE = "application/vnd.apache.arrow.stream"
+_ARROW = [("content-type", _ARROW_TYPE)]
+_HTML = [("content-type", "text/html; charset=utf-8")]
 _MODELS = "/v1/models"
 _SESSIONS = "sessions/"
 _EVENTS = "/events"
-
-Phase = Literal["starting", "ready", "draining"]
-
-
-@dataclass(frozen=True)
-class Served:
-    """A model that is served.
-
-    Parameters
-    ----------
-    bundle : Bundle
-        The model.
-    batcher : Batcher
-        Takes operations on its sessions.
-    healthy : callable
-        Says whether the store took the last commit.
-    """
-
-    bundle: Bundle
-    batcher: Batcher
-    healthy: Callable[[], bool]
-
-
-def status_of(error: TidegateError) -> int:
-    """Return the HTTP status of an error."""
-    return STATUSES.get(error.code, 400)
+_OPEN = frozenset({"/healthz", "/readyz"})
 
 
 class App:
@@ -94,44 +51,77 @@ class App:
 
     Parameters
     ----------
-    models : mapping of str to Served
+    models : mapping of str to Model
         By name.
     metrics : GateMetrics
         Counts and times requests, and is what ``/metrics`` shows.
-    clock : callable
-        Unix seconds; stamps events that bring no time.
-    body_limit : int
-        Bytes that a body may have.
+    intake : Intake
+        Reads bodies.
+    line_bytes : int
+        Bytes that a line of a stream may have.
+    deadline_seconds : float
+        How long an event may wait to be stepped, where its request does not say; 0: for ever.
+    authorize : callable, optional
+        Takes the header ``Authorization``, gives the name of whom it belongs to, or None to refuse.
+        By default everybody may do everything. What tells health is open to all.
+    stuck : callable, optional
+        Gives the names of what should go on and does not.
+    refresh : callable, optional
+        Called before ``/metrics`` is shown.
     """
 
     def __init__(
         self,
-        models: Mapping[str, Served],
+        models: Mapping[str, Model],
         metrics: GateMetrics,
-        clock: Callable[[], float],
+        intake: Intake,
         *,
-        body_limit: int,
+        line_bytes: int = 2**20,
+        deadline_seconds: float = 0.0,
+        authorize: Callable[[str | None], str | None] | None = None,
+        stuck: Callable[[], list[str]] = list,
+        refresh: Callable[[], None] = lambda: None,
     ) -> None:
-        self.phase: Phase = "starting"
+        self._phase: Phase = "starting"
         self._in_flight = 0
         self._idle = asyncio.Event()
-        self._idle.set()
         self._models = dict(models)
         self._metrics = metrics
-        self._clock = clock
-        self._body_limit = body_limit
+        self._intake = intake
+        self._line_bytes = line_bytes
+        self._deadline_seconds = deadline_seconds
+        self._authorize = authorize
+        self._stuck = stuck
+        self._refresh = refresh
 
-    async def __rsgi__(self, scope: Scope, proto: HTTPProtocol) -> None:
+    @property
+    def phase(self) -> Phase:
+        """Where the server is in its life."""
+        return self._phase
+
+    @phase.setter
+    def phase(self, phase: Phase) -> None:
+        self._phase = phase
+        for model in self._models.values():
+            model.draining = phase == "draining"
+        if phase == "draining":
+            self._intake.waits.end()
+
+    async def __rsgi__(self, scope: Scope, proto: HTTPProtocol | WebsocketProtocol) -> None:
         """Answer one request; nothing that goes wrong inside shows outside."""
+        if scope.proto == "ws":
+            await self._socket(scope, proto)  # type: ignore[arg-type]
+            return
+        http: HTTPProtocol = proto  # type: ignore[assignment]
         try:
-            await self._route(scope, proto)
+            await self._route(scope, http)
         except TidegateError as error:
-            self._refuse(proto, error)
+            self._refuse(http, error)
         except (_Closed, asyncio.CancelledError):
             _log.debug("a client left before its answer, or was abandoned in a drain")
         except Exception:
-            _log.exception("%s %s failed", scope.method, scope.path[:200])
-            self._refuse(proto, refusals.internal())
+            _log.exception("a %s request failed", scope.method)
+            self._refuse(http, refusals.internal())
 
     def _refuse(self, proto: HTTPProtocol, error: TidegateError) -> None:
         # What else refuses a lone event is counted as its outcome.
@@ -139,9 +129,20 @@ class App:
             self._metrics.count_refused(error.code)
         _respond_error(proto, error)
 
+    def begin(self) -> None:
+        """Say that a request is being answered."""
+        self._in_flight += 1
+
+    def end(self) -> None:
+        """Say that one has been."""
+        self._in_flight -= 1
+        if not self._in_flight and self._phase == "draining":
+            self._idle.set()
+
     async def idle(self) -> None:
-        """Wait until no request is being answered."""
-        await self._idle.wait()
+        """Wait until no request is being answered; to be called in a drain."""
+        if self._in_flight:
+            await self._idle.wait()
 
     def close(self) -> None:
         """Let go of the models: granian keeps the application as long as a connection lives."""
@@ -150,10 +151,18 @@ class App:
     @property
     def ready(self) -> bool:
         """Whether events are taken, and the store takes commits."""
-        return self.phase == "ready" and all(model.healthy() for model in self._models.values())
+        return self._phase == "ready" and all(model.healthy for model in self._models.values())
+
+    # Routes
+
+    def _is_allowed(self, scope: Scope) -> bool:
+        authorize = self._authorize
+        return authorize is None or authorize(scope.headers.get("authorization")) is not None
 
     async def _route(self, scope: Scope, proto: HTTPProtocol) -> None:
         path: str = scope.path
+        if path not in _OPEN and not self._is_allowed(scope):
+            raise refusals.unauthorized()
         if path.startswith(_MODELS + "/"):
             name, _, rest = path[len(_MODELS) + 1 :].partition("/")
             await self._route_model(scope, proto, self._model(name), rest)
@@ -163,28 +172,48 @@ class App:
             _respond(proto, 200, msgspec.json.encode({"models": models}))
         elif path == "/healthz":
             _allow(scope, "GET")
-            _respond(proto, 200, b'{"status":"alive"}')
+            stuck = self._stuck()
+            alive = {"status": "stuck", "what": stuck} if stuck else {"status": "alive"}
+            _respond(proto, 503 if stuck else 200, msgspec.json.encode(alive))
         elif path == "/readyz":
             _allow(scope, "GET")
-            status = "store_failed" if self.phase == "ready" and not self.ready else self.phase
+            status = "store_failed" if self._phase == "ready" and not self.ready else self._phase
             _respond(proto, 200 if self.ready else 503, msgspec.json.encode({"status": status}))
         elif path == "/metrics":
             _allow(scope, "GET")
             self._metrics.queued_events.set(sum(m.batcher.queued for m in self._models.values()))
             self._metrics.ready.set(self.ready)
+            self._refresh()
             headers = [("content-type", self._metrics.content_type)]
             proto.response_bytes(200, headers, self._metrics.render())
+        elif path == "/openapi.json":
+            _allow(scope, "GET")
+            _respond(proto, 200, msgspec.json.encode(self._document))
+        elif path == "/docs":
+            _allow(scope, "GET")
+            from tidegate.serve import openapi_page  # few look at it
+
+            proto.response_bytes(200, _HTML, openapi_page.page(self._document))
         else:
             raise _no_route(path)
 
+    @cached_property
+    def _document(self) -> dict[str, Any]:
+        from tidegate.serve import openapi  # few ask for it
+
+        return openapi.document({name: model.bundle for name, model in self._models.items()})
+
     async def _route_model(
-        self, scope: Scope, proto: HTTPProtocol, model: Served, rest: str
+        self, scope: Scope, proto: HTTPProtocol, model: Model, rest: str
     ) -> None:
         if rest.startswith(_SESSIONS):
             await self._route_session(scope, proto, model, rest[len(_SESSIONS) :])
         elif rest == _EVENTS[1:]:
             _allow(scope, "POST")
-            await self._post_lines(scope, proto, model)
+            if scope.headers.get("content-type") == _ARROW_TYPE:
+                await self._post_arrow(scope, proto, model)
+            else:
+                await self._post_lines(scope, proto, model)
         elif not rest:
             _allow(scope, "GET")
             _respond(proto, 200, msgspec.json.encode(_describe(model.bundle)))
@@ -192,7 +221,7 @@ class App:
             raise _no_route(scope.path)
 
     async def _route_session(
-        self, scope: Scope, proto: HTTPProtocol, model: Served, rest: str
+        self, scope: Scope, proto: HTTPProtocol, model: Model, rest: str
     ) -> None:
         # What stands between the fixed prefix and suffix is the id, slashes and all.
         if scope.method == "POST":
@@ -203,62 +232,95 @@ class App:
         _allow(scope, "GET", "DELETE", "POST")
         session = _path_session(rest)
         operation = Delete(session) if scope.method == "DELETE" else Read(session)
-        with self._answering():
-            _respond_result(proto, (await self._submit(model, [operation]))[0])
+        with self._answering("http"):
+            _respond_result(proto, (await model.submit(Part([operation])))[0])
 
     async def _post_events(
-        self, scope: Scope, proto: HTTPProtocol, model: Served, session: str
+        self, scope: Scope, proto: HTTPProtocol, model: Model, session: str
     ) -> None:
-        body = await intake.read_body(scope, proto, self._body_limit)
-        with self._answering():
+        body = await self._intake.whole(scope.headers, proto)
+        with self._answering("http"):
             try:
-                events, is_list = wire.parse_events(body, session, self._clock())
+                events, is_list = wire.parse_events(body, session)
             except InputError:
                 self._metrics.count_event(model.bundle.name, "bad_input")
                 raise
-            submit = partial(self._submit, model)
-            results = await intake.answer_events(events, submit, model.batcher.max_batch)
-            if is_list:
-                _respond(proto, 200, wire.encode_items(results))
-            else:
+            deadline = self._deadline(scope)
+            if not is_list:
+                results = await model.submit(Part(events, deadline=deadline))
                 _respond_result(proto, results[0])
-
-    async def _post_lines(self, scope: Scope, proto: HTTPProtocol, model: Served) -> None:
-        body = await intake.read_body(scope, proto, self._body_limit)
-        with self._answering():
-            submit = partial(self._submit, model)
+                return
+            results = []
+            failed: set[str] = set()
             size = model.batcher.max_batch
-            lines = await intake.answer_lines(body, self._clock(), submit, size)
-            proto.response_bytes(200, _NDJSON, lines)
+            for first in range(0, len(events), size):
+                part = Part(events[first : first + size], failed, deadline)
+                results += await model.submit(part, admitted=first > 0)
+            _respond(proto, 200, wire.encode_items(results))
 
-    def _submit(
-        self, model: Served, operations: Sequence[Operation], *, admitted: bool = False
-    ) -> asyncio.Future[list[Result]]:
-        """Queue operations of a request, or refuse the request before any of it is applied."""
-        try:
-            if self.phase == "draining" and not admitted:
-                raise refusals.draining()
-            return model.batcher.submit(operations, admitted=admitted)
-        except OverloadError as error:
-            events = sum(isinstance(operation, Event) for operation in operations)
-            self._metrics.count_event(model.bundle.name, error.code, events)
-            raise
+    async def _post_lines(self, scope: Scope, proto: HTTPProtocol, model: Model) -> None:
+        length = scope.headers.get("content-length")
+        slices = lines.Slices(line_bytes=self._line_bytes, most=model.batcher.max_batch)
+        with self._answering("ndjson"):
+            await lines.answer(
+                self._intake.pieces(proto),
+                model,
+                slices,
+                length=None if length is None else int(length),
+                begin=lambda: proto.response_stream(200, _NDJSON).send_bytes,
+            )
 
-    @contextmanager
-    def _answering(self) -> Iterator[None]:
-        """Count a request as in flight, and time it."""
-        began = perf_counter()
-        self._in_flight += 1
-        self._idle.clear()
+    async def _post_arrow(self, scope: Scope, proto: HTTPProtocol, model: Model) -> None:
+        from tidegate.serve import arrow  # its library is an extra
+
+        body = await self._intake.whole(scope.headers, proto)
+        with self._answering("arrow"):
+            table = await arrow.answer(body, model)
+            proto.response_bytes(200, _ARROW, table)
+
+    async def _socket(self, scope: Scope, proto: WebsocketProtocol) -> None:
+        path: str = scope.path
+        name, _, rest = path[len(_MODELS) + 1 :].partition("/")
+        model = self._models.get(name)
+        if not self._is_allowed(scope):
+            proto.close(401)
+            return
+        if not path.startswith(_MODELS + "/") or rest != "ws" or model is None:
+            proto.close(404)
+            return
+        transport = await proto.accept()
+        self._metrics.websocket_connections.inc()
+        self.begin()
         try:
-            yield
+            await sockets.answer(transport, model, self._intake.waits, self._intake.body_bytes)
+        except (_Closed, asyncio.CancelledError):
+            _log.debug("a client left its WebSocket")
         finally:
-            self._in_flight -= 1
-            if not self._in_flight:
-                self._idle.set()
-            self._metrics.request_seconds.observe(perf_counter() - began)
+            self.end()
+            self._metrics.websocket_connections.dec()
+            proto.close(1001 if model.draining else None)
 
-    def _model(self, name: str) -> Served:
+    # What all of them need
+
+    def _deadline(self, scope: Scope) -> float:
+        given = scope.headers.get("x-deadline-ms")
+        if given is None:
+            seconds = self._deadline_seconds
+            return time.monotonic() + seconds if seconds else float("inf")
+        if not given.isdigit() or len(given) > 9:
+            raise InputError(
+                "bad_deadline",
+                f"{given[:20]!r} is no number of milliseconds",
+                field="x-deadline-ms",
+                hint="send a whole number, or leave the header out",
+            )
+        return time.monotonic() + int(given) / 1000.0
+
+    def _answering(self, transport: str) -> _Answering:
+        """Count a request as in flight, and time it."""
+        return _Answering(self, self._metrics.request_seconds[transport])
+
+    def _model(self, name: str) -> Model:
         model = self._models.get(name)
         if model is None:
             raise InputError(
@@ -268,6 +330,24 @@ class App:
                 hint="GET /v1/models lists what is served",
             )
         return model
+
+
+class _Answering:
+    """A request that is being answered."""
+
+    __slots__ = ("_app", "_began", "_seen")
+
+    def __init__(self, app: App, seen: Distribution) -> None:
+        self._app = app
+        self._seen = seen
+
+    def __enter__(self) -> None:
+        self._began = perf_counter()
+        self._app.begin()
+
+    def __exit__(self, *_: object) -> None:
+        self._app.end()
+        self._seen.observe(perf_counter() - self._began)
 
 
 def _path_session(session: str) -> str:
@@ -336,8 +416,10 @@ def _respond_result(proto: HTTPProtocol, result: Result) -> None:
 def _respond_error(proto: HTTPProtocol, error: TidegateError) -> None:
     status = status_of(error)
     headers = list(_JSON)
-    if status == 503:
+    if status in (429, 503):
         headers.append(("retry-after", "1"))
+    if status == 401:
+        headers.append(("www-authenticate", "Bearer"))  # RFC 9110, 15.5.2
     if isinstance(error, _NotAllowedError):
         headers.append(("allow", ", ".join(error.allowed)))  # RFC 9110, 15.5.6
     proto.response_bytes(status, headers, wire.encode_error(error))

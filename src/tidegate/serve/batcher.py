@@ -1,63 +1,130 @@
-"""Micro-batches: one at a time in a worker thread, the next one collects meanwhile."""
+"""Micro-batches: what arrives is stepped at once; answers leave when the store has their changes.
+
+The processor runs in the event loop's own thread: a batch takes microseconds, and no other thread
+has to be waited for. The store writes and syncs in a thread of its own that needs no interpreter.
+While it syncs one group, the next one is stepped; what arrives then waits and makes one batch. So a
+lone event never waits for others, and a busy server steps and syncs many at a time.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar, cast
 
-from tidegate.errors import OverloadError
-from tidegate.serve.operations import Operation, Result
+from tidegate.errors import OverloadError, TidegateError
+from tidegate.metrics import GateMetrics
+from tidegate.serve import refusals
+from tidegate.serve.operations import Answer, Event, Part, Result
+from tidegate.serve.processor import Processor
+from tidegate.serve.reorder import Window
+from tidegate.store import Store
 
 __all__ = ["Batcher"]
 
-Process = Callable[[Sequence[Operation]], list[Result]]
-_Part = tuple[Sequence[Operation], asyncio.Future[list[Result]]]
+_log = logging.getLogger(__name__)
+
+_AHEAD = 2
+"""Groups on their way to the store, above which what arrives waits and makes one batch."""
+
+_T = TypeVar("_T")
+
+
+class _Waiting(NamedTuple):
+    """Something that is queued: what does it, how many events it has, and who waits."""
+
+    part: Part | None
+    block: Callable[[], tuple[object, int]] | None
+    size: int
+    future: asyncio.Future[object]
+
+
+class _Early(NamedTuple):
+    """An event that waits for those before it, and what refuses it if they do not come."""
+
+    event: Event
+    error: TidegateError
+    future: asyncio.Future[list[Result]]
+
+
+class _Leaving(NamedTuple):
+    """Results that leave once the store has a ticket."""
+
+    ticket: int
+    answers: list[tuple[asyncio.Future[object], object, int]]
+    began: float
 
 
 class Batcher:
     """Collects operations of many requests and has them processed together.
 
-    A lone operation never waits: while nothing runs, what arrives runs at once. While something
-    runs, what arrives waits and then runs as one batch. There is no timer.
-
     Parameters
     ----------
-    process : callable
-        Takes a batch of operations, gives a result each. Called in one worker thread.
+    processor : Processor
+        Steps batches.
+    store : Store
+        Tells when their changes are durable.
+    metrics : GateMetrics
+        Times what waits.
     max_batch : int
         Operations a batch.
     max_queue : int
         Operations accepted and not yet answered, above which new ones are refused.
+    wait_seconds : float
+        How long an operation may wait for a batch while the store is busy; 0: as long as it is.
+    window : Window, optional
+        Where events that came too early wait for those before them.
 
     Notes
     -----
     All methods belong to the event loop's thread.
     """
 
-    def __init__(self, process: Process, *, max_batch: int, max_queue: int) -> None:
+    def __init__(
+        self,
+        processor: Processor,
+        store: Store,
+        metrics: GateMetrics,
+        *,
+        max_batch: int,
+        max_queue: int,
+        wait_seconds: float = 0.0,
+        window: Window[Any] | None = None,
+    ) -> None:
         self.max_batch = max_batch
-        self._process = process
+        self.failed = False
+        self._processor = processor
+        self._store = store
+        self._metrics = metrics
         self._max_queue = max_queue
-        self._waiting: deque[_Part] = deque()
-        self._runs: asyncio.Future[list[Result]] | None = None
+        self._wait_seconds = wait_seconds
+        self._window = window
+        self._completing: set[asyncio.Task[None]] = set()
+        self._waiting: deque[_Waiting] = deque()
+        self._leaving: deque[_Leaving] = deque()
         self._queued = 0
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tidegate-batch")
+        self._durable = 0
+        self._left = 0
+        self._pumping = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        if not store.volatile:
+            self._loop.add_reader(store.fileno(), self._on_progress)
 
     @property
     def queued(self) -> int:
         """Operations accepted and not yet answered."""
         return self._queued
 
-    def submit(
-        self, operations: Sequence[Operation], *, admitted: bool = False
-    ) -> asyncio.Future[list[Result]]:
+    def submit(self, part: Part, *, admitted: bool = False) -> asyncio.Future[list[Result]]:
         """Queue operations of one request, at most `max_batch`; they share a batch.
 
         Parameters
         ----------
-        operations : sequence of Operation
+        part : Part
             In the order in which they are to be done.
         admitted : bool
             They belong to a request of which a part was accepted before: never refused.
@@ -72,52 +139,258 @@ class Batcher:
         OverloadError
             ``overloaded``: the queue is full; nothing was queued.
         """
-        if not admitted and self._queued + len(operations) > max(self._max_queue, len(operations)):
+        future: asyncio.Future[list[Result]] = self._loop.create_future()
+        part.queued = time.perf_counter()
+        self._admit(_Waiting(part, None, len(part.operations), future), admitted)  # type: ignore[arg-type]
+        return future
+
+    def submit_block(
+        self, block: Callable[[], tuple[_T, int]], size: int, *, admitted: bool = False
+    ) -> asyncio.Future[_T]:
+        """Queue a batch of its own; see `Processor.process_block`.
+
+        Parameters
+        ----------
+        block : callable
+            Does it, and returns its result and ticket.
+        size : int
+            How many events it has.
+        admitted : bool
+            As for `submit`.
+        """
+        future: asyncio.Future[_T] = self._loop.create_future()
+        self._admit(_Waiting(None, block, size, future), admitted)  # type: ignore[arg-type]
+        return future
+
+    def is_moving(self) -> bool:
+        """Say whether results have left since the last call, or none had to."""
+        moved = self._left > 0 or not self._leaving
+        self._left = 0
+        return moved
+
+    def recovered(self) -> None:
+        """Say that the store works again after it had failed."""
+        self.failed = False
+        self._pump()
+
+    def close(self) -> None:
+        """Stop listening to the store."""
+        if not self._store.volatile:
+            self._loop.remove_reader(self._store.fileno())
+
+    # Queueing
+
+    def _admit(self, waiting: _Waiting, admitted: bool) -> None:
+        if not admitted and self._queued + waiting.size > max(self._max_queue, waiting.size):
             raise OverloadError(
                 "overloaded",
                 f"{self._queued} events are waiting, {self._max_queue} may",
                 hint="nothing was applied; send it again a little later",
             )
-        future = asyncio.get_running_loop().create_future()
-        self._waiting.append((operations, future))
-        self._queued += len(operations)
-        if self._runs is None:
-            self._run_next()
-        return future
+        self._queued += waiting.size
+        self._waiting.append(waiting)
+        if not self._pumping:
+            self._pumping = True
+            self._loop.call_soon(self._pump)
 
-    async def call(self, function: Callable[[], bool]) -> bool:
-        """Run something else in the worker thread, between two batches."""
-        return await asyncio.get_running_loop().run_in_executor(self._worker, function)
+    def _pump(self) -> None:
+        """Step one batch, if the store is not too far behind; go on in the loop's next round."""
+        self._pumping = False
+        if not self._waiting:
+            return
+        if len(self._leaving) >= _AHEAD:
+            if self._wait_seconds and self._timer is None:
+                self._timer = self._loop.call_later(self._wait_seconds, self._waited)
+            return
+        self._step()
+        if self._waiting and len(self._leaving) < _AHEAD:
+            self._pumping = True
+            self._loop.call_soon(self._pump)
 
-    def close(self) -> None:
-        """End the worker thread, after what runs."""
-        self._worker.shutdown()
-
-    def _run_next(self) -> None:
-        parts: list[_Part] = []
-        size = 0
-        while self._waiting and (not parts or size + len(self._waiting[0][0]) <= self.max_batch):
-            parts.append(self._waiting.popleft())
-            size += len(parts[-1][0])
-        batch = [operation for operations, _ in parts for operation in operations]
-        self._runs = asyncio.get_running_loop().run_in_executor(self._worker, self._process, batch)
-        self._runs.add_done_callback(lambda runs: self._answer(parts, runs))
-
-    def _answer(
-        self,
-        parts: Sequence[_Part],
-        runs: asyncio.Future[list[Result]],
-    ) -> None:
-        self._runs = None
+    def _waited(self) -> None:
+        self._timer = None
         if self._waiting:
-            self._run_next()
-        error = runs.exception()
+            self._step()
+
+    def _step(self) -> None:
+        """Take a batch from the queue, have it done, and let its results wait for the store."""
+        began = time.perf_counter()
+        if self._waiting[0].block is not None:
+            leaving = self._do_block(self._waiting.popleft(), began)
+        else:
+            leaving = self._do_parts(self._take(), began)
+        if leaving is None:
+            return
+        self._leaving.append(leaving)
+        if self._store.volatile or leaving.ticket <= self._durable:
+            self._give_out()
+        self._processor.evict(self._durable)
+
+    def _take(self) -> list[_Waiting]:
+        taken: list[_Waiting] = []
+        size = 0
+        while self._waiting:
+            first = self._waiting[0]
+            if first.block is not None or (taken and size + first.size > self.max_batch):
+                break
+            self._waiting.popleft()
+            assert first.part is not None
+            if first.part.deadline < time.monotonic():
+                self._answer(first.future, [refusals.deadline()] * first.size, first.size)
+                continue
+            taken.append(first)
+            size += first.size
+        return taken
+
+    def _do_parts(self, taken: list[_Waiting], began: float) -> _Leaving | None:
+        if not taken:
+            return None
+        parts = [waiting.part for waiting in taken if waiting.part is not None]
+        for part in parts:
+            self._metrics.queue_seconds.observe(began - part.queued)
+        done = self._processor.process(parts)
+        answers: list[tuple[asyncio.Future[object], object, int]] = []
         first = 0
-        for operations, future in parts:
-            self._queued -= len(operations)
-            if not future.cancelled():
-                if error is not None:
-                    future.set_exception(error)
+        for waiting, part in zip(taken, parts, strict=True):
+            results = done.results[first : first + waiting.size]
+            future = waiting.future
+            if self._window is not None:
+                future = self._reorder(self._window, part, results, future)
+            answers.append((future, results, waiting.size))
+            first += waiting.size
+        return _Leaving(done.ticket, answers, began)
+
+    def _do_block(self, waiting: _Waiting, began: float) -> _Leaving | None:
+        assert waiting.block is not None
+        try:
+            result, ticket = waiting.block()
+        except TidegateError as error:
+            self._refuse(waiting.future, error, waiting.size)
+            return None
+        except Exception:
+            _log.exception("a block of %d events failed", waiting.size)
+            self._refuse(waiting.future, refusals.internal(), waiting.size)
+            return None
+        return _Leaving(ticket, [(waiting.future, result, waiting.size)], began)
+
+    # Events before their turn
+
+    def _reorder(
+        self,
+        window: Window[_Early],
+        part: Part,
+        results: list[Result],
+        future: asyncio.Future[object],
+    ) -> asyncio.Future[object]:
+        """Let events that came too early wait, and send off those whose turn has come.
+
+        Returns the future that takes `results`; the part's own one follows once they are complete.
+        """
+        late: list[tuple[int, asyncio.Future[list[Result]]]] = []
+        for index, (event, result) in enumerate(zip(part.operations, results, strict=True)):
+            if isinstance(result, Answer):
+                if result.session in window:
+                    self._release(window, result.session, result.seq + 1)
+            elif isinstance(result, TidegateError) and result.code == "seq_gap":
+                early = self._hold(window, cast("Event", event), result)
+                if early is not None:
+                    late.append((index, early))
+        if not late:
+            return future
+        first: asyncio.Future[object] = self._loop.create_future()
+        completing = self._loop.create_task(_complete(first, late, future))
+        self._completing.add(completing)
+        completing.add_done_callback(self._completing.discard)
+        return first
+
+    def _hold(
+        self, window: Window[_Early], event: Event, error: TidegateError
+    ) -> asyncio.Future[list[Result]] | None:
+        if len(window) >= self._max_queue or event.seq is None:
+            return None
+        early = _Early(event, error, self._loop.create_future())
+        expected = error.expected or 1
+        if not window.hold(event.session, event.seq, expected, self._loop.time(), early):
+            return None
+        if len(window) == 1:
+            self._sweep(window)
+        return early.future
+
+    def _release(self, window: Window[_Early], session: str, seq: int) -> None:
+        early = window.release(session, seq)
+        if early is not None:
+            part = Part([early.event], queued=time.perf_counter())
+            self._queued += 1
+            # In front: its turn is now, before whatever else its session has sent.
+            self._waiting.appendleft(_Waiting(part, None, 1, early.future))  # type: ignore[arg-type]
+
+    def _sweep(self, window: Window[_Early]) -> None:
+        """Refuse what has waited for too long, and look again when the next one has."""
+        for early in window.overdue(self._loop.time()):
+            if not early.future.cancelled():
+                early.future.set_result([early.error])
+        due = window.next_due()
+        if due is not None:
+            self._loop.call_at(due, self._sweep, window)
+
+    # Giving out
+
+    def _on_progress(self) -> None:
+        self._durable, failed, timings = self._store.progress()
+        for write, sync, _, changes in timings:
+            self._metrics.write_seconds.observe(write)
+            self._metrics.sync_seconds.observe(sync)
+            self._metrics.group_events.observe(changes)
+        if self._leaving and self._leaving[0].ticket <= self._durable:
+            self._give_out()
+        if failed and not self.failed:
+            self._fail()
+        if self._waiting and not self._pumping:
+            self._pump()
+
+    def _give_out(self) -> None:
+        now = time.perf_counter()
+        while self._leaving:
+            if not self._store.volatile and self._leaving[0].ticket > self._durable:
+                break
+            leaving = self._leaving.popleft()
+            self._left += 1
+            self._metrics.commit_seconds.observe(now - leaving.began)
+            for future, result, size in leaving.answers:
+                self._answer(future, result, size)
+
+    def _answer(self, future: asyncio.Future[object], result: object, size: int) -> None:
+        self._queued -= size
+        if not future.cancelled():
+            future.set_result(result)
+
+    def _refuse(self, future: asyncio.Future[object], error: TidegateError, size: int) -> None:
+        self._queued -= size
+        if not future.cancelled():
+            future.set_exception(error)
+
+    def _fail(self) -> None:
+        """No answer leaves whose change the store did not take; memory goes back to what it has."""
+        self.failed = True
+        self._metrics.store_failures.inc()
+        leaving, self._leaving = self._leaving, deque()
+        for each in leaving:
+            for future, result, size in each.answers:
+                if isinstance(result, list):
+                    self._answer(future, [refusals.store_failed()] * size, size)
                 else:
-                    future.set_result(runs.result()[first : first + len(operations)])
-            first += len(operations)
+                    self._refuse(future, refusals.store_failed(), size)
+        self._processor.roll_back(self._durable)
+
+
+async def _complete(
+    first: asyncio.Future[object],
+    late: list[tuple[int, asyncio.Future[list[Result]]]],
+    future: asyncio.Future[object],
+) -> None:
+    """Put the results of events that had to wait in their places."""
+    results = cast("list[Result]", await first)
+    for index, early in late:
+        [results[index]] = await early
+    if not future.cancelled():
+        future.set_result(results)

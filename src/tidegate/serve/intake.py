@@ -1,82 +1,155 @@
-"""From a request's body to its answer: reading it, and stepping what is longer than a batch."""
+"""A request's body: how much of it, for how long, and whether all of it came."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import AsyncIterator
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 
-from tidegate.errors import InputError
-from tidegate.serve import wire
-from tidegate.serve.operations import Event, Result
+from tidegate.errors import InputError, OverloadError
+from tidegate.serve.waits import Waits
 
 if TYPE_CHECKING:
+    from granian._granian import RSGIHeaders as Headers
     from granian._granian import RSGIHTTPProtocol as HTTPProtocol
-    from granian.rsgi import Scope
 
-__all__ = ["Submit", "answer_events", "answer_lines", "read_body"]
-
-
-class Submit(Protocol):
-    """Queues events of one request, at most a batch."""
-
-    def __call__(
-        self, events: Sequence[Event], /, *, admitted: bool
-    ) -> asyncio.Future[list[Result]]:
-        """Return their results to come; see `Batcher.submit`."""
+__all__ = ["Intake"]
 
 
-async def read_body(scope: Scope, proto: HTTPProtocol, limit: int) -> bytes:
-    """Read a body, or refuse it before a byte of it is read.
+class Intake:
+    """Reads bodies within limits.
 
-    Raises
-    ------
-    InputError
-        ``body_too_large``: more than `limit` bytes. ``length_required``: a chunked body. One that
-        is cut short cannot be told from a whole one here, and half a request must not be applied.
+    Parameters
+    ----------
+    body_bytes : int
+        Bytes that a body may have where it is read as a whole.
+    memory_bytes : int
+        Bytes that the bodies of all requests may take together.
+    seconds : float
+        How long a body, or the next piece of a streamed one, may take to arrive.
+
+    Attributes
+    ----------
+    waits : Waits
+        Of open streams, to be ended by a drain.
     """
-    length = scope.headers.get("content-length")
-    if "transfer-encoding" in scope.headers:
-        raise InputError(
-            "length_required",
-            "the body comes in chunks of unknown length",
+
+    def __init__(self, *, body_bytes: int, memory_bytes: int, seconds: float) -> None:
+        self.body_bytes = body_bytes
+        self._free = max(memory_bytes, body_bytes)
+        self.waits = Waits()
+        self._seconds = seconds
+        self._reading: dict[asyncio.Task[Any], float] = {}
+        self._sweeping = False
+
+    async def whole(self, headers: Headers, proto: HTTPProtocol) -> bytes:
+        """Read a body, or refuse it before a byte of it is read.
+
+        Raises
+        ------
+        InputError
+            ``body_too_large``. ``length_required``: a chunked body: one that is cut short cannot be
+            told from a whole one, and half a request must not be applied. ``body_timeout``;
+            ``body_cut``.
+        OverloadError
+            ``overloaded``: the bodies of other requests take all the memory there is for them.
+        """
+        length = self._length(headers)
+        self._free -= length
+        try:
+            if self._free < 0:
+                raise OverloadError(
+                    "overloaded",
+                    "the bodies of other requests take all the memory there is for them",
+                    hint="nothing was applied; send it again a little later",
+                )
+            body = await self._in_time(proto)
+        finally:
+            self._free += length
+        if len(body) != length:
+            raise InputError(
+                "body_cut",
+                "the body ends before its Content-Length",
+                field="body",
+                hint="nothing was applied; send it again",
+            )
+        return body
+
+    def _length(self, headers: Headers) -> int:
+        if "transfer-encoding" in headers:
+            raise InputError(
+                "length_required",
+                "the body comes in chunks of unknown length",
+                field="body",
+                hint="nothing was applied; send it with a Content-Length, or as lines",
+            )
+        length = int(headers.get("content-length") or 0)
+        if length > self.body_bytes:
+            raise InputError(
+                "body_too_large",
+                f"the body is larger than {self.body_bytes} bytes",
+                field="body",
+                hint="nothing was applied; send fewer events a request, or a stream of lines",
+            )
+        return length
+
+    async def _in_time(self, proto: HTTPProtocol) -> bytes:
+        # A timer for each of many thousand small bodies a second would cost more than reading them:
+        # one look a second at all that are being read is enough.
+        task = asyncio.current_task()
+        assert task is not None
+        self._reading[task] = monotonic() + self._seconds
+        if not self._sweeping:
+            self._sweep()
+        try:
+            return await proto()
+        except asyncio.CancelledError:
+            if task in self._reading:
+                raise
+            task.uncancel()
+            raise self._late() from None
+        finally:
+            self._reading.pop(task, None)
+
+    def _sweep(self) -> None:
+        """Break off what takes too long, and look again as long as anything is being read."""
+        now = monotonic()
+        for task, until in [*self._reading.items()]:
+            if until > now:
+                break
+            del self._reading[task]
+            task.cancel()
+        self._sweeping = bool(self._reading)
+        if self._sweeping:
+            asyncio.get_running_loop().call_later(min(self._seconds, 1.0), self._sweep)
+
+    async def pieces(self, proto: HTTPProtocol) -> AsyncIterator[bytes]:
+        """Iterate over the pieces of a streamed body as they arrive.
+
+        Raises
+        ------
+        InputError
+            ``body_timeout``: the next piece did not come in time.
+        OverloadError
+            ``draining``: the server waits no more.
+        """
+        pieces = proto.__aiter__()
+        while True:
+            try:
+                async with asyncio.timeout(self._seconds):
+                    piece = await self.waits.wait(anext(pieces))
+            except TimeoutError:
+                raise self._late() from None
+            except StopAsyncIteration:
+                return
+            if piece:
+                yield bytes(piece)
+
+    def _late(self) -> InputError:
+        return InputError(
+            "body_timeout",
+            f"the body did not arrive within {self._seconds:g} s",
             field="body",
-            hint="nothing was applied; send it with a Content-Length",
+            hint="what was not answered was not applied; send it again",
         )
-    if length is not None and int(length) > limit:
-        raise InputError(
-            "body_too_large",
-            f"the body is larger than {limit} bytes",
-            field="body",
-            hint="nothing was applied; send fewer events a request",
-        )
-    return await proto()
-
-
-async def answer_events(events: Sequence[Event], submit: Submit, max_batch: int) -> list[Result]:
-    """Step events of one session, a batch at a time, and return a result each."""
-    results: list[Result] = []
-    for first in range(0, len(events), max_batch):
-        results += await submit(events[first : first + max_batch], admitted=first > 0)
-    return results
-
-
-async def answer_lines(body: bytes, received: float, submit: Submit, max_batch: int) -> bytes:
-    """Step newline-delimited events of any sessions, and return the lines that answer them.
-
-    One batch is parsed while the one before it is stepped.
-    """
-    lines = wire.split_lines(body)
-    failed: set[str] = set()
-    answered: list[bytes] = []
-    running: tuple[asyncio.Future[list[Result]], list[int]] | None = None
-    for first in range(0, len(lines), max_batch):
-        part = lines[first : first + max_batch]
-        events = [wire.parse_line(line, received, failed) for _, line in part]
-        following = submit(events, admitted=first > 0), [number for number, _ in part]
-        if running is not None:
-            answered.append(wire.encode_lines(await running[0], running[1]))
-        running = following
-    if running is not None:
-        answered.append(wire.encode_lines(await running[0], running[1]))
-    return b"".join(answered)

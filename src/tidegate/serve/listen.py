@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import resource
 import socket
-from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 from granian._granian import SocketHolder
 from granian.constants import Interfaces
-from granian.log import LOGGING_CONFIG, LogLevels
+from granian.log import LogLevels
 from granian.server.embed import Server as Granian
 
 from tidegate.errors import InputError
 
 __all__ = [
     "HttpServer",
+    "allow_files",
     "bind",
     "is_loopback",
     "url_of",
 ]
 
 _BACKLOG = 1024
+_OTHER_FILES = 512  # the store's segments, libraries, pipes
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -67,15 +70,43 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
+def allow_files(connections: int) -> int:
+    """Raise this process's limit of open files so far that it has room for connections.
+
+    Parameters
+    ----------
+    connections : int
+        Of clients, at once.
+
+    Returns
+    -------
+    int
+        How many of them there is room for: fewer, if the system allows no more.
+
+    Notes
+    -----
+    Many systems start a process with 1,024 files. One that has used them up cannot open a file of
+    its store, either.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _OTHER_FILES
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return min(connections, max(wanted - _OTHER_FILES, 1))
+
+
 def is_loopback(listener: socket.socket) -> bool:
     """Say whether only this machine can reach a listener."""
     return ipaddress.ip_address(listener.getsockname()[0]).is_loopback
 
 
-def url_of(listener: socket.socket) -> str:
+def url_of(listener: socket.socket, *, tls: bool = False) -> str:
     """Return a listener's address as a client would write it."""
+    scheme = "https" if tls else "http"
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 class HttpServer(Granian):
@@ -87,19 +118,32 @@ class HttpServer(Granian):
         The RSGI application.
     listener : socket.socket
         From `bind`; the server takes it over.
+    tls : pair of Path, optional
+        PEM files of a certificate and its key; see `exposure.check_certificate`. TLS 1.3 only.
+    max_connections : int
+        Connections served at once; the system holds further ones back until one ends.
     """
 
-    def __init__(self, app: Any, listener: socket.socket) -> None:
-        # Its console would be stdout, which is ours to speak on.
-        logging: dict[str, Any] = deepcopy(LOGGING_CONFIG)
-        logging["handlers"]["console"]["stream"] = "ext://sys.stderr"
+    def __init__(
+        self,
+        app: Any,
+        listener: socket.socket,
+        *,
+        tls: tuple[Path, Path] | None = None,
+        max_connections: int = 1024,
+    ) -> None:
+        cert, key = tls or (None, None)
         super().__init__(
             app,
             interface=Interfaces.RSGI,
             backlog=_BACKLOG,
-            websockets=False,
+            backpressure=max_connections,
+            websockets=True,
             log_level=LogLevels.error,
-            log_dictconfig=logging,
+            # Only the level of its logger: who writes its lines, and where, is for `logs` to say.
+            log_dictconfig={"incremental": True, "handlers": {}, "loggers": {}},
+            ssl_cert=cert,
+            ssl_key=key,
         )
         self._listener = listener
 

@@ -2,74 +2,114 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import msgspec
 
-from tidegate.errors import TidegateError
+from tidegate import instants
+from tidegate.errors import InputError, TidegateError, shown
 
 __all__ = [
+    "TIME_HINT",
     "Answer",
     "Delete",
     "Event",
     "Operation",
+    "Part",
     "Read",
+    "Refused",
     "Result",
     "SessionView",
 ]
 
+TIME_HINT = "an RFC 3339 string with an offset, or unix seconds as a number"
 
-class Event(msgspec.Struct):
-    """One event that asks to be stepped.
+_Seconds = Annotated[float, msgspec.Meta(ge=instants.EARLIEST, le=instants.LATEST)]
+
+
+class Event(msgspec.Struct, forbid_unknown_fields=True):
+    """One event that asks to be stepped, as it comes over the wire.
 
     Parameters
     ----------
-    session : str
-        Session id, 1 to 512 bytes of UTF-8.
-    event : mapping of str to object
+    event : dict of str to object
         The raw fields.
-    received : float
-        When it arrived, unix seconds: its effective time if it brings none.
+    session : str, optional
+        Session id, 1 to 512 bytes of UTF-8; the path's where the path names it.
     seq : int, optional
         Its number, from 1.
-    time : float, optional
-        The client's time, unix seconds.
+    time : float or str, optional
+        The client's time: unix seconds, or RFC 3339, which becomes such.
     start, end : bool
         Begin the session anew; end it after this event.
-    error : TidegateError, optional
-        It was refused on the way in. It is still passed on, so that later events of its session in
-        the same request fail in turn.
-    failed : set of str
-        The sessions of which an event failed in the same request; shared by that request's events.
+
+    Raises
+    ------
+    InputError
+        ``wrong_type``: the time is no instant.
+    """
+
+    event: dict[str, Any]
+    session: str = ""
+    seq: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)] | None = None
+    time: str | _Seconds | None = None
+    start: bool = False
+    end: bool = False
+
+    def __post_init__(self) -> None:
+        if self.time.__class__ is str:
+            self.time = _seconds(self.time)  # msgspec wraps the error; `wire` unwraps it
+
+
+class Refused(msgspec.Struct):
+    """An event that was refused on the way in.
+
+    It is still passed on, so that later events of its session in the same request fail in turn.
     """
 
     session: str
-    event: Mapping[str, object]
-    received: float
-    seq: int | None = None
-    time: float | None = None
-    start: bool = False
-    end: bool = False
-    error: TidegateError | None = None
-    failed: set[str] = msgspec.field(default_factory=set)
+    error: TidegateError
 
 
-class Read(msgspec.Struct, frozen=True):
+class Read(msgspec.Struct):
     """Tell what is known of a session."""
 
     session: str
 
 
-class Delete(msgspec.Struct, frozen=True):
+class Delete(msgspec.Struct):
     """Forget a session's memory and answers, leaving a tombstone."""
 
     session: str
 
 
-Operation = Event | Read | Delete
+Operation = Event | Refused | Read | Delete
 
 
-class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+class Part(msgspec.Struct):
+    """Operations of one request that are done together.
+
+    Parameters
+    ----------
+    operations : list of Operation
+        In order.
+    failed : set of str
+        Sessions of which an earlier event of the same request failed; shared by its parts.
+    deadline : float
+        When nobody waits for the answers any more, by ``time.monotonic``.
+    queued : float
+        When it was queued, by ``time.perf_counter``.
+    """
+
+    operations: Sequence[Operation]
+    failed: set[str] = msgspec.field(default_factory=set)
+    deadline: float = math.inf
+    queued: float = 0.0
+
+
+class Answer(msgspec.Struct, omit_defaults=True):
     """The answer to an event, in the words and order of the wire.
 
     Parameters
@@ -82,8 +122,8 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
         The effective time, unix seconds.
     model_version : str
         Version of the model that answered.
-    answer : msgspec.Raw
-        The task's words, as JSON: the same bytes each time they are asked for.
+    answer : dict
+        The task's words: the same each time they are asked for.
     duplicate : bool
         The event had been answered before.
     session_reset : bool
@@ -94,7 +134,7 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     seq: int
     time: float
     model_version: str
-    answer: msgspec.Raw
+    answer: dict[str, Any]
     duplicate: bool = False
     session_reset: bool = False
 
@@ -112,3 +152,19 @@ class SessionView(msgspec.Struct, frozen=True):
 
 
 Result = Answer | SessionView | TidegateError
+
+
+def _seconds(text: str) -> float:
+    parsed = instants.parse(text)
+    if parsed is None:
+        raise _bad_time(f"{shown(text)} is not an instant")
+    if parsed.tzinfo is None:
+        raise _bad_time(f"{shown(text)} names no offset from UTC")
+    try:
+        return instants.seconds(parsed)
+    except InputError as error:  # the offset leads out of the years 1 to 9999
+        raise _bad_time(error.message) from None
+
+
+def _bad_time(message: str) -> InputError:
+    return InputError("wrong_type", message, field="time", hint=TIME_HINT)

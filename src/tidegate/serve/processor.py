@@ -1,51 +1,95 @@
-"""The synchronous heart: a micro-batch of operations in, results out, committed in between.
+"""The synchronous heart: a micro-batch in, its results out, and what it changed on its way to disk.
 
-Nothing that this module returns was given out before the store said it is durable: one commit a
-batch, then the results. What the store refused is forgotten here too, so that memory never runs
-ahead of what a restart would find.
+`Processor.process` judges, steps and words a batch, and hands what it changed to the store. Its
+results are true only once the store has that: whoever calls it gives them out when the ticket that
+comes with them is durable (`Batcher` does). What the store refuses is forgotten here too
+(`Processor.roll_back`), so that memory never stays ahead of what a restart would find.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from itertools import groupby
 from time import perf_counter
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
-import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
-from tidegate import answers, record
-from tidegate.engine import Engine, SessionState
-from tidegate.errors import RecordError, StoreError, TidegateError
+from tidegate import answers, core
+from tidegate.engine.refusals import not_finite_output
+from tidegate.errors import StoreError, TidegateError
 from tidegate.metrics import GateMetrics
-from tidegate.record import Record, StoredAnswer
-from tidegate.serve import refusals, rules, sessions, tally
-from tidegate.serve.batch import Batch, Step
-from tidegate.serve.operations import Answer, Delete, Event, Operation, Result, SessionView
-from tidegate.serve.sessions import Limits
-from tidegate.store import Store, meta_key, session_key
+from tidegate.serve import bits, refusals, rules, tally
+from tidegate.serve.block import Block
+from tidegate.serve.limits import Limits
+from tidegate.serve.operations import (
+    Answer,
+    Delete,
+    Event,
+    Operation,
+    Part,
+    Read,
+    Refused,
+    Result,
+    SessionView,
+)
+from tidegate.store import Store, session_prefix
 
 if TYPE_CHECKING:
     from tidegate.bundle import Bundle
+    from tidegate.core import Processed
+    from tidegate.engine import Engine
 
-__all__ = ["Processor"]
+__all__ = ["Done", "Processor"]
 
 _log = logging.getLogger(__name__)
 
-_PROBE = meta_key("probe")
+_CODES = {name: code for code, name in enumerate(core.OUTCOMES)}
+_ANSWERED = _CODES["repeat"]
+"""Codes up to this one come with an answer."""
+_REFUSED, _DAMAGED = _CODES["refused"], _CODES["record_damaged"]
+_NOT_FINITE, _FAULT = _CODES["not_finite_output"], _CODES["schema_fault"]
+
+
+class _Head(NamedTuple):
+    """What the table knows of a session."""
+
+    status: Literal["live", "ended", "deleted", "expired", "damaged"]
+    seq: int
+    time: float
+    created: float
+    updated: float
+    model_version: str
+    foreign: bool
+
+
+class Done(NamedTuple):
+    """A batch that was stepped, and may not have been written yet.
+
+    Parameters
+    ----------
+    results : list of Result
+        One an operation, in order.
+    ticket : int
+        They may be given out once the store has this.
+    """
+
+    results: list[Result]
+    ticket: int
 
 
 class Processor:
-    """Steps events of many sessions, in order within each, and makes them durable.
+    """Steps events of many sessions, in order within each.
 
     Parameters
     ----------
     bundle : Bundle
         The model.
     engine : Engine
-        Opened on the bundle; the processor owns its sessions.
+        Opened on the bundle: its test vectors have been replayed.
     store : Store
         Where records live.
     metrics : GateMetrics
@@ -57,7 +101,7 @@ class Processor:
 
     Notes
     -----
-    Not for several threads at once: the server runs it in one.
+    Not for several threads at once: the server runs it in its event loop.
     """
 
     def __init__(
@@ -70,333 +114,342 @@ class Processor:
         limits: Limits | None = None,
     ) -> None:
         self.bundle = bundle
-        self.healthy = True
-        self._engine = engine
+        self._limits = limits or Limits()
         self._store = store
         self._metrics = metrics
         self._clock = clock
-        self._limits = limits or Limits()
         self._answers = answers.open(bundle.task)
-        self._cached = metrics.cached_sessions.labels(bundle.name)
-        # Sessions whose memory the engine holds, the least recently changed first. Their records
-        # are kept here without that memory, which would be there twice.
-        self._live: dict[str, Record] = {}
+        self._prefix = session_prefix(self._limits.tenant, bundle.name)
+        self._group = None if store.volatile else core.Group()
+        self._ticket = 0
+        self.table = engine.table(
+            bundle.version,
+            self._prefix,
+            answers=self._limits.answers,
+            answer_bytes=self._limits.answer_bytes,
+            ttl_seconds=self._limits.ttl_seconds,
+            tombstone_seconds=self._limits.tombstone_seconds,
+        )
 
-    def process(self, operations: Sequence[Operation]) -> list[Result]:
-        """Do a micro-batch of operations, in order within each session.
+    # Batches
 
-        Parameters
-        ----------
-        operations : sequence of Operation
-            Over any sessions, several of one allowed.
+    def process(self, parts: Sequence[Part]) -> Done:
+        """Do the operations of some requests, in order within each session.
+
+        Nothing raises: what goes wrong is the result of every operation it concerns.
+        """
+        operations = [operation for part in parts for operation in part.operations]
+        try:
+            if all(type(operation) in _EVENTS for operation in operations):
+                results = self._events(Block.of(parts, self.bundle.schema))
+            else:
+                results = self._mixed(parts)
+        except StoreError as error:
+            results = self._failed(len(operations), error)
+        except Exception:
+            _log.exception("a batch of %d operations failed", len(operations))
+            self._undo()
+            results = [refusals.internal()] * len(operations)
+        self._note_failures(parts, results)
+        tally.count_results(self._metrics, self.bundle.name, operations, results)
+        return Done(results, self._ticket)
+
+    def process_block(self, block: Block) -> tuple[Processed, dict[int, TidegateError], int]:
+        """Do a batch of events that came as columns; return its results as columns.
 
         Returns
         -------
-        list of Result
-            One each, in order: an answer, a view, or the error that the client gets. Everything
-            they say is durable.
+        processed : core.Processed
+            As `core.Table.process` gives it.
+        errors : dict of int to TidegateError
+            Of the events that were not answered.
+        ticket : int
+            They may be given out once the store has this.
+
+        Raises
+        ------
+        StoreError
+            ``store_failed``: nothing was applied.
         """
-        self._metrics.batch_events.observe(len(operations))
-        batch = Batch(operations, self._clock())
         try:
-            began = perf_counter()
-            self._load(batch)
-            for indices in _rounds(operations):
-                self._round(batch, indices)
-            self._metrics.step_seconds.observe(perf_counter() - began)
-            self._commit(batch)
+            processed = self._step(block)
         except StoreError as error:
-            self._forget(batch)
-            self._store_failed(batch, error)
+            raise self._failed(block.size, error)[0] from error  # type: ignore[misc]
         except Exception:
-            _log.exception("a batch of %d operations failed", len(operations))
-            self._forget(batch)
-            batch.fail_all(refusals.internal())
-        self._evict()
-        results = cast("list[Result]", batch.results)
-        tally.count(self._metrics, self.bundle.name, operations, results, batch.kinds)
+            self._undo()
+            raise
+        errors = self._errors(block, processed)
+        tally.count_codes(self._metrics, self.bundle.name, processed, errors)
+        return processed, errors, self._ticket
+
+    def _mixed(self, parts: Sequence[Part]) -> list[Result]:
+        """Do events together, and what is between them one by one."""
+        results: list[Result] = []
+        for part in parts:
+            for are_events, run in groupby(part.operations, lambda each: type(each) in _EVENTS):
+                if are_events:
+                    again = Part([*run], failed=part.failed)
+                    found = self._events(Block.of([again], self.bundle.schema))
+                    self._note_failures([again], found)
+                    results += found
+                else:
+                    results += [self._manage(cast("Read | Delete", each)) for each in run]
         return results
 
-    def probe(self) -> bool:
-        """Try a commit if the last one failed; return whether the store takes them."""
-        if not self.healthy:
-            try:
-                self._store.commit([(_PROBE, b"")])
-                self.healthy = True
-            except StoreError:
-                self._metrics.store_failures.inc()
-        return self.healthy
+    def _events(self, block: Block) -> list[Result]:
+        processed = self._step(block)
+        return self._worded(block, processed)
 
-    # What is known
-
-    def _load(self, batch: Batch) -> None:
-        """Read the sessions that are not in memory, all at once."""
-        looked = {each.session for each in batch.operations if not isinstance(each, Event)}
-        stepped = {
-            each.session for each in batch.operations if isinstance(each, Event) and not each.error
-        }
-        missing = sorted((looked | stepped) - self._live.keys())
-        if not missing:
-            return
-        stored = {name: data for name, data in self._fetch(batch, missing) if data is not None}
-        # Only events bring a session's memory into the engine.
-        self._load_states(batch, {k: data for k, data in stored.items() if k in stepped})
-        for name in stored.keys() - stepped:
-            try:
-                self._met(batch, name, record.decode(stored[name]))
-            except RecordError as error:
-                batch.damaged[name] = refusals.record_damaged(error)
-
-    def _load_states(self, batch: Batch, stored: Mapping[str, bytes]) -> None:
-        imported = self._engine.import_records([*stored], [*stored.values()])
-        for i, (name, head) in enumerate(zip(stored, imported.heads, strict=True)):
-            error = imported.errors.get(i)
-            if error is not None and error.code != "record_other_model":
-                batch.damaged[name] = refusals.record_damaged(error)
-            elif head is not None and head.status == "live" and error is None:
-                self._live[name] = head
-            elif head is not None:
-                self._met(batch, name, head)
-
-    def _met(self, batch: Batch, session: str, known: Record) -> None:
-        if rules.is_forgotten(known, batch.now, self._limits.tombstone_seconds):
-            batch.forgotten.append(session)
-        else:
-            batch.loaded[session] = known
-
-    def _fetch(self, batch: Batch, missing: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
-        """Yield sessions with their stored bytes, without those that lie in a damaged block."""
-        try:
-            found = self._store.get([self._key(session) for session in missing])
-        except StoreError as error:
-            if error.code != "store_damaged":
-                raise
-            _log.error("a part of the store is damaged: %s", error)
-        else:
-            yield from zip(missing, found, strict=True)
-            return
-        # One damaged block fails the read of all: ask for each, to find whose it is.
-        for session in missing:
-            try:
-                [data] = self._store.get([self._key(session)])
-            except StoreError as error:
-                if error.code != "store_damaged":
-                    raise
-                batch.damaged[session] = refusals.block_damaged()
-            else:
-                yield session, data
-
-    def _known(self, batch: Batch, session: str) -> Record | None:
-        known = batch.changed.get(session) or self._live.get(session) or batch.loaded.get(session)
-        if known is None:
-            if session in batch.damaged:
-                raise batch.damaged[session]
-            return None
-        if rules.is_forgotten(known, batch.now, self._limits.tombstone_seconds):
-            return None
-        return known
-
-    def _key(self, session: str) -> bytes:
-        return session_key(self._limits.tenant, self.bundle.name, session)
-
-    # One round: at most one operation of each session
-
-    def _round(self, batch: Batch, indices: Iterable[int]) -> None:
-        steps = []
-        for index in indices:
-            operation = batch.operations[index]
-            outcome: Result | Step
-            try:
-                if isinstance(operation, Event):
-                    outcome = self._judge(batch, index, operation)
-                elif isinstance(operation, Delete):
-                    outcome = self._delete(batch, operation.session)
-                else:
-                    outcome = self._read(batch, operation.session)
-            except TidegateError as error:
-                batch.fail(index, error)
-            else:
-                if isinstance(outcome, Step):
-                    steps.append(outcome)
-                else:
-                    batch.results[index] = outcome
-        if steps:
-            self._step(batch, steps)
-
-    def _judge(self, batch: Batch, index: int, event: Event) -> Answer | Step:
-        """Decide what an event is to its session; raise what refuses it."""
-        if event.error is not None:
-            raise event.error
-        kinds: list[str] = []
-        try:
-            known = self._known(batch, event.session)
-        except RecordError:
-            if not event.start:
-                raise
-            known = None
-            kinds.append("record_damaged")
-        if event.session in event.failed:
-            raise rules.refusal(rules.judge_after_failure(known, event.seq), after_failure=True)
-        schema = self.bundle.schema
-        typed = schema.type_event(event.event)
-        payload_hash = schema.payload_hash(typed, event.time)
-        verdict = rules.judge(known, seq=event.seq, payload_hash=payload_hash, start=event.start)
-        if verdict.outcome == "repeat" and known is not None:
-            return sessions.repeat(event.session, known, known.answers[verdict.answer or 0])
-        if verdict.outcome not in rules.STEPS:
-            raise rules.refusal(verdict)
-        if verdict.outcome == "begin_anew" and known is not None:
-            kinds.append("start_on_live" if known.status == "live" else "start_on_tombstone")
-        continues = known if verdict.outcome == "step" else None
-        reset = continues is not None and continues.fingerprint != self.bundle.fingerprint
-        if reset:
-            kinds.append("reset")
-        return Step(
-            index=index,
-            event=event,
-            seq=verdict.seq,
-            payload_hash=payload_hash,
-            typed=typed,
-            time=event.received if event.time is None else event.time,
-            known=continues,
-            reset=reset,
-            kinds=kinds,
-            before=None if continues and not reset else self._put_aside(event.session),
-        )
-
-    def _put_aside(self, session: str) -> SessionState | None:
-        """Let an event begin a session; return what the engine held of the one it replaces."""
-        if session not in self._engine:
-            return None
-        before = self._engine.export_state(session)
-        self._engine.forget(session)
-        return before
-
-    def _step(self, batch: Batch, steps: Sequence[Step]) -> None:
-        stepped = self._engine.step_events(
-            [step.event.session for step in steps],
-            self.bundle.schema.stack([step.typed for step in steps]),
-            np.array([step.time for step in steps], dtype=np.float64),
-        )
-        for k, error in stepped.errors.items():
-            step = steps[k]
-            if step.before is not None:
-                self._engine.import_state(step.event.session, step.before)
-            batch.fail(step.index, error)
-        good = [k for k in range(len(steps)) if k not in stepped.errors]
-        words = self._answers.answer(stepped.outputs[good])
-        for k, word in zip(good, words, strict=True):
-            self._keep(batch, steps[k], msgspec.json.encode(word))
-
-    def _keep(self, batch: Batch, step: Step, answer: bytes) -> None:
-        """Take a stepped event into its session's record."""
-        event, known = step.event, step.known
-        batch.kinds += step.kinds
-        if known is None:
-            known = self._blank(batch)
-        elif step.time < known.time:
-            batch.kinds.append("time_backwards")
-        if step.reset:
-            # Answers of the other model go with its memory.
-            known = msgspec.structs.replace(self._blank(batch), created=known.created)
-        stored = StoredAnswer(
-            seq=step.seq,
-            payload_hash=step.payload_hash,
-            time=step.time,
-            answer=answer,
-            reset=step.reset,
-        )
-        batch.changed[event.session] = sessions.stepped(
-            known, stored, self.bundle.version, batch.now, self._limits, ends=event.end
-        )
-        if event.end:
-            self._engine.forget(event.session)
-        batch.results[step.index] = Answer(
-            session=event.session,
-            seq=step.seq,
-            time=step.time,
-            model_version=self.bundle.version,
-            answer=msgspec.Raw(answer),
-            session_reset=step.reset,
-        )
-
-    def _read(self, batch: Batch, session: str) -> SessionView:
-        known = self._known(batch, session)
-        if known is None:
-            raise refusals.session_unknown(session)
-        if known.status != "live":
-            raise rules.refusal(rules.gone(known))
-        return sessions.view(session, known)
-
-    def _delete(self, batch: Batch, session: str) -> SessionView:
-        try:
-            known = self._known(batch, session)
-        except RecordError:
-            known = self._blank(batch)
-        if known is None:
-            raise refusals.session_unknown(session)
-        if known.status != "deleted":
-            known = sessions.tombstone(known, batch.now)
-            batch.changed[session] = known
-            self._engine.forget(session)
-        return sessions.view(session, known)
-
-    def _blank(self, batch: Batch) -> Record:
-        return sessions.blank(batch.now, self.bundle.fingerprint, self.bundle.version)
-
-    # Durable, or forgotten
-
-    def _commit(self, batch: Batch) -> None:
-        # A tombstone that has stood for its time goes when somebody comes across it.
-        swept = [self._key(name) for name in batch.forgotten if name not in batch.changed]
-        if not batch.changed and not swept:
-            return
-        live = {name: head for name, head in batch.changed.items() if head.status == "live"}
-        data = dict(zip(live, self._engine.export_records([*live], [*live.values()]), strict=True))
-        for name, changed in batch.changed.items():
-            if name not in live:
-                data[name] = record.encode(changed)
-        puts = [(self._key(name), value) for name, value in data.items()]
+    def _step(self, block: Block) -> Processed:
+        self._metrics.batch_events.observe(block.size)
+        self._load(block)
         began = perf_counter()
-        self._store.commit(puts, swept)
-        self._metrics.commit_seconds.observe(perf_counter() - began)
-        self._engine.clean()
-        self.healthy = True
-        for name in batch.changed:
-            self._live.pop(name, None)
-        self._live.update(live)
+        processed = self.table.process(
+            block.sessions,
+            block.seqs,
+            block.times,
+            self._clock(),
+            block.flags,
+            block.requests,
+            dict(block.columns),
+            self._group,
+            self._next_ticket,
+            failed=block.failed,
+        )
+        self._metrics.step_seconds.observe(perf_counter() - began)
+        self._hand_over()
+        tally.count_marks(self._metrics, self.bundle.name, processed)
+        return processed
 
-    def _evict(self) -> None:
-        """Drop the sessions that changed longest ago, down to the limit; the store has them."""
-        excess = len(self._live) - self._limits.cached_sessions
+    @property
+    def _next_ticket(self) -> int:
+        # What has no ticket is never rolled back: nothing else has it.
+        return 0 if self._group is None else self._ticket + 1
+
+    def _hand_over(self) -> None:
+        """Give the store what changed; a batch that changed nothing waits for those before it."""
+        group = self._group
+        if group is not None and len(group):
+            try:
+                self._ticket = self._store.append(group)
+            finally:
+                group.clear()
+
+    # Memory
+
+    def _load(self, block: Block) -> None:
+        """Read the sessions that are not in memory, all at once."""
+        missing = self.table.missing(block.sessions)
+        if not len(missing) or self._store.volatile:
+            return
+        began = perf_counter()
+        names = [block.session(index) for index in missing.tolist()]
+        self._load_named(names)
+        self._metrics.load_seconds.observe(perf_counter() - began)
+
+    def _load_named(self, names: Sequence[str]) -> None:
+        found = self._store.get([self._prefix + name.encode() for name in names])
+        there = [(name, data) for name, data in zip(names, found, strict=True) if data is not None]
+        if there:
+            self.table.load(*zip(*there, strict=True))
+            self._metrics.loaded_sessions.inc(len(there))
+
+    def evict(self, durable: int) -> None:
+        """Drop the sessions that were asked for longest ago, down to the limits.
+
+        Parameters
+        ----------
+        durable : int
+            The ticket up to which the store has everything: only such sessions may go.
+        """
+        if self._store.volatile:
+            return
+        excess = len(self.table) - self._limits.cached_sessions
+        if self._limits.memory_bytes:
+            beyond = self.table.nbytes - self._limits.memory_bytes
+            if beyond > 0:
+                excess = max(excess, -(-beyond * len(self.table) // self.table.nbytes))
         if excess > 0:
-            coldest = list(islice(self._live, excess))
-            for session in coldest:
-                del self._live[session]
-            self._engine.forget(*coldest)
-        self._cached.set(len(self._live))
+            self._metrics.evicted_sessions.inc(self.table.evict(excess, durable))
 
-    def _forget(self, batch: Batch) -> None:
-        """Drop what memory holds of a batch's sessions: the store is asked again."""
-        for operation in batch.operations:
-            self._live.pop(operation.session, None)
-        self._engine.forget(*(operation.session for operation in batch.operations))
+    def wait(self, ticket: int) -> None:
+        """Wait until the results of a ticket may be given out.
 
-    def _store_failed(self, batch: Batch, cause: StoreError) -> None:
+        Raises
+        ------
+        StoreError
+            ``store_failed``.
+        """
+        if not self._store.volatile:
+            self._store.wait(ticket)
+
+    def roll_back(self, durable: int) -> None:
+        """Forget what the store does not have: it is asked again.
+
+        Parameters
+        ----------
+        durable : int
+            The ticket up to which it has everything. Nothing later may still be on its way.
+        """
+        self._ticket = durable
+        self.table.rollback(durable)
+
+    def _undo(self) -> None:
+        """Forget what the batch at hand has changed, which the store was not given."""
+        if self._group is None:
+            return
+        self._group.clear()
+        with suppress(StoreError):  # then all that is on its way has failed: it is rolled back too
+            # What this batch changed is read again, and earlier changes must be there by then.
+            self._store.wait(self._ticket)
+        self.table.rollback(self._ticket)
+
+    def _failed(self, count: int, cause: StoreError) -> list[Result]:
         _log.error("the store failed: %s", cause)
-        self.healthy = False
         self._metrics.store_failures.inc()
-        batch.fail_all(refusals.store_failed())
+        self._undo()
+        return [refusals.store_failed()] * count
+
+    # Words
+
+    def _worded(self, block: Block, processed: Processed) -> list[Result]:
+        codes = processed.codes
+        version = self.bundle.version
+        sessions = cast("Sequence[str]", block.sessions)
+        rows = zip(
+            sessions,
+            processed.seqs.tolist(),
+            processed.times.tolist(),
+            processed.marks.tolist(),
+            strict=True,
+        )
+        if codes.max(initial=0) <= _ANSWERED and not processed.versions:
+            words = self._answers.answer(processed.outputs)
+            return [
+                Answer(
+                    session,
+                    seq,
+                    time,
+                    version,
+                    answer,
+                    mark & bits.DUPLICATE != 0,
+                    mark & bits.RESET != 0,
+                )
+                for (session, seq, time, mark), answer in zip(rows, words, strict=True)
+            ]
+        errors = self._errors(block, processed)
+        answered = iter(self._answers.answer(processed.outputs[codes <= _ANSWERED]))
+        return [
+            errors[index]
+            if index in errors
+            else Answer(
+                session,
+                seq,
+                time,
+                processed.versions.get(index, version),
+                next(answered),
+                mark & bits.DUPLICATE != 0,
+                mark & bits.RESET != 0,
+            )
+            for index, (session, seq, time, mark) in enumerate(rows)
+        ]
+
+    def _errors(self, block: Block, processed: Processed) -> dict[int, TidegateError]:
+        """Word what refused each event that has no answer."""
+        refused = np.flatnonzero(processed.codes > _ANSWERED).tolist()
+        return {index: self._error(block, processed, index) for index in refused}
+
+    def _error(self, block: Block, processed: Processed, index: int) -> TidegateError:
+        code = processed.codes[index]
+        if code == _REFUSED:
+            return block.errors[index]
+        if code == _DAMAGED:
+            return refusals.record_damaged()
+        if code == _NOT_FINITE:
+            return not_finite_output(block.session(index))
+        if code == _FAULT:
+            return self._fault(block, processed, index)
+        expected = int(processed.expected[index])
+        verdict = rules.Verdict(
+            cast("rules.Outcome", core.OUTCOMES[code]),
+            int(processed.seqs[index]),
+            expected if expected >= 0 else None,
+        )
+        after_failure = bool(processed.marks[index] & bits.AFTER_FAILURE)
+        return rules.refusal(verdict, after_failure=after_failure)
+
+    def _fault(self, block: Block, processed: Processed, index: int) -> TidegateError:
+        """Word what the schema says of an event: the C core knows only its kind."""
+        state = processed.encoder_before[index][None]
+        one = {name: _one(column, index) for name, column in block.columns.items()}
+        errors = self.bundle.schema.encode_rows(one, processed.times[index : index + 1], state)
+        error: TidegateError = errors.errors[0]
+        return error
+
+    @staticmethod
+    def _note_failures(parts: Sequence[Part], results: Sequence[Result]) -> None:
+        at = iter(results)
+        for part in parts:
+            for operation, result in zip(part.operations, at, strict=False):
+                if operation.session and isinstance(result, TidegateError):
+                    part.failed.add(operation.session)
+
+    # One session
+
+    def _manage(self, operation: Read | Delete) -> Result:
+        try:
+            if type(operation) is Read:
+                return self._read(operation.session)
+            return self._delete(operation.session)
+        except TidegateError as error:
+            if isinstance(error, StoreError) and error.code == "store_failed":
+                raise
+            return error
+
+    def _head(self, session: str) -> _Head | None:
+        if session not in self.table and not self._store.volatile:
+            self._load_named([session])
+        head = self.table.head(session, self._clock())
+        return None if head is None else _Head._make(head)
+
+    def _read(self, session: str) -> SessionView:
+        head = self._head(session)
+        if head is None:
+            raise refusals.session_unknown(session)
+        if head.status == "damaged":
+            raise refusals.record_damaged()
+        if head.status != "live":
+            raise rules.refusal(rules.gone(head.status, head.seq))
+        return _view(session, head)
+
+    def _delete(self, session: str) -> SessionView:
+        if self._head(session) is None:
+            raise refusals.session_unknown(session)
+        self.table.delete(session, self._clock(), self._group, self._next_ticket)
+        self._hand_over()
+        head = self._head(session)
+        assert head is not None
+        return _view(session, head)
 
 
-def _rounds(operations: Sequence[Operation]) -> list[list[int]]:
-    """Split operations so that each session occurs at most once a round, in order."""
-    rounds: list[list[int]] = []
-    seen: dict[str, int] = {}
-    for index, operation in enumerate(operations):
-        occurrence = seen.get(operation.session, 0)
-        seen[operation.session] = occurrence + 1
-        if occurrence == len(rounds):
-            rounds.append([])
-        rounds[occurrence].append(index)
-    return rounds
+_EVENTS: frozenset[type[Operation]] = frozenset({Event, Refused})
+
+
+def _view(session: str, head: _Head) -> SessionView:
+    return SessionView(
+        session=session,
+        status=head.status,
+        seq=head.seq,
+        time=head.time,
+        created=head.created,
+        updated=head.updated,
+        model_version=head.model_version,
+    )
+
+
+def _one(column: NDArray[Any] | tuple[NDArray[np.int32], Sequence[str]], row: int) -> NDArray[Any]:
+    """Return a row of a column as a column of its own."""
+    if not isinstance(column, tuple):
+        return column[row : row + 1]
+    indices, values = column
+    return np.array([None if indices[row] < 0 else values[indices[row]]], dtype=object)

@@ -11,12 +11,13 @@ from tidegate.errors import (
 )
 
 __all__ = [
-    "block_damaged",
+    "deadline",
     "draining",
     "internal",
     "record_damaged",
     "session_unknown",
     "store_failed",
+    "unauthorized",
 ]
 
 
@@ -38,20 +39,23 @@ def store_failed() -> StoreError:
     )
 
 
-def record_damaged(cause: RecordError) -> RecordError:
+def record_damaged() -> RecordError:
     """Return the error of everything that needs a session whose record is damaged."""
     return RecordError(
         "record_damaged",
-        f"the stored record of this session is damaged: {cause.message}",
+        "the stored record of this session is damaged",
         field="session",
         hint='restore it from a backup, delete the session, or begin it anew with "start": true',
     )
 
 
-def block_damaged() -> RecordError:
-    """Return the error of everything that needs a session which lies in a damaged block."""
-    # What the store says names its files: that is for the log.
-    return record_damaged(RecordError("block_damaged", "the store's files are damaged where it is"))
+def deadline() -> OverloadError:
+    """Return the error of an event that had to wait until its deadline was over."""
+    return OverloadError(
+        "deadline_exceeded",
+        "the event waited longer than its deadline",
+        hint="it was not applied; send it again, with the same seq",
+    )
 
 
 def session_unknown(session: str) -> SequenceError:
@@ -70,4 +74,14 @@ def draining() -> OverloadError:
         "draining",
         "the server is shutting down",
         hint="nothing was applied; send it again, with the same seq, after the restart",
+    )
+
+
+def unauthorized() -> TidegateError:
+    """Return the error of a request that brings no key, or one that is not known."""
+    return TidegateError(
+        "unauthorized",
+        "this server asks for an API key",
+        field="authorization",
+        hint="send the header 'Authorization: Bearer tg_...' with a key that it knows",
     )

@@ -147,7 +147,7 @@ def judge(
         found = _find(known, seq, payload_hash) if known.status == "ended" else None
         if found is not None and found.outcome == "repeat":
             return found
-        return gone(known)
+        return gone(known.status, known.seq)
     following = known.seq + 1
     if seq is None or seq == following:
         return Verdict("step", following)
@@ -170,9 +170,9 @@ def judge_after_failure(known: Known | None, seq: int | None) -> Verdict:
     return Verdict("seq_gap", seq, expected)
 
 
-def gone(known: Known) -> Verdict:
+def gone(status: Literal["ended", "deleted", "expired"], seq: int) -> Verdict:
     """Say what refuses everything that asks for a session which has left a tombstone."""
-    return Verdict(_GONE[known.status], known.seq)
+    return Verdict(_GONE[status], seq)
 
 
 _GONE: dict[str, Outcome] = {

@@ -3,116 +3,52 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import logging
+import math
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Literal, NoReturn
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
+import uvloop
 
 from tidegate import __version__, store
 from tidegate import bundle as bundles
 from tidegate.engine import Engine
-from tidegate.errors import InputError, TidegateError
-from tidegate.metrics import GateMetrics
-from tidegate.serve import listen
-from tidegate.serve.app import App, Served
+from tidegate.errors import TidegateError
+from tidegate.metrics import GateMetrics, StallMeter, StoreFigures
+from tidegate.serve.app import App
 from tidegate.serve.batcher import Batcher
+from tidegate.serve.config import ServeSettings
+from tidegate.serve.door import Door
+from tidegate.serve.health import Watch, keep_watch
 from tidegate.serve.identity import claim
+from tidegate.serve.intake import Intake
+from tidegate.serve.limits import Limits
+from tidegate.serve.logs import Logs
+from tidegate.serve.model import Model
 from tidegate.serve.processor import Processor
-from tidegate.serve.sessions import Limits
+from tidegate.serve.reorder import Window
+from tidegate.store import LogStore, Store
 
-__all__ = ["ServeSettings", "leave", "serve"]
+if TYPE_CHECKING:
+    from tidegate.bundle import Bundle
+
+__all__ = ["leave", "serve"]
+
+_log = logging.getLogger(__name__)
 
 _PROBE_SECONDS = 1.0
 _ABANDON_SECONDS = 1.0
-_RULES: dict[str, tuple[float, float]] = {
-    "port": (0, 65_535),
-    "body_bytes": (1, 2**40),
-    "queue_events": (1, 2**31),
-    "batch_events": (1, 2**20),
-    "kept_answers": (1, 1024),
-    "kept_answer_bytes": (0, 2**31),
-    "tombstone_hours": (0, 10 * 365 * 24),
-    "cached_sessions": (1, 2**31),
-    "grace_seconds": (0, 3600),
-}
-
-
-class ServeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a server listens, and what it bounds.
-
-    Parameters
-    ----------
-    store : str
-        Where sessions live: a folder, or ``memory:`` (lost at the end of the process).
-    host : str
-        Address to listen on; only this machine can reach the default.
-    port : int
-        0 takes any free one.
-    body_bytes : int
-        Bytes that a request's body may have.
-    queue_events : int
-        Events accepted and not yet answered, above which new ones are refused.
-    batch_events : int
-        Events in one micro-batch.
-    kept_answers : int
-        K: how many answers of a session are kept for retries.
-    kept_answer_bytes : int
-        Bound on their bytes a session.
-    tombstone_hours : float
-        How long an ended or deleted session is remembered as such.
-    cached_sessions : int
-        How many sessions are held in memory.
-    on_new_model : {"refuse", "reset"}
-        What to do with sessions of another model: refuse to start, or begin each anew at its next
-        event.
-    grace_seconds : float
-        How long requests in flight may take to end when the server is told to stop.
-
-    Examples
-    --------
-    >>> ServeSettings(store="memory:", port=70000)
-    Traceback (most recent call last):
-        ...
-    tidegate.errors.InputError: port: 70000 is not allowed (bad_setting); use 0 to 65535
-    """
-
-    store: str
-    host: str = "127.0.0.1"
-    port: int = 8700
-    body_bytes: int = 16 * 1024 * 1024
-    queue_events: int = 8192
-    batch_events: int = 512
-    kept_answers: int = 8
-    kept_answer_bytes: int = 16_384
-    tombstone_hours: float = 24.0
-    cached_sessions: int = 100_000
-    on_new_model: Literal["refuse", "reset"] = "refuse"
-    grace_seconds: float = 10.0
-
-    def __post_init__(self) -> None:
-        for name, (least, most) in _RULES.items():
-            value = getattr(self, name)
-            if not least <= value <= most:
-                raise InputError(
-                    "bad_setting",
-                    f"{value} is not allowed",
-                    field=name,
-                    hint=f"use {least} to {most}",
-                )
-        if self.on_new_model not in ("refuse", "reset"):
-            raise InputError(
-                "bad_setting",
-                f"{self.on_new_model!r} is not allowed",
-                field="on_new_model",
-                hint="use 'refuse' or 'reset'",
-            )
+_STUCK_SECONDS = 60.0
+_MIB = 1024 * 1024
 
 
 def serve(
@@ -136,8 +72,8 @@ def serve(
     Raises
     ------
     InputError
-        ``port_in_use``, ``cannot_bind``; ``bundle_changed``: the store's sessions belong to another
-        model and `on_new_model` is "refuse".
+        What `Door` raises; ``bundle_changed``: the store's sessions belong to another model and
+        `on_new_model` is "refuse".
     BundleError, EngineError
         The bundle cannot be used.
     StoreError
@@ -149,58 +85,58 @@ def serve(
     `leave` after it.
     """
     with ExitStack() as opened:
+        opened.enter_context(Logs(settings.log_format, settings.log_level))
         stop = opened.enter_context(_Stop())
         # Before the store: a port in use must not cost the other server its store.
-        listener = opened.enter_context(listen.bind(settings.host, settings.port))
-        if not listen.is_loopback(listener):
-            sys.stderr.write(
-                f"WARNING: listening on {settings.host}: everyone who can reach this machine can "
-                "read and change every session. There is no authentication.\n"
-            )
+        door = opened.enter_context(Door(settings))
+        began = perf_counter()
         loaded = bundles.load(bundle)
         engine = Engine.open(loaded)
-        records = store.open(settings.store)
+        metrics = GateMetrics(
+            __version__,
+            {loaded.name: loaded.version},
+            memory_bound=settings.memory_mb * 1024 * 1024,
+        )
+        metrics.watch_port(door.port)
+        metrics.certificate_expires.set(door.certificate_expires)
+        metrics.model_load_seconds.set(perf_counter() - began)
+        began = perf_counter()
+        limits = _limits(settings)
+        records = _open_store(settings, limits)
         opened.callback(records.close)
-        limits = Limits(
-            answers=settings.kept_answers,
-            answer_bytes=settings.kept_answer_bytes,
-            tombstone_seconds=settings.tombstone_hours * 3600.0,
-            cached_sessions=settings.cached_sessions,
-        )
+        metrics.recovery_seconds.set(perf_counter() - began)
         claim(records, loaded, limits.tenant, reset=settings.on_new_model == "reset")
-        metrics = GateMetrics(__version__, {loaded.name: loaded.version})
         processor = Processor(loaded, engine, records, metrics, time.time, limits)
-        batcher = Batcher(
-            processor.process,
-            max_batch=settings.batch_events,
-            max_queue=settings.queue_events,
-        )
-        opened.callback(batcher.close)
-        app = App(
-            {loaded.name: Served(loaded, batcher, lambda: processor.healthy)},
-            metrics,
-            time.time,
-            body_limit=settings.body_bytes,
-        )
-        ready: dict[str, str | int] = {
-            "event": "ready",
-            "url": listen.url_of(listener),
-            "pid": os.getpid(),
-            "model": loaded.name,
-            "model_version": loaded.version,
-        }
-        opened.callback(app.close)
-        asyncio.run(
-            _live(
-                app,
-                listener,
-                processor,
-                batcher,
-                stop,
-                settings.grace_seconds,
-                lambda: (announce or _announce)(ready),
-            )
-        )
+        if settings.stall_meter:
+            meter = StallMeter(metrics.stall_seconds)
+            opened.callback(meter.stop)
+            meter.start()
+        # What is there by now stays: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+        uvloop.run(_live(settings, door, processor, records, metrics, stop, announce or _announce))
+
+
+def _limits(settings: ServeSettings) -> Limits:
+    return Limits(
+        answers=settings.kept_answers,
+        answer_bytes=settings.kept_answer_bytes,
+        ttl_seconds=settings.session_ttl_days * 86_400.0 or math.inf,
+        tombstone_seconds=settings.tombstone_hours * 3600.0,
+        cached_sessions=settings.cached_sessions,
+        memory_bytes=settings.memory_mb * _MIB,
+    )
+
+
+def _open_store(settings: ServeSettings, limits: Limits) -> Store:
+    opened = store.open(
+        settings.store,
+        sync_ms=math.ceil(settings.commit_interval_ms) if settings.commit == "interval" else 0,
+        segment_size=settings.segment_mb * _MIB,
+        space=settings.store_space,
+    )
+    opened.ages(limits.ttl_seconds, limits.tombstone_seconds)
+    return opened
 
 
 def leave() -> NoReturn:
@@ -257,28 +193,36 @@ def _announce(members: dict[str, str | int]) -> None:
 
 
 async def _live(
-    app: App,
-    listener: socket.socket,
+    settings: ServeSettings,
+    door: Door,
     processor: Processor,
-    batcher: Batcher,
+    records: Store,
+    metrics: GateMetrics,
     stop: _Stop,
-    grace_seconds: float,
-    announce: Callable[[], None],
+    announce: Callable[[dict[str, str | int]], None],
 ) -> None:
     """Take events until a signal, then finish what was accepted."""
     loop = asyncio.get_running_loop()
-    server = listen.HttpServer(app, listener)
+    watch = Watch()
+    batcher = _batcher(settings, processor, records, metrics)
+    model = Model(processor.bundle, processor, batcher, metrics)
+    app = _app(settings, model, metrics, watch, door, records)
+    server = door.server(app)
+    door.reload_in(loop)
     serving = loop.create_task(server.serve())
-    probing = loop.create_task(_probe(processor, batcher))
-    app.phase = "ready"
-    announce()
+    helping = [
+        loop.create_task(_recover(records, batcher)),
+        loop.create_task(keep_watch(watch)),
+        loop.create_task(_watch_commits(watch, batcher)),
+    ]
     stopped = loop.create_task(stop.wait())
+    app.phase = "ready"
+    announce(_about(processor.bundle, door.url))
     await asyncio.wait([serving, stopped], return_when=asyncio.FIRST_COMPLETED)
+    _log.info("draining")
     app.phase = "draining"
-    deadline = loop.time() + grace_seconds
-    probing.cancel()
-    stopped.cancel()
-    await asyncio.wait([loop.create_task(app.idle())], timeout=grace_seconds)
+    deadline = loop.time() + settings.grace_seconds
+    await asyncio.wait([loop.create_task(app.idle())], timeout=settings.grace_seconds)
     server.stop()  # type: ignore[no-untyped-call]
     # granian waits for requests whose body is still on its way; they would be refused anyway.
     await asyncio.wait([serving], timeout=max(deadline - loop.time(), 0.1))
@@ -286,15 +230,102 @@ async def _live(
         loop.set_exception_handler(lambda _loop, _context: None)
         server.abandon()
         await asyncio.wait([serving], timeout=_ABANDON_SECONDS)
+    for task in [*helping, stopped]:
+        task.cancel()
+    batcher.close()
+    app.close()
     if not stop.asked:
         raise TidegateError(
             "http_failed", "the HTTP server ended by itself", hint="its log says why"
         ) from serving.exception()
 
 
-async def _probe(processor: Processor, batcher: Batcher) -> None:
-    """After a commit failed, try one each second, so that readiness comes back by itself."""
+def _about(bundle: Bundle, url: str) -> dict[str, str | int]:
+    return {
+        "event": "ready",
+        "url": url,
+        "pid": os.getpid(),
+        "model": bundle.name,
+        "model_version": bundle.version,
+    }
+
+
+def _batcher(
+    settings: ServeSettings, processor: Processor, records: Store, metrics: GateMetrics
+) -> Batcher:
+    window: Window[Any] | None = None
+    if settings.reorder_ms:
+        window = Window(settings.reorder_ms / 1000.0, settings.reorder_max)
+    return Batcher(
+        processor,
+        records,
+        metrics,
+        max_batch=settings.batch_events,
+        max_queue=settings.queue_events,
+        wait_seconds=settings.batch_wait_us / 1e6,
+        window=window,
+    )
+
+
+def _app(
+    settings: ServeSettings,
+    model: Model,
+    metrics: GateMetrics,
+    watch: Watch,
+    door: Door,
+    records: Store,
+) -> App:
+    def refresh() -> None:
+        table = model.processor.table
+        metrics.live_sessions.labels(model.bundle.name).set(table.live)
+        metrics.cached_sessions.labels(model.bundle.name).set(len(table))
+
+    if isinstance(records, LogStore):
+        metrics.store_size.ask = lambda: _figures(records)
+    intake = Intake(
+        body_bytes=settings.body_bytes,
+        memory_bytes=settings.max_body_memory_mb * _MIB,
+        seconds=settings.body_seconds,
+    )
+    return App(
+        {model.bundle.name: model},
+        metrics,
+        intake,
+        line_bytes=settings.line_bytes,
+        deadline_seconds=settings.deadline_ms / 1000.0,
+        authorize=door.authorize,
+        stuck=watch.stuck,
+        refresh=refresh,
+    )
+
+
+def _figures(records: LogStore) -> StoreFigures:
+    found = records.stats()
+    return StoreFigures(
+        bytes=found.bytes,
+        live_bytes=found.live_bytes,
+        segments=found.segments,
+        cuts=found.cuts,
+        records=found.sessions,
+    )
+
+
+async def _recover(records: Store, batcher: Batcher) -> None:
+    """After a commit failed, try the store each second, so that readiness comes back by itself."""
     while True:
         await asyncio.sleep(_PROBE_SECONDS)
-        if not processor.healthy:
-            await batcher.call(processor.probe)
+        if batcher.failed:
+            if await asyncio.to_thread(records.recover):
+                _log.warning("the store works again")
+                batcher.recovered()
+            else:
+                _log.warning("the store does not work yet")
+
+
+async def _watch_commits(watch: Watch, batcher: Batcher) -> None:
+    """Let liveness know whether what was stepped reaches the store."""
+    committing = watch.expect("commits", _STUCK_SECONDS)
+    while True:
+        await asyncio.sleep(_PROBE_SECONDS)
+        if batcher.is_moving():
+            committing.beat()

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from tidegate.errors import TidegateError
 from tidegate.metrics import OUTCOMES, GateMetrics
-from tidegate.serve.operations import Answer, Event, Operation, Result
+from tidegate.serve import bits
+from tidegate.serve.operations import Answer, Delete, Operation, Read, Result
 
-__all__ = ["KINDS", "count"]
+if TYPE_CHECKING:
+    from tidegate.core import Processed
+
+__all__ = ["KINDS", "count_codes", "count_marks", "count_results"]
 
 KINDS = {
     "seq_gap": "gap",
@@ -22,15 +29,23 @@ KINDS = {
 }
 """Which errors count as a break of continuity, and as which."""
 
+_MARKS = (
+    (bits.RESET, "reset"),
+    (bits.BACKWARDS, "time_backwards"),
+    (bits.ANEW_LIVE, "start_on_live"),
+    (bits.ANEW_TOMBSTONE, "start_on_tombstone"),
+    (bits.ANEW_DAMAGED, "record_damaged"),
+)
+"""Which marks of an event that was stepped count as one."""
 
-def count(
+
+def count_results(
     metrics: GateMetrics,
     model: str,
-    operations: Sequence[Operation],
+    operations: Iterable[Operation],
     results: Sequence[Result],
-    kinds: Iterable[str],
 ) -> None:
-    """Count what became of a batch.
+    """Count what became of the operations of a batch.
 
     Parameters
     ----------
@@ -40,25 +55,46 @@ def count(
         Whose sessions.
     operations, results : sequence
         One of each.
-    kinds : iterable of str
-        Breaks of continuity that are no errors: a session that began anew, a time that went back.
     """
-    broken = Counter(kinds)
-    outcomes: Counter[str] = Counter()
-    for operation, result in zip(operations, results, strict=True):
-        if not isinstance(operation, Event):
-            continue  # to look breaks nothing
-        outcomes[_outcome(result)] += 1
-        if isinstance(result, TidegateError) and result.code in KINDS:
-            broken[KINDS[result.code]] += 1
-    for outcome, n in outcomes.items():
-        metrics.count_event(model, outcome, n)
-    for kind, n in broken.items():
-        metrics.count_continuity(model, kind, n)
+    events = [
+        result
+        for operation, result in zip(operations, results, strict=True)
+        if type(operation) is not Read and type(operation) is not Delete  # to look breaks nothing
+    ]
+    errors = [result for result in events if isinstance(result, TidegateError)]
+    answers = [result for result in events if isinstance(result, Answer)]
+    repeats = sum(result.duplicate for result in answers)
+    _count(metrics, model, len(answers) - repeats, repeats, errors)
 
 
-def _outcome(result: Result) -> str:
-    if isinstance(result, Answer):
-        return "repeat" if result.duplicate else "answered"
-    code = result.code if isinstance(result, TidegateError) else "internal"
-    return code if code in OUTCOMES else "bad_input"
+def count_codes(
+    metrics: GateMetrics, model: str, processed: Processed, errors: Mapping[int, TidegateError]
+) -> None:
+    """Count what became of a batch of columns."""
+    answered = len(processed.codes) - len(errors)
+    repeats = int(np.count_nonzero(processed.marks & bits.DUPLICATE))
+    _count(metrics, model, answered - repeats, repeats, errors.values())
+
+
+def count_marks(metrics: GateMetrics, model: str, processed: Processed) -> None:
+    """Count breaks of continuity that are no errors: a session that began anew, say."""
+    if not processed.marks.any():
+        return
+    first = processed.marks[(processed.marks & bits.DUPLICATE) == 0]
+    for bit, kind in _MARKS:
+        n = int(np.count_nonzero(first & bit))
+        if n:
+            metrics.count_continuity(model, kind, n)
+
+
+def _count(
+    metrics: GateMetrics, model: str, answered: int, repeats: int, errors: Iterable[TidegateError]
+) -> None:
+    if answered:
+        metrics.count_event(model, "answered", answered)
+    if repeats:
+        metrics.count_event(model, "repeat", repeats)
+    for code, n in Counter(error.code for error in errors).items():
+        metrics.count_event(model, code if code in OUTCOMES else "bad_input", n)
+        if code in KINDS:
+            metrics.count_continuity(model, KINDS[code], n)

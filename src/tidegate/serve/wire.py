@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import cast
 
 import msgspec
 
-from tidegate import instants
 from tidegate.errors import InputError, TidegateError, shown
 from tidegate.serve import not_finite
-from tidegate.serve.operations import Event, Result
+from tidegate.serve.operations import TIME_HINT, Event, Refused, Result
 from tidegate.spec import MAX_SESSION_BYTES
 
 __all__ = [
@@ -22,28 +21,14 @@ __all__ = [
     "encode_items",
     "encode_lines",
     "encode_result",
+    "parse_any",
     "parse_events",
-    "parse_line",
-    "split_lines",
+    "parse_lines",
+    "too_many",
 ]
 
 MOST_EVENTS = 100_000
 """Events that one request may hold."""
-
-_Seconds = Annotated[float, msgspec.Meta(ge=instants.EARLIEST, le=instants.LATEST)]
-
-
-class _Envelope(msgspec.Struct, forbid_unknown_fields=True):
-    event: dict[str, Any]
-    session: str | None = None
-    seq: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)] | None = None
-    time: str | _Seconds | None = None
-    start: bool = False
-    end: bool = False
-
-    def __post_init__(self) -> None:
-        if isinstance(self.time, str):
-            self.time = _seconds(self.time)  # msgspec wraps the error; `_refused` unwraps it
 
 
 class _Line(msgspec.Struct, omit_defaults=True):
@@ -53,15 +38,15 @@ class _Line(msgspec.Struct, omit_defaults=True):
     line: int | None = None
 
 
-_one = msgspec.json.Decoder(_Envelope)
-_many = msgspec.json.Decoder(list[_Envelope])
+_one = msgspec.json.Decoder(Event)
+_many = msgspec.json.Decoder(list[Event])
 _raw_many = msgspec.json.Decoder(list[msgspec.Raw])
 _encoder = msgspec.json.Encoder()
 _REFUSED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What decoding raises: wrong JSON, wrong types, wrong UTF-8, too deep nesting."""
 
 
-def parse_events(body: bytes, session: str, received: float) -> tuple[list[Event], bool]:
+def parse_events(body: bytes, session: str) -> tuple[list[Event | Refused], bool]:
     """Parse the body of a session's event route: one event, or a list.
 
     Parameters
@@ -70,40 +55,53 @@ def parse_events(body: bytes, session: str, received: float) -> tuple[list[Event
         JSON.
     session : str
         The session of the path; a ``session`` member must equal it.
-    received : float
-        When it arrived, unix seconds.
 
     Returns
     -------
-    events : list of Event
-        A refused member of a list is an event with its `error`.
+    events : list of Event or Refused
+        In order.
     is_list : bool
         Whether the body was a list.
 
     Raises
     ------
     InputError
-        The body is neither an event nor a list.
+        The body is neither an event nor a list, or a lone event is refused.
 
     Examples
     --------
-    >>> parse_events(b'{"seq": 1, "event": {"speed": 12.5}}', "bus-7", 0.0)[0][0].event
+    >>> parse_events(b'{"seq": 1, "event": {"speed": 12.5}}', "bus-7")[0][0].event
     {'speed': 12.5}
     """
     if not _LIST.match(body):
-        event = _event(_try_one(body), session, received, set())
-        if event.error is not None:
+        event = _of_path(_try_one(body), session)
+        if isinstance(event, Refused):
             raise event.error
         return [event], False
-    failed: set[str] = set()
+    return [_of_path(event, session) for event in _parse_list(body)], True
+
+
+def parse_any(body: bytes) -> tuple[list[Event | Refused], bool]:
+    """Parse an event that names its session, or a list of such, as a WebSocket's frame has them.
+
+    Raises
+    ------
+    InputError
+        The body is neither.
+    """
+    if not _LIST.match(body):
+        return [_named(_try_one(body))], False
+    return [_named(event) for event in _parse_list(body)], True
+
+
+def _parse_list(body: bytes) -> list[Event | Refused]:
     check_count(body.count(b'"event"'))  # before anything is made of them
     try:
-        envelopes: list[_Envelope | InputError] = [*_many.decode(body)]
+        return [*_many.decode(body)]
     except _REFUSED:
         members = _split_list(body)
         check_count(len(members))
-        envelopes = [_try_one(member) for member in members]
-    return [_event(envelope, session, received, failed) for envelope in envelopes], True
+        return [_try_one(member) for member in members]
 
 
 def check_count(events: int) -> None:
@@ -115,55 +113,60 @@ def check_count(events: int) -> None:
         ``too_many_events``.
     """
     if events > MOST_EVENTS:
-        raise InputError(
-            "too_many_events",
-            f"the request holds more than {MOST_EVENTS:,} events",
-            field="body",
-            hint="nothing was applied; send fewer events a request",
-        )
+        raise too_many(MOST_EVENTS, "request")
 
 
-def split_lines(body: bytes) -> list[tuple[int, bytes]]:
-    r"""Return the lines of a body that are not blank, each with its number from 1.
-
-    Examples
-    --------
-    >>> split_lines(b'{"a": 1}\n\n{"b": 2}\n')
-    [(1, b'{"a": 1}'), (3, b'{"b": 2}')]
-    """
-    check_count(body.count(b"\n"))
-    return [
-        (number, line)
-        for number, line in enumerate(body.split(b"\n"), start=1)
-        if line and not line.isspace()
-    ]
+def too_many(most: int, where: str) -> InputError:
+    """Return the error of a request or frame that holds more events than it may."""
+    return InputError(
+        "too_many_events",
+        f"the {where} holds more than {most:,} events",
+        field="body",
+        hint=f"nothing of it was applied; send fewer events a {where}",
+    )
 
 
-def parse_line(line: bytes, received: float, failed: set[str]) -> Event:
-    """Parse one line of newline-delimited JSON: an event that names its session.
+def parse_lines(body: bytes, first: int) -> tuple[list[Event | Refused], list[int]]:
+    r"""Parse whole lines of newline-delimited JSON: events that name their sessions.
 
     Parameters
     ----------
-    line : bytes
-        JSON.
-    received : float
-        When it arrived, unix seconds.
-    failed : set of str
-        Shared by the events of one request.
+    body : bytes
+        Lines.
+    first : int
+        Number of the first.
 
     Returns
     -------
-    Event
-        With its `error`, if the line is refused; its session is then "" if it names none.
+    events : list of Event or Refused
+        Of the lines that are not blank; the session of a refused one is "" if it names none.
+    numbers : list of int
+        Of these lines.
+
+    Examples
+    --------
+    >>> events, numbers = parse_lines(b'{"session": "a", "event": {}}\n\n7\n', 1)
+    >>> [event.session for event in events], numbers
+    (['a', ''], [1, 3])
     """
+    count = body.count(b"\n") + (not body.endswith(b"\n"))
     try:
-        envelope = _one.decode(line)
-    except _REFUSED as error:
-        return Event(_session_of(line), {}, received, error=_refused(error, line), failed=failed)
-    if envelope.session is None:
-        nameless = _missing("session", "each line names its session")
-        return Event("", {}, received, error=nameless, failed=failed)
-    return _event(envelope, envelope.session, received, failed)
+        events = _one.decode_lines(body)
+    except _REFUSED:
+        events = []
+    if len(events) == count:
+        for event in events:
+            name = event.session
+            if not (name.isascii() and 0 < len(name) <= MAX_SESSION_BYTES):
+                break
+        else:
+            return cast("list[Event | Refused]", events), [*range(first, first + count)]
+    lines = [
+        (number, line)
+        for number, line in enumerate(body.split(b"\n"), start=first)
+        if line and not line.isspace()
+    ]
+    return [_named(_try_one(line)) for _, line in lines], [number for number, _ in lines]
 
 
 def check_session(session: str) -> InputError | None:
@@ -174,7 +177,9 @@ def check_session(session: str) -> InputError | None:
     >>> check_session("") is None, check_session("a/b") is None
     (False, True)
     """
-    size = len(session.encode()) if session else 0
+    if session.isascii() and 0 < len(session) <= MAX_SESSION_BYTES:
+        return None
+    size = len(session.encode(errors="surrogatepass"))
     if 1 <= size <= MAX_SESSION_BYTES:
         return None
     shown = session if len(session) <= 20 else session[:20] + "..."
@@ -220,55 +225,37 @@ def _item(result: Result, line: int | None) -> object:
     return _Line(result.to_dict(), line) if isinstance(result, TidegateError) else result
 
 
-def _event(
-    envelope: _Envelope | InputError, session: str, received: float, failed: set[str]
-) -> Event:
-    if isinstance(envelope, InputError):
-        return Event(session, {}, received, error=envelope, failed=failed)
-    error = check_session(session)
-    if envelope.session is not None and envelope.session != session:
+def _of_path(event: Event | Refused, session: str) -> Event | Refused:
+    """Give an event the session of the path."""
+    if isinstance(event, Refused):
+        return Refused(session, event.error)
+    if event.session and event.session != session:
         error = InputError(
             "wrong_session",
-            f"{shown(envelope.session)} is not the session of the path",
+            f"{shown(event.session)} is not the session of the path",
             field="session",
             hint="leave it out, or send it to its own path",
         )
-    time = envelope.time
-    assert not isinstance(time, str)
-    return Event(
-        session=session,
-        event=envelope.event,
-        received=received,
-        seq=envelope.seq,
-        time=time,
-        start=envelope.start,
-        end=envelope.end,
-        error=error,
-        failed=failed,
-    )
+        return Refused(session, error)
+    event.session = session
+    return event
 
 
-def _seconds(text: str) -> float:
-    parsed = instants.parse(text)
-    if parsed is None:
-        raise _bad_time(f"{shown(text)} is not an instant")
-    if parsed.tzinfo is None:
-        raise _bad_time(f"{shown(text)} names no offset from UTC")
-    try:
-        return instants.seconds(parsed)
-    except InputError as error:  # the offset leads out of the years 1 to 9999
-        raise _bad_time(error.message) from None
+def _named(event: Event | Refused) -> Event | Refused:
+    """Check the session that an event itself names."""
+    if isinstance(event, Refused):
+        return event
+    if not event.session:
+        return Refused("", _missing("session", "each event names its session"))
+    error = check_session(event.session)
+    return event if error is None else Refused("", error)  # no session can have that id
 
 
-def _bad_time(message: str) -> InputError:
-    return InputError("wrong_type", message, field="time", hint=_HINTS["time"])
-
-
-def _try_one(body: bytes) -> _Envelope | InputError:
+def _try_one(body: bytes) -> Event | Refused:
     try:
         return _one.decode(body)
     except _REFUSED as error:
-        return _refused(error, body)
+        return Refused(_session_of(body), _refused(error, body))
 
 
 def _split_list(body: bytes) -> list[bytes]:
@@ -291,9 +278,10 @@ _only_session = msgspec.json.Decoder(_OnlySession)
 def _session_of(line: bytes) -> str:
     """Return the session that a refused line names, or ""."""
     try:
-        return _only_session.decode(line).session
+        name = _only_session.decode(line).session
     except _REFUSED:
-        return not_finite.session(line)
+        name = not_finite.session(line)
+    return "" if name and check_session(name) else name
 
 
 _LIST = re.compile(rb"[ \t\r\n]*\[")
@@ -332,7 +320,7 @@ def _refused(error: Exception, body: bytes) -> InputError:
 
 _HINTS = {
     "seq": "a whole number from 1, one more with each event of the session",
-    "time": "an RFC 3339 string with an offset, or unix seconds as a number",
+    "time": TIME_HINT,
     "session": "a string",
     "start": "true or false",
     "end": "true or false",

@@ -1,4 +1,4 @@
-"""Where records live: one small protocol, and stores in memory and in RocksDB."""
+"""Where records live: one small protocol, and stores in memory and on disk."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from pathlib import Path
 
 from tidegate.errors import InputError
 from tidegate.store.keys import meta_key, session_key, session_prefix, split_session_key
+from tidegate.store.log import LogStats, LogStore
 from tidegate.store.memory import MemoryStore
 from tidegate.store.protocol import Store
 
 __all__ = [
+    "LogStats",
+    "LogStore",
     "MemoryStore",
     "Store",
     "meta_key",
@@ -21,13 +24,22 @@ __all__ = [
 ]
 
 
-def open(where: str | os.PathLike[str]) -> Store:  # noqa: A001 - read as store.open
+def open(  # noqa: A001 - read as store.open
+    where: str | os.PathLike[str],
+    *,
+    sync_ms: int = 0,
+    segment_size: int = 64 << 20,
+    space: float = 3.0,
+) -> Store:
     """Open a store, or begin a new one.
 
     Parameters
     ----------
     where : str or path
-        ``"memory:"``, or the folder of a RocksDB store. A folder that does not exist is made.
+        ``"memory:"``, or the folder of a store on disk (`LogStore`). A folder that does not exist
+        is made.
+    sync_ms, segment_size, space
+        Of a store on disk, as in `LogStore`; `sync_ms` 0 syncs every group before it is done.
 
     Returns
     -------
@@ -40,7 +52,7 @@ def open(where: str | os.PathLike[str]) -> Store:  # noqa: A001 - read as store.
         ``bad_store``: neither ``memory:`` nor a path.
     StoreError
         ``store_locked``, ``store_unwritable``, ``store_foreign``, ``store_version`` or
-        ``store_damaged``, as in `RocksStore`.
+        ``store_damaged``, as in `LogStore`.
 
     Examples
     --------
@@ -59,6 +71,10 @@ def open(where: str | os.PathLike[str]) -> Store:  # noqa: A001 - read as store.
             field="store",
             hint="use memory: or the path of a folder",
         )
-    from tidegate.store.rocksdb import RocksStore  # its library is not needed in memory
-
-    return RocksStore(Path(name))
+    return LogStore(
+        Path(name),
+        sync="interval" if sync_ms else "every",
+        sync_ms=sync_ms,
+        segment_size=segment_size,
+        space=space,
+    )

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import tomllib
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
-from tidegate import tables
+from tidegate import tables, toml
 from tidegate.data import splits
 from tidegate.errors import InputError
 from tidegate.schema import SchemaConfig
-from tidegate.train import toml
 from tidegate.train.settings import ModelSettings, TrainSettings
 
 __all__ = [
@@ -214,17 +212,7 @@ def load_config(path: str | Path) -> TrainConfig:
         ``missing_file``, ``not_toml``, ``unknown_key``, ``missing_key``, ``wrong_type`` or
         ``out_of_range``, naming the key as ``section.key``.
     """
-    path = Path(path)
-    try:
-        text = path.read_text("utf-8")
-    except OSError as error:
-        raise InputError(
-            "missing_file",
-            f"{str(path)!r}: {error.strerror}",
-            field="config",
-            hint="give the path of a .toml file",
-        ) from error
-    return parse_config(text, folder=path.parent)
+    return _config(toml.read(path), Path(path).parent)
 
 
 def parse_config(text: str, folder: str | Path = ".") -> TrainConfig:
@@ -238,12 +226,10 @@ def parse_config(text: str, folder: str | Path = ".") -> TrainConfig:
     tidegate.errors.InputError: train.learning_rat: unknown key (unknown_key); did you mean
     learning_rate?
     """
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(
-            "not_toml", str(error), field="config", hint="see https://toml.io"
-        ) from error
+    return _config(toml.parse(text), Path(folder))
+
+
+def _config(document: dict[str, Any], folder: Path) -> TrainConfig:
     config: TrainConfig = toml.convert(document, TrainConfig)
     return msgspec.structs.replace(
         config,

@@ -3,15 +3,70 @@
 from __future__ import annotations
 
 import difflib
+import tomllib
 import types
 import typing
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from tidegate.errors import InputError
 
-__all__ = ["convert"]
+__all__ = ["convert", "nearest", "parse", "read"]
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises
+    ------
+    InputError
+        ``missing_file`` or ``not_toml``.
+    """
+    try:
+        text = Path(path).read_text("utf-8")
+    except OSError as error:
+        raise InputError(
+            "missing_file",
+            f"{str(path)!r}: {error.strerror}",
+            field="config",
+            hint="give the path of a .toml file",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            "not_toml", f"{str(path)!r}: {error}", field="config", hint="TOML is UTF-8"
+        ) from error
+    return parse(text)
+
+
+def parse(text: str) -> dict[str, Any]:
+    """Read TOML text.
+
+    Raises
+    ------
+    InputError
+        ``not_toml``.
+    """
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(
+            "not_toml", str(error), field="config", hint="see https://toml.io"
+        ) from error
+
+
+def nearest(key: str, known: typing.Iterable[str]) -> str:
+    """Return a hint that names the nearest of the known keys, or all of them.
+
+    Examples
+    --------
+    >>> nearest("prot", ["port", "host"])
+    'did you mean port?'
+    """
+    known = list(known)
+    close = difflib.get_close_matches(key, known, 1)
+    return f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
 
 
 def convert(value: Any, kind: Any, path: str = "") -> Any:
@@ -34,8 +89,9 @@ def convert(value: Any, kind: Any, path: str = "") -> Any:
 
     Examples
     --------
-    >>> from tidegate.train.settings import ModelSettings
-    >>> convert({"cell": "gro"}, ModelSettings, "model")
+    >>> class Model(msgspec.Struct):
+    ...     cell: typing.Literal["gru", "lstm", "rnn"] = "gru"
+    >>> convert({"cell": "gro"}, Model, "model")
     Traceback (most recent call last):
         ...
     tidegate.errors.InputError: model.cell: 'gro' is not allowed (wrong_type); use one of gru, lstm,
@@ -67,9 +123,9 @@ def _convert_struct(value: Any, struct: type[msgspec.Struct], path: str) -> Any:
     fields = {field.name: field for field in msgspec.structs.fields(struct)}
     for key in table:
         if key not in fields:
-            close = difflib.get_close_matches(key, fields, 1)
-            hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(fields)}"
-            raise InputError("unknown_key", "unknown key", field=prefix + key, hint=hint)
+            raise InputError(
+                "unknown_key", "unknown key", field=prefix + key, hint=nearest(key, fields)
+            )
     members = {
         key: convert(member, fields[key].type, prefix + key) for key, member in table.items()
     }

@@ -1,0 +1,540 @@
+// tidegate._core.Table: the sessions of a server. Ids, arrays and sizes are validated here, once; the C
+// below trusts its caller. While a batch is processed, the interpreter's lock is released.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "array.h"
+#include "bind_arena.h"
+#include "bind_encode.h"
+#include "bind_group.h"
+#include "bind_model.h"
+
+extern "C" {
+#include "kept.h"
+#include "sessions.h"
+#include "utf8.h"
+}
+
+namespace nb = nanobind;
+using namespace nb::literals;
+using tidegate::ArrayOf;
+using tidegate::Encoder;
+using tidegate::Model;
+
+namespace {
+
+template <typename T> using Array = nb::ndarray<nb::numpy, T>;
+
+[[noreturn]] void refuse(const std::string &what) { throw nb::value_error(what.c_str()); }
+
+tg_span span_of(const nb::bytes &bytes) {
+    return {static_cast<const uint8_t *>(bytes.data()), bytes.size()};
+}
+
+nb::bytes bytes_of(tg_span span) { return nb::bytes(span.data, span.size); }
+
+nb::str text_of(tg_span span) { return nb::str(reinterpret_cast<const char *>(span.data), span.size); }
+
+// ---- Session ids: a sequence of str, or Arrow's offsets and UTF-8 ----
+
+class Ids {
+public:
+    explicit Ids(nb::handle sessions) {
+        if (PyTuple_Check(sessions.ptr()) && PyTuple_Size(sessions.ptr()) == 2 &&
+            !PyUnicode_Check(PyTuple_GetItem(sessions.ptr(), 0))) {
+            read(PyTuple_GetItem(sessions.ptr(), 0), PyTuple_GetItem(sessions.ptr(), 1));
+            return;
+        }
+        if (!PySequence_Check(sessions.ptr())) throw nb::type_error("sessions: not a sequence of str");
+        keys_ = read_keys(sessions);
+    }
+
+    size_t size() const { return keys_.size(); }
+    const tg_key *data() const { return keys_.data(); }
+    const tg_key &operator[](size_t i) const { return keys_.keys[i]; }
+
+private:
+    void read(nb::handle offsets, nb::handle data) {
+        bytes_.emplace(data, "sessions: data");
+        if (is_wide(offsets)) read_offsets(wide_.emplace(offsets, "sessions: offsets"));
+        else read_offsets(narrow_.emplace(offsets, "sessions: offsets"));
+    }
+
+    static bool is_wide(nb::handle offsets) {
+        const nb::object size = nb::getattr(offsets, "itemsize", nb::none());
+        return !size.is_none() && nb::cast<size_t>(size) == sizeof(int64_t);
+    }
+
+    template <typename Offsets> void read_offsets(const Offsets &offsets) {
+        if (offsets.size() == 0) refuse("sessions: offsets: none, and there is one more than ids");
+        keys_.keys.resize(offsets.size() - 1);
+        for (size_t i = 0; i < keys_.size(); i++) {
+            const int64_t from = offsets.data()[i], to = offsets.data()[i + 1];
+            const auto where = [i] { return "sessions: position " + std::to_string(i) + ": "; };
+            if (from < 0 || to < from || static_cast<uint64_t>(to) > bytes_->size())
+                refuse(where() + "offsets beyond the data");
+            const auto size = static_cast<size_t>(to - from);
+            const uint8_t *at = bytes_->data() + from;
+            if (size == 0) refuse(where() + "an empty id");
+            if (size > TG_KEY_MAX)
+                refuse(where() + "an id of " + std::to_string(size) + " bytes, more than " +
+                       std::to_string(TG_KEY_MAX));
+            if (!tg_is_utf8(at, size)) refuse(where() + "an id that is not UTF-8");
+            keys_.keys[i] = {reinterpret_cast<const char *>(at), size};
+        }
+    }
+
+    Keys keys_;
+    std::optional<ArrayOf<uint8_t, 1>> bytes_;
+    std::optional<ArrayOf<int32_t, 1>> narrow_;
+    std::optional<ArrayOf<int64_t, 1>> wide_;
+};
+
+// An array with one item an event, or None.
+template <typename T> class Optional {
+public:
+    Optional(nb::handle given, const char *name, size_t n) {
+        if (given.is_none()) return;
+        array_.emplace(given, name);
+        if (array_->size() != n) refuse(std::string(name) + ": length is not the number of events");
+    }
+    const T *data() const { return array_ ? array_->data() : nullptr; }
+
+private:
+    std::optional<ArrayOf<T, 1>> array_;
+};
+
+// ---- What comes of a batch ----
+
+struct Processed {
+    nb::object codes, seqs, expected, times, marks, outputs, faults;
+    nb::dict encoder_before, versions;
+    size_t changed = 0;
+};
+
+// The arrays of a result: one piece of memory.
+class Results {
+public:
+    Results(size_t n, size_t n_outputs) : n_(n), n_outputs_(n_outputs) {
+        const size_t wide = 3 * n * 8, middle = n * n_outputs * sizeof(float) + 2 * n * sizeof(int32_t);
+        auto *memory = new uint8_t[wide + middle + 2 * n + 1];
+        owner_ = nb::capsule(memory, [](void *data) noexcept { delete[] static_cast<uint8_t *>(data); });
+        numbers = reinterpret_cast<int64_t *>(memory);
+        expected = numbers + n;
+        times = reinterpret_cast<double *>(expected + n);
+        outputs = reinterpret_cast<float *>(times + n);
+        faults = reinterpret_cast<int32_t *>(outputs + n * n_outputs);
+        codes = reinterpret_cast<uint8_t *>(faults + 2 * n);
+        marks = codes + n;
+    }
+
+    void give(Processed &to) const {
+        to.codes = one(codes);
+        to.seqs = one(numbers);
+        to.expected = one(expected);
+        to.times = one(times);
+        to.marks = one(marks);
+        to.outputs = two(outputs, n_outputs_);
+        to.faults = two(faults, 2);
+    }
+
+    int64_t *numbers, *expected;
+    double *times;
+    float *outputs;
+    int32_t *faults;
+    uint8_t *codes, *marks;
+
+private:
+    template <typename T> nb::object one(T *data) const { return nb::cast(Array<T>(data, {n_}, owner_)); }
+    template <typename T> nb::object two(T *data, size_t width) const {
+        return nb::cast(Array<T>(data, {n_, width}, owner_));
+    }
+
+    size_t n_, n_outputs_;
+    nb::capsule owner_;
+};
+
+// ---- The table ----
+
+class Table {
+public:
+    Table(nb::object model, nb::object encoder, const nb::bytes &fingerprint, const std::string &model_version,
+          const nb::bytes &key_prefix, size_t answers, size_t answer_bytes, double ttl_seconds,
+          double tombstone_seconds)
+        : model_object_(model), encoder_object_(encoder), model_(nb::cast<const Model &>(model)),
+          encoder_(nb::cast<const Encoder &>(encoder)) {
+        const tg_schema *schema = encoder_.schema();
+        if (!model_.ready()) refuse("model: it has no head yet");
+        if (schema->width != model_.model().row_size) refuse("encoder: its rows are not the model's");
+        if (fingerprint.size() != TG_FINGERPRINT_SIZE) refuse("fingerprint: not 32 bytes");
+        if (model_version.size() >= size_t{1} << 16) refuse("model_version: 64 KiB or more");
+        if (key_prefix.size() > 32768) refuse("key_prefix: more than 32 KiB");
+        if (answers == 0 || answers > 65536) refuse("answers: not in 1 to 65,536");
+        if (answer_bytes > size_t{1} << 30) refuse("answer_bytes: more than 1 GiB");
+        if (!(ttl_seconds >= 0)) refuse("ttl_seconds: negative");
+        if (!(tombstone_seconds >= 0)) refuse("tombstone_seconds: negative");
+        tg_table_options options{};
+        options.model = &model_.model();
+        options.schema = schema;
+        options.positions = encoder_.positions();
+        options.fingerprint = span_of(fingerprint).data;
+        options.version = {reinterpret_cast<const uint8_t *>(model_version.data()), model_version.size()};
+        options.key_prefix = span_of(key_prefix);
+        options.answers = static_cast<uint32_t>(answers);
+        options.answer_bytes = answer_bytes;
+        options.ttl_seconds = ttl_seconds;
+        options.tombstone_seconds = tombstone_seconds;
+        table_ = tg_table_new(&options);
+        if (!table_) throw std::bad_alloc();
+    }
+    ~Table() { tg_table_free(table_); }
+    Table(const Table &) = delete;
+    Table &operator=(const Table &) = delete;
+
+    Array<int64_t> missing(nb::handle sessions) {
+        const Ids ids(sessions);
+        std::vector<int64_t> slots(ids.size());
+        tg_table_find(*Use(*this), ids.size(), ids.data(), slots.data());
+        auto found = std::make_unique<std::vector<int64_t>>();
+        found->reserve(1); // an array wants memory, even an empty one
+        std::unordered_set<std::string_view> seen;
+        for (size_t i = 0; i < ids.size(); i++)
+            if (slots[i] < 0 && seen.insert({ids[i].data, ids[i].size}).second)
+                found->push_back(static_cast<int64_t>(i));
+        auto *owned = found.release();
+        nb::capsule owner(owned, [](void *data) noexcept { delete static_cast<std::vector<int64_t> *>(data); });
+        return Array<int64_t>(owned->data(), {owned->size()}, owner);
+    }
+
+    nb::list load(nb::handle sessions, nb::handle records) {
+        const Ids ids(sessions);
+        const nb::object holder = nb::steal(PySequence_Tuple(records.ptr()));
+        if (!holder.is_valid()) throw nb::python_error();
+        if (nb::len(holder) != ids.size()) refuse("records: not one for each session");
+        std::vector<tg_span> spans(ids.size());
+        std::vector<uint8_t> codes(ids.size());
+        for (size_t i = 0; i < ids.size(); i++) {
+            PyObject *record = PyTuple_GetItem(holder.ptr(), static_cast<Py_ssize_t>(i));
+            if (record == Py_None) continue;
+            if (!PyBytes_Check(record))
+                refuse("records: position " + std::to_string(i) + ": neither bytes nor None");
+            spans[i] = {reinterpret_cast<const uint8_t *>(PyBytes_AsString(record)),
+                        static_cast<size_t>(PyBytes_Size(record))};
+        }
+        {
+            const Use table(*this);
+            nb::gil_scoped_release release;
+            if (tg_table_load(*table, ids.size(), ids.data(), spans.data(), codes.data()))
+                throw std::bad_alloc();
+        }
+        nb::list found;
+        for (uint8_t code : codes) found.append(static_cast<int>(code));
+        return found;
+    }
+
+    Processed process(nb::handle sessions, nb::handle seqs_, nb::handle times_, double received,
+                      nb::handle flags_, nb::handle requests_, nb::dict columns, Group *group, uint64_t ticket,
+                      nb::handle failed) {
+        const Ids ids(sessions);
+        const size_t n = ids.size();
+        if (n >= UINT32_MAX) refuse("sessions: too many");
+        if (!std::isfinite(received)) refuse("received: not finite");
+        const Optional<int64_t> seqs(seqs_, "seqs", n), requests(requests_, "requests", n);
+        const Optional<double> times(times_, "times", n);
+        const Optional<uint8_t> flags(flags_, "flags", n);
+        for (size_t i = 0; i < n && seqs.data(); i++)
+            if (seqs.data()[i] < 0 || seqs.data()[i] == INT64_MAX) refuse("seqs: not in 0 to 2^63 - 2");
+        std::vector<int64_t> failed_requests;
+        const Keys failed_keys = read_failed(failed, failed_requests);
+        const size_t fields = encoder_.schema()->n_fields;
+        const std::unique_ptr<double[]> raw(new double[n * fields + 1]);
+        const std::unique_ptr<uint64_t[]> texts(new uint64_t[n * fields + 1]);
+        encoder_.gather(columns, n, raw.get(), texts.get());
+        const Results results(n, model_.output_size());
+
+        tg_batch batch{};
+        batch.n = n;
+        batch.keys = ids.data();
+        batch.seqs = seqs.data();
+        batch.times = times.data();
+        batch.received = received;
+        batch.flags = flags.data();
+        batch.requests = requests.data();
+        batch.raw = raw.get();
+        batch.texts = texts.get();
+        batch.n_failed = failed_keys.size();
+        batch.failed = failed_keys.data();
+        batch.failed_requests = failed_requests.data();
+        batch.group = group ? &group->group : nullptr;
+        batch.ticket = ticket;
+        batch.codes = results.codes;
+        batch.numbers = results.numbers;
+        batch.expected = results.expected;
+        batch.effective = results.times;
+        batch.marks = results.marks;
+        batch.outputs = results.outputs;
+        batch.faults = results.faults;
+
+        Processed processed;
+        {
+            const Use table(*this);
+            check_ticket(*table, ticket);
+            Model::Work work(model_);
+            batch.threads = work.threads();
+            int result;
+            {
+                nb::gil_scoped_release release;
+                result = tg_table_process(*table, &batch);
+            }
+            if (result) throw std::bad_alloc();
+            give_rare(*table, processed);
+        }
+        processed.changed = batch.changed;
+        results.give(processed);
+        return processed;
+    }
+
+    nb::object head(const nb::str &session, double now) {
+        const Keys key = read_keys(nb::make_tuple(session));
+        const Use table(*this);
+        const int64_t slot = find(*table, key);
+        if (slot < 0) return nb::none();
+        const tg_view view = tg_table_view(*table, slot, now);
+        static const char *const names[] = {"", "live", "ended", "deleted", "expired", "damaged"};
+        if (view.status == TG_UNKNOWN) return nb::none();
+        return nb::make_tuple(names[view.status], view.seq, view.time, view.created, view.updated,
+                              text_of(view.version), view.foreign);
+    }
+
+    bool remove(const nb::str &session, double now, Group *group, uint64_t ticket) {
+        const Keys key = read_keys(nb::make_tuple(session));
+        if (!std::isfinite(now)) refuse("now: not finite");
+        const Use table(*this);
+        check_ticket(*table, ticket);
+        const int64_t slot = find(*table, key);
+        if (slot < 0) return false;
+        const int done = tg_table_delete(*table, slot, now, group ? &group->group : nullptr, ticket);
+        if (done < 0) throw std::bad_alloc();
+        return done;
+    }
+
+    nb::list kept(const nb::str &session) {
+        const Keys key = read_keys(nb::make_tuple(session));
+        const Use table(*this);
+        const tg_view view = tg_table_view(*table, known(*table, session, key), 0);
+        nb::list found;
+        tg_kept all{const_cast<uint8_t *>(view.answers.data), static_cast<uint32_t>(view.answers.size), 0};
+        for (size_t i = 0; i < tg_kept_count(&all); i++) {
+            const tg_kept_answer one = tg_kept_at(&all, i);
+            found.append(nb::make_tuple(one.seq, one.hash, one.time, bytes_of(one.answer), one.reset,
+                                        text_of(one.version)));
+        }
+        return found;
+    }
+
+    nb::tuple states(const nb::str &session) {
+        const Keys key = read_keys(nb::make_tuple(session));
+        const Use table(*this);
+        const tg_view view = tg_table_view(*table, known(*table, session, key), 0);
+        if (!view.hidden) raise_key_error(session);
+        return nb::make_tuple(copy(view.encoder, encoder_.schema()->state_size),
+                              copy(view.hidden, model_.state_size()));
+    }
+
+    size_t evict(size_t n, uint64_t durable) {
+        const Use table(*this);
+        return tg_table_evict(*table, n, durable);
+    }
+    size_t rollback(uint64_t durable) {
+        const Use table(*this);
+        nb::gil_scoped_release release;
+        return tg_table_rollback(*table, durable);
+    }
+    bool contains(const nb::str &session) {
+        const Keys key = read_keys(nb::make_tuple(session));
+        return find(*Use(*this), key) >= 0;
+    }
+    size_t size() { return tg_table_count(*Use(*this)); }
+    size_t live() { return tg_table_live(*Use(*this)); }
+    size_t bytes() { return tg_table_bytes(*Use(*this)); }
+
+private:
+    // One at a time, as Arena::Use.
+    class Use {
+    public:
+        explicit Use(Table &table) : table_(table) {
+            if (table.mutex_.try_lock()) return;
+            nb::gil_scoped_release release;
+            table.mutex_.lock();
+        }
+        ~Use() { table_.mutex_.unlock(); }
+        Use(const Use &) = delete;
+        Use &operator=(const Use &) = delete;
+        tg_table *operator*() const { return table_.table_; }
+
+    private:
+        Table &table_;
+    };
+
+    static void check_ticket(const tg_table *table, uint64_t ticket) {
+        if (ticket < tg_table_ticket(table)) refuse("ticket: a session changed with a later one");
+    }
+
+    static Keys read_failed(nb::handle failed, std::vector<int64_t> &requests) {
+        nb::list sessions;
+        for (nb::handle pair : nb::iter(failed)) {
+            const auto [request, session] = nb::cast<std::pair<int64_t, nb::str>>(pair);
+            requests.push_back(request);
+            sessions.append(session);
+        }
+        return read_keys(sessions);
+    }
+
+    void give_rare(const tg_table *table, Processed &processed) const {
+        const tg_met_states met = tg_table_met(table);
+        const size_t size = encoder_.schema()->state_size;
+        for (size_t i = 0; i < met.n; i++)
+            processed.encoder_before[nb::int_(met.events[i])] = copy(met.states + i * size, size);
+        const tg_versions versions = tg_table_versions(table);
+        for (size_t i = 0, start = 0; i < versions.n; start = versions.ends[i++])
+            processed.versions[nb::int_(versions.events[i])] =
+                nb::str(versions.text + start, versions.ends[i] - start);
+    }
+
+    static int64_t find(const tg_table *table, const Keys &key) {
+        int64_t slot;
+        tg_table_find(table, 1, key.data(), &slot);
+        return slot;
+    }
+
+    static int64_t known(const tg_table *table, const nb::str &session, const Keys &key) {
+        const int64_t slot = find(table, key);
+        if (slot < 0) raise_key_error(session);
+        return slot;
+    }
+
+    [[noreturn]] static void raise_key_error(const nb::str &session) {
+        PyErr_SetObject(PyExc_KeyError, session.ptr());
+        throw nb::python_error();
+    }
+
+    template <typename T> static Array<T> copy(const T *values, size_t n) {
+        T *data = new T[n + 1];
+        nb::capsule owner(data, [](void *memory) noexcept { delete[] static_cast<T *>(memory); });
+        if (n) std::memcpy(data, values, n * sizeof(T));
+        return Array<T>(data, {n}, owner);
+    }
+
+    nb::object model_object_, encoder_object_; // these keep them alive
+    const Model &model_;
+    const Encoder &encoder_;
+    tg_table *table_;
+    std::mutex mutex_;
+};
+
+// ---- The rules alone ----
+
+template <typename T> using Vector = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+// What each of n events is to a session. The answers kept of session i: those from offsets[i] to
+// offsets[i + 1].
+nb::tuple judge_each(Vector<uint8_t> statuses, Vector<int64_t> last, Vector<int64_t> offsets,
+                     Vector<uint64_t> kept_seqs, Vector<uint64_t> kept_hashes, Vector<int64_t> seqs,
+                     Vector<uint64_t> hashes, Vector<uint8_t> starts) {
+    const size_t n = statuses.size();
+    if (last.size() != n || offsets.size() != n + 1 || seqs.size() != n || hashes.size() != n ||
+        starts.size() != n || kept_seqs.size() != kept_hashes.size())
+        refuse("lengths do not fit");
+    std::vector<tg_answer_row> rows(kept_seqs.size());
+    for (size_t i = 0; i < rows.size(); i++) rows[i] = {kept_seqs.data()[i], kept_hashes.data()[i], 0, 0, 0};
+    std::vector<tg_known> known(n);
+    for (size_t i = 0; i < n; i++) {
+        const int64_t from = offsets.data()[i], to = offsets.data()[i + 1];
+        if (from < 0 || to < from || static_cast<size_t>(to) > rows.size()) refuse("offsets: not of the answers");
+        if (statuses.data()[i] > TG_EXPIRED) refuse("statuses: not in 0 to 4");
+        if (last.data()[i] < 0 || seqs.data()[i] < 0 || last.data()[i] == INT64_MAX)
+            refuse("last, seqs: not in 0 to 2^63 - 2");
+        known[i] = {static_cast<tg_status>(statuses.data()[i]), last.data()[i], static_cast<size_t>(to - from),
+                    rows.data() + from};
+    }
+    std::vector<tg_verdict> verdicts(n);
+    tg_judge_each(n, known.data(), seqs.data(), hashes.data(), starts.data(), verdicts.data());
+    nb::list found[4];
+    for (const tg_verdict &verdict : verdicts) {
+        found[0].append(static_cast<int>(verdict.outcome));
+        found[1].append(verdict.seq);
+        found[2].append(verdict.expected);
+        found[3].append(verdict.answer);
+    }
+    return nb::make_tuple(found[0], found[1], found[2], found[3]);
+}
+
+} // namespace
+
+void bind_table(nb::module_ &m) {
+    m.attr("OUTCOMES") = nb::make_tuple(
+        "step", "begin", "begin_anew", "repeat", "payload_conflict", "seq_stale", "seq_gap", "previous_failed",
+        "session_ended", "session_deleted", "session_expired", "refused", "record_damaged", "not_finite_output",
+        "schema_fault");
+    m.def("judge_each", &judge_each, "statuses"_a, "last"_a, "offsets"_a, "kept_seqs"_a, "kept_hashes"_a,
+          "seqs"_a, "hashes"_a, "starts"_a,
+          "(outcomes, seqs, expected, answers) of events by the sequence rules alone. Statuses: 0 unknown, 1\n"
+          "live, 2 ended, 3 deleted, 4 expired. Event i meets a session at last[i], of which the answers\n"
+          "from offsets[i] to offsets[i + 1] are kept.");
+    nb::class_<Processed>(m, "Processed", "What came of a batch: an item an event.")
+        .def_ro("codes", &Processed::codes)
+        .def_ro("seqs", &Processed::seqs)
+        .def_ro("expected", &Processed::expected)
+        .def_ro("times", &Processed::times)
+        .def_ro("marks", &Processed::marks)
+        .def_ro("outputs", &Processed::outputs)
+        .def_ro("faults", &Processed::faults)
+        .def_ro("encoder_before", &Processed::encoder_before)
+        .def_ro("versions", &Processed::versions)
+        .def_ro("changed", &Processed::changed);
+    nb::class_<Table>(m, "Table", "The sessions of a server, by id. Threads wait for each other.")
+        .def(nb::init<nb::object, nb::object, const nb::bytes &, const std::string &, const nb::bytes &, size_t,
+                      size_t, double, double>(),
+             "model"_a, "encoder"_a, "fingerprint"_a, "model_version"_a, "key_prefix"_a, nb::kw_only(),
+             "answers"_a = 8, "answer_bytes"_a = 16384, "ttl_seconds"_a = INFINITY,
+             "tombstone_seconds"_a = 86400.0)
+        .def("missing", &Table::missing, "sessions"_a,
+             "The first event of each session that the table does not hold, in order.")
+        .def("load", &Table::load, "sessions"_a, "records"_a,
+             "Take in what a store has; codes as in RECORD_CODES. Sessions that are held are left alone.")
+        .def("process", &Table::process, "sessions"_a, "seqs"_a.none(), "times"_a.none(), "received"_a,
+             "flags"_a.none(), "requests"_a.none(), "columns"_a, "group"_a.none(), "ticket"_a,
+             "failed"_a = nb::tuple(),
+             "A batch of events, in order within each session. MemoryError: roll back to an earlier ticket.")
+        .def("head", &Table::head, "session"_a, "now"_a,
+             "(status, seq, time, created, updated, model_version, foreign); None: unknown.")
+        .def("delete", &Table::remove, "session"_a, "now"_a, "group"_a.none(), "ticket"_a,
+             "Leave a tombstone. False: it is unknown.")
+        .def("kept", &Table::kept, "session"_a, "(seq, hash, time, bytes, reset, version) of its last answers.")
+        .def("states", &Table::states, "session"_a, "Copies of a live session's encoder and hidden state.")
+        .def("evict", &Table::evict, "n"_a, "durable_ticket"_a,
+             "Drop up to n cold sessions that did not change in a later group; how many. Worth a call for\n"
+             "every durable group, also with n = 0.")
+        .def("rollback", &Table::rollback, "durable_ticket"_a,
+             "Drop all sessions that changed in a later group; how many.")
+        .def("contains", &Table::contains, "session"_a)
+        .def("__contains__", &Table::contains, "session"_a)
+        .def("__len__", &Table::size)
+        .def_prop_ro("live", &Table::live, "Sessions that have not ended, whatever their age.")
+        .def_prop_ro("nbytes", &Table::bytes, "Bytes of memory in use.");
+}

@@ -1,0 +1,1 @@
+"""Servers, timed: tidegate's beside FastAPI, Redis and LitServe, under one load generator."""

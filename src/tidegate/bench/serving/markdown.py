@@ -1,0 +1,115 @@
+"""Results in words: the Markdown that the docs hold, and its parts."""
+
+from __future__ import annotations
+
+from tidegate.bench.serving.goals import check
+from tidegate.bench.serving.results import Row, ServeResults
+
+__all__ = ["PRICE", "facts", "load", "render", "table"]
+
+PRICE = 0.04
+"""Assumed: US dollars that an hour of one virtual processor costs."""
+
+_HEADER = (
+    *("server", "durable", "transport", "load"),
+    *("events/s", "p50 ms", "p99 ms", "p99.9 ms"),
+    *("CPU s a million", "$ a million", "MB", "errors"),
+)
+_WORDS = ("server", "durable", "transport", "load", "case", "goal", "system")
+
+
+def render(results: ServeResults) -> str:
+    """Write results as a section: the machine, the goals, every load, starts, memory.
+
+    Returns
+    -------
+    str
+        Markdown that begins with a heading of the third level.
+    """
+    parts = [f"### {results.machine.processor}, {results.machine.cores} cores", ""]
+    parts += [*facts(results), ""]
+    goals = [[g.case, g.wanted, g.found, "yes" if g.met else "**no**"] for g in check(results)]
+    if goals:
+        parts += [*_lines([["case", "goal", "found", "met"], *goals]), ""]
+    parts += [*_lines(table(results)), ""]
+    if results.starts:
+        starts = [
+            [
+                s.system,
+                f"{s.sessions:,}",
+                f"{s.answer_ms:.0f}",
+                f"{s.ready_ms:.0f}",
+                f"{s.rss_mb:.0f}",
+            ]
+            for s in results.starts
+        ]
+        header = ["system", "sessions kept", "first answer, ms", "ready, ms", "MB then"]
+        parts += [*_lines([header, *starts]), ""]
+    if results.memory:
+        held = [[m.system, f"{m.sessions:,}", f"{m.rss_mb:.0f}"] for m in results.memory]
+        parts += [*_lines([["system", "sessions", "MB"], *held]), ""]
+    parts += [f"- Not run: {each.system}: {each.why}" for each in results.missing]
+    return "\n".join([*parts, ""] if results.missing else parts)
+
+
+def facts(results: ServeResults) -> list[str]:
+    """Say what machine it was, and how was measured."""
+    machine, settings = results.machine, results.settings
+    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
+    lines = [
+        f"{machine.date}, {machine.system}, {machine.architecture}; {versions}.",
+        f"Each load {settings.seconds:g} s, bulk {settings.bulk_seconds:g} s over "
+        f"{settings.sessions:,} sessions; the generator runs on the same machine. A dollar figure "
+        f"takes ${PRICE:g} for an hour of one virtual processor, the server's CPU time alone.",
+    ]
+    if results.sync is not None:
+        lines.append(
+            f"Appending 1 kB and its fdatasync take {results.sync.p50_ms:.2f} ms (p50), "
+            f"{results.sync.p99_ms:.2f} ms (p99) on this disk."
+        )
+    return lines
+
+
+def table(results: ServeResults) -> list[list[str]]:
+    """Return the table: a header, then a row for each load."""
+    return [list(_HEADER), *(_cells(row) for row in results.rows)]
+
+
+def _cells(row: Row) -> list[str]:
+    cpu = 1e6 / row.events_per_cpu_s if row.events_per_cpu_s else 0.0
+    return [
+        row.system,
+        "yes" if row.durable else "no",
+        row.transport,
+        load(row),
+        f"{row.events_per_s:,.0f}",
+        *(f"{ms:.2f}" for ms in (row.p50_ms, row.p99_ms, row.p999_ms)),
+        f"{cpu:.1f}",
+        f"{cpu / 3600 * PRICE:.5f}",
+        f"{row.rss_mb:.0f}",
+        f"{row.errors:,}",
+    ]
+
+
+def load(row: Row) -> str:
+    """Describe a row's load.
+
+    Examples
+    --------
+    >>> from tidegate.bench.serving.results import Row
+    >>> names = [f for f in Row.__struct_fields__ if f not in ("first_error", "metrics")]
+    >>> row = {name: 0 for name in names} | {"connections": 64, "sessions": 10000}
+    >>> row |= {"events_a_request": 16, "rate": 500.0}
+    >>> load(Row(**row))
+    '64 connections × 16 events, 10,000 sessions, 500 requests/s arrive'
+    """
+    connections = f"{row.connections} connection{'s' if row.connections > 1 else ''}"
+    events = f" × {row.events_a_request:,} events" if row.events_a_request > 1 else ""
+    rate = f", {row.rate:,.0f} requests/s arrive" if row.rate else ""
+    return f"{connections}{events}, {row.sessions:,} sessions{rate}"
+
+
+def _lines(cells: list[list[str]]) -> list[str]:
+    header, *rows = cells
+    aligned = ["---" if name in _WORDS else "--:" for name in header]
+    return [f"| {' | '.join(line)} |" for line in (header, aligned, *rows)]

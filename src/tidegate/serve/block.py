@@ -1,0 +1,122 @@
+"""A micro-batch as columns: what the session table takes, whatever transport it came by."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegate.errors import TidegateError
+from tidegate.serve.bits import REFUSED
+from tidegate.serve.operations import Event, Part, Refused
+
+if TYPE_CHECKING:
+    from tidegate.core import Ids
+    from tidegate.schema import Schema
+
+__all__ = ["Block"]
+
+_NOTHING: dict[str, Any] = {}
+_NOBODY = secrets.token_hex(32)
+"""Stands for the session of an event that names none that can be: nobody can guess it."""
+
+
+class Block(msgspec.Struct):
+    """Events of any sessions, in order.
+
+    Parameters
+    ----------
+    sessions : sequence of str, or (offsets, bytes)
+        The session of each event; the second form is Arrow's.
+    size : int
+        How many.
+    columns : mapping of str to array
+        Typed raw fields, as `Schema.type_events` gives them.
+    seqs : int64 array, optional
+        Their numbers; 0: none given.
+    times : float64 array, optional
+        The client's times, unix seconds; NaN: none given.
+    flags : uint8 array, optional
+        As `bits` has them.
+    requests : int64 array, optional
+        Which request each came with, if there are several.
+    failed : sequence of (int, str)
+        Sessions that failed in an earlier part of such a request.
+    errors : mapping of int to TidegateError
+        Of the events that were refused on the way in.
+    """
+
+    sessions: Ids
+    size: int
+    columns: Mapping[str, Any]
+    seqs: NDArray[np.int64] | None = None
+    times: NDArray[np.float64] | None = None
+    flags: NDArray[np.uint8] | None = None
+    requests: NDArray[np.int64] | None = None
+    failed: Sequence[tuple[int, str]] = ()
+    errors: Mapping[int, TidegateError] = {}
+
+    def session(self, index: int) -> str:
+        """Return the session of one event."""
+        if isinstance(self.sessions, tuple):
+            offsets, data = self.sessions
+            return bytes(data[offsets[index] : offsets[index + 1]]).decode()
+        return self.sessions[index]
+
+    @classmethod
+    def of(cls, parts: Sequence[Part], schema: Schema) -> Block:
+        """Make a block of events that came as objects.
+
+        Parameters
+        ----------
+        parts : sequence of Part
+            With events, refused or not, and nothing else.
+        schema : Schema
+            Types their fields.
+        """
+        events = [event for part in parts for event in part.operations]
+        given = cast("list[Event | Refused]", events)
+        errors: dict[int, TidegateError] = {}
+        fields, seqs, flags = [], [], []
+        timed = False
+        for index, event in enumerate(given):
+            if isinstance(event, Refused):
+                errors[index] = event.error
+                fields.append(_NOTHING)
+                seqs.append(0)
+                flags.append(REFUSED)
+                continue
+            fields.append(event.event)
+            seqs.append(event.seq or 0)
+            flags.append(event.start | event.end << 1)
+            timed = timed or event.time is not None
+        columns, mistyped = schema.type_events(fields)
+        for index, error in mistyped.items():
+            if index not in errors:
+                errors[index] = error
+                flags[index] |= REFUSED
+        several = len(parts) > 1
+        return cls(
+            sessions=[event.session or _NOBODY for event in given],
+            size=len(given),
+            columns=columns,
+            seqs=np.array(seqs, dtype=np.int64),
+            times=_times(given) if timed else None,
+            flags=np.array(flags, dtype=np.uint8) if any(flags) else None,
+            requests=_requests(parts) if several else None,
+            failed=[(i, name) for i, part in enumerate(parts) for name in part.failed],
+            errors=errors,
+        )
+
+
+def _times(events: Sequence[Event | Refused]) -> NDArray[np.float64]:
+    # NumPy reads None as NaN where float64 is asked for.
+    return np.array([getattr(event, "time", None) for event in events], dtype=np.float64)
+
+
+def _requests(parts: Sequence[Part]) -> NDArray[np.int64]:
+    return np.repeat(np.arange(len(parts)), [len(part.operations) for part in parts])

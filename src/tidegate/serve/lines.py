@@ -1,0 +1,219 @@
+"""Newline-delimited JSON, streamed in and out: any number of events in bounded memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING
+
+from tidegate.errors import InputError, TidegateError
+from tidegate.serve import refusals, wire
+from tidegate.serve.operations import Part, Result
+
+if TYPE_CHECKING:
+    from tidegate.serve.model import Model
+
+__all__ = ["Slices", "answer"]
+
+_AHEAD = 3
+"""Parts of one request that are on their way; further lines wait in the network."""
+
+Send = Callable[[bytes], object]
+
+
+class Slices:
+    r"""Cuts a stream of bytes into runs of whole lines.
+
+    Parameters
+    ----------
+    line_bytes : int
+        Bytes that a line may have.
+    most : int
+        Lines a run.
+
+    Examples
+    --------
+    >>> slices = Slices(line_bytes=100, most=2)
+    >>> [*slices.feed(b"a\nb\nc\nd")], [*slices.end(whole=True)]
+    ([(1, b'a\nb\n'), (3, b'c\n')], [(4, b'd')])
+    """
+
+    def __init__(self, *, line_bytes: int, most: int) -> None:
+        self.line = 1
+        self._rest: list[bytes] = []
+        self._rest_bytes = 0
+        self._line_bytes = line_bytes
+        self._most = most
+
+    def feed(self, piece: bytes) -> list[tuple[int, bytes]]:
+        """Return the runs that a further piece completes, each with the number of its first line.
+
+        Raises
+        ------
+        InputError
+            ``line_too_long``, naming the line.
+        """
+        end = piece.rfind(b"\n") + 1
+        if not end:
+            self._keep(piece)
+            return []
+        whole = b"".join([*self._rest, piece[:end]])
+        self._rest, self._rest_bytes = [], 0
+        self._keep(piece[end:])
+        return self._cut(whole)
+
+    def end(self, *, whole: bool) -> list[tuple[int, bytes]]:
+        """Return the last line, if it has no newline.
+
+        Raises
+        ------
+        InputError
+            ``line_cut``: nothing tells whether the line came as a whole.
+        """
+        rest = b"".join(self._rest)
+        if not rest or rest.isspace():
+            return []
+        if not whole:
+            raise InputError(
+                "line_cut",
+                f"line {self.line} ends without a newline, and so may be a part of one",
+                field="body",
+                hint="it was not applied; end every line of a streamed body with a newline",
+            )
+        return [(self.line, rest)]
+
+    def _keep(self, piece: bytes) -> None:
+        self._rest_bytes += len(piece)
+        if self._rest_bytes > self._line_bytes:
+            raise InputError(
+                "line_too_long",
+                f"line {self.line} has more than {self._line_bytes} bytes",
+                field="body",
+                hint="it was not applied, nor was what comes after it; send shorter lines",
+            )
+        if piece:
+            self._rest.append(piece)
+
+    def _cut(self, whole: bytes) -> list[tuple[int, bytes]]:
+        runs = []
+        begin = 0
+        while begin < len(whole):
+            first, end = self.line, begin
+            for _ in range(self._most):
+                end = whole.find(b"\n", end) + 1
+                self.line += 1
+                if end == len(whole):
+                    break
+            runs.append((first, whole[begin:end]))
+            begin = end
+        return runs
+
+
+async def answer(
+    pieces: AsyncIterator[bytes],
+    model: Model,
+    slices: Slices,
+    *,
+    length: int | None,
+    begin: Callable[[], Send],
+) -> None:
+    """Step the lines of a body as they arrive, and send the lines that answer them.
+
+    Parameters
+    ----------
+    pieces : async iterator of bytes
+        The body.
+    model : Model
+        Whose sessions.
+    slices : Slices
+        Cuts it.
+    length : int, optional
+        Bytes that the body should have, if that is known.
+    begin : callable
+        Begins the response; returns what sends a piece of it.
+
+    Raises
+    ------
+    TidegateError
+        Of the whole request: nothing was applied, and nothing was sent.
+    """
+    stream = _Stream(model, begin)
+    received = 0
+    try:
+        try:
+            async for piece in pieces:
+                if model.draining and length is None:  # else it has an end, which the drain awaits
+                    raise refusals.draining()
+                received += len(piece)
+                for first, lines in slices.feed(piece):
+                    await stream.submit(lines, first)
+            for first, lines in slices.end(whole=received == length):
+                await stream.submit(lines, first)
+        except TidegateError as error:
+            await stream.break_off(error, slices.line)
+        await stream.end()
+    finally:
+        stream.abandon()
+
+
+class _Stream:
+    """One request's parts on their way, and the task that sends their answers in order."""
+
+    def __init__(self, model: Model, begin: Callable[[], Send]) -> None:
+        self._model = model
+        self._begin = begin
+        self._failed: set[str] = set()
+        self._running: asyncio.Queue[tuple[asyncio.Future[list[Result]], list[int]] | None]
+        self._running = asyncio.Queue(_AHEAD)
+        self._sending: asyncio.Task[None] | None = None
+
+    async def submit(self, lines: bytes, first: int) -> None:
+        events, numbers = wire.parse_lines(lines, first)
+        if events:
+            part = Part(events, failed=self._failed)
+            future = self._model.submit(part, admitted=self._sending is not None)
+            self._start()
+            await self._put((future, numbers))
+
+    async def break_off(self, error: TidegateError, line: int) -> None:
+        """End with an error, in place of the lines from one on."""
+        if self._sending is None:
+            raise error
+        future: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()
+        future.set_result([error])
+        await self._put((future, [line]))
+
+    async def end(self) -> None:
+        self._start()
+        await self._put(None)
+        assert self._sending is not None
+        await self._sending
+
+    def abandon(self) -> None:
+        if self._sending is not None:
+            self._sending.cancel()
+
+    def _start(self) -> None:
+        if self._sending is None:
+            send = self._begin()
+            self._sending = asyncio.get_running_loop().create_task(self._send(send))
+
+    async def _put(self, item: tuple[asyncio.Future[list[Result]], list[int]] | None) -> None:
+        """Queue what is to be answered; raise what ended the sending, if it has."""
+        sending = self._sending
+        assert sending is not None
+        if not self._running.full():
+            if sending.done():
+                await sending
+            self._running.put_nowait(item)
+            return
+        putting = asyncio.ensure_future(self._running.put(item))
+        await asyncio.wait([putting, sending], return_when=asyncio.FIRST_COMPLETED)
+        if not putting.done():
+            putting.cancel()
+            await sending
+
+    async def _send(self, send: Send) -> None:
+        while (item := await self._running.get()) is not None:
+            future, numbers = item
+            await send(wire.encode_lines(await future, numbers))  # type: ignore[misc]

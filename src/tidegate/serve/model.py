@@ -1,0 +1,86 @@
+"""A model that is served: its bundle, its sessions, and the way to them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Literal, TypeVar
+
+from tidegate.bundle import Bundle
+from tidegate.errors import OverloadError
+from tidegate.metrics import GateMetrics
+from tidegate.serve import refusals
+from tidegate.serve.batcher import Batcher
+from tidegate.serve.operations import Part, Result
+from tidegate.serve.processor import Processor
+
+__all__ = ["Model", "Phase"]
+
+Phase = Literal["starting", "ready", "draining"]
+
+_T = TypeVar("_T")
+
+
+class Model:
+    """What the routes know of a model.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        The model.
+    processor : Processor
+        Steps its sessions.
+    batcher : Batcher
+        Takes operations on them.
+    metrics : GateMetrics
+        Counts what is not taken.
+    """
+
+    def __init__(
+        self, bundle: Bundle, processor: Processor, batcher: Batcher, metrics: GateMetrics
+    ) -> None:
+        self.bundle = bundle
+        self.processor = processor
+        self.batcher = batcher
+        self.draining = False
+        self._metrics = metrics
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the store takes what is changed."""
+        return not self.batcher.failed
+
+    def submit(self, part: Part, *, admitted: bool = False) -> asyncio.Future[list[Result]]:
+        """Queue operations of a request, or refuse it before any of it is applied.
+
+        Parameters
+        ----------
+        part : Part
+            The operations.
+        admitted : bool
+            They belong to a request of which a part was accepted before: never refused.
+
+        Raises
+        ------
+        OverloadError
+            ``draining`` or ``overloaded``.
+        """
+        try:
+            if self.draining and not admitted:
+                raise refusals.draining()
+            return self.batcher.submit(part, admitted=admitted)
+        except OverloadError as error:
+            self._metrics.count_event(self.bundle.name, error.code, len(part.operations))
+            raise
+
+    def submit_block(
+        self, do: Callable[[], tuple[_T, int]], size: int, *, admitted: bool
+    ) -> asyncio.Future[_T]:
+        """Queue a block of a request; see `submit` and `Batcher.submit_block`."""
+        try:
+            if self.draining and not admitted:
+                raise refusals.draining()
+            return self.batcher.submit_block(do, size, admitted=admitted)
+        except OverloadError as error:
+            self._metrics.count_event(self.bundle.name, error.code, size)
+            raise
