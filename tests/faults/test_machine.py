@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -16,13 +17,14 @@ from hypothesis.stateful import run_state_machine_as_test as run_machine
 from tidegate import answers, store
 from tidegate.engine import Engine
 from tidegate.metrics import GateMetrics
-from tidegate.serve.operations import Answer, Delete, Event, Read, SessionView
+from tidegate.serve.limits import Limits
+from tidegate.serve.operations import Answer, Delete, Event, Part, Read, SessionView
 from tidegate.serve.processor import Processor
-from tidegate.serve.sessions import Limits
 
 KEPT = 3
 CACHED = 2
 TOMBSTONE_SECONDS = 3600.0
+TTL_SECONDS = 10_000.0
 NAMES = ("a", "b")
 
 
@@ -32,34 +34,50 @@ class Gate:
     def __init__(self, bundle: Any) -> None:
         self.now = 1_700_000_000.0
         self._bundle = bundle
-        self._store = store.open("memory:")
+        self._folder = TemporaryDirectory()
+        self._store = store.open(self._folder.name, segment_size=1 << 16, space=1.5)
         self.restart()
 
-    def restart(self) -> None:
+    def close(self) -> None:
+        """Let go of the store."""
+        self._store.close()
+        self._folder.cleanup()
+
+    def restart(self, *, reopen: bool = False) -> None:
         """Begin with empty memory over the same store."""
+        if reopen:
+            self._store.close()
+            self._store = store.open(self._folder.name, segment_size=1 << 16, space=1.5)
         self._processor = Processor(
             self._bundle,
             Engine.open(self._bundle, replay=False),
             self._store,
             GateMetrics("0", {self._bundle.name: self._bundle.version}),
             lambda: self.now,
-            Limits(answers=KEPT, cached_sessions=CACHED, tombstone_seconds=TOMBSTONE_SECONDS),
+            Limits(
+                answers=KEPT,
+                cached_sessions=CACHED,
+                ttl_seconds=TTL_SECONDS,
+                tombstone_seconds=TOMBSTONE_SECONDS,
+            ),
         )
+
+    def cut(self) -> None:
+        """Let the store drop what is outdated, and what is too old."""
+        self._store.ages(TTL_SECONDS, TOMBSTONE_SECONDS, self.now)
+        self._store.cut()
 
     def request(self, events: list[Asked]) -> list[tuple[Any, ...]]:
         """Send events in one request."""
-        failed: set[str] = set()
         return self._do(
             [
                 Event(
-                    asked.session,
                     {"speed": asked.speed, "driver": "ann"},
-                    self.now,
+                    asked.session,
                     seq=asked.seq,
                     time=asked.time,
                     start=asked.start,
                     end=asked.end,
-                    failed=failed,
                 )
                 for asked in events
             ]
@@ -72,12 +90,16 @@ class Gate:
         return self._do([Read(session)])[0]
 
     def _do(self, operations: list[Any]) -> list[tuple[Any, ...]]:
-        return [_told(result) for result in self._processor.process(operations)]
+        done = self._processor.process([Part(operations)])
+        self._processor.wait(done.ticket)
+        self._processor.evict(done.ticket)
+        return [_told(result) for result in done.results]
 
 
 def _told(result: Any) -> tuple[Any, ...]:
     if isinstance(result, Answer):
-        return "answer", result.seq, result.time, bytes(result.answer), result.duplicate
+        answer = msgspec.json.encode(result.answer)
+        return "answer", result.seq, result.time, answer, result.duplicate
     if isinstance(result, SessionView):
         return "view", result.seq
     if isinstance(result, Exception):
@@ -121,6 +143,8 @@ class Model:
 
     def known(self, session: str) -> Known | None:
         known = self.sessions.get(session)
+        if known and known.status == "live" and self.now - known.updated >= TTL_SECONDS:
+            known.status, known.updated = "expired", known.updated + TTL_SECONDS
         gone = known and known.status != "live" and self.now - known.updated >= TOMBSTONE_SECONDS
         return None if gone else known
 
@@ -143,7 +167,8 @@ class Model:
         payload = (asked.speed, asked.time)
         kept = {n: (p, time, answer) for n, p, time, answer in known.kept} if known else {}
         repeated = seq in kept and kept[seq][0] == payload
-        if known and repeated and (not asked.start or known.seq == seq == 1):
+        begun = known and known.seq == seq == 1
+        if known and repeated and (begun if asked.start else known.status != "expired"):
             return "answer", seq, kept[seq][1], kept[seq][2], True
         if known is None or asked.start:
             if seq not in (None, 1):
@@ -264,7 +289,7 @@ class Machine(RuleBasedStateMachine):
     def read(self, session: str) -> None:
         assert self.gate.read(session) == self.model.read(session)
 
-    @rule(seconds=st.sampled_from([1.0, 1800.0, TOMBSTONE_SECONDS]))
+    @rule(seconds=st.sampled_from([1.0, 1800.0, TOMBSTONE_SECONDS, TTL_SECONDS]))
     def wait(self, seconds: float) -> None:
         self.gate.now = self.model.now = self.model.now + seconds
 
@@ -275,8 +300,16 @@ class Machine(RuleBasedStateMachine):
             self.both([Asked(name, 20.0)])
 
     @rule()
-    def restart(self) -> None:
-        self.gate.restart()
+    def cut(self) -> None:
+        """Move what is current to the end of the log; what is forgotten need not come along."""
+        self.gate.cut()
+
+    @rule(reopen=st.booleans())
+    def restart(self, reopen: bool) -> None:
+        self.gate.restart(reopen=reopen)
+
+    def teardown(self) -> None:
+        self.gate.close()
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import re
@@ -174,21 +175,53 @@ def test_a_request_that_is_cut_off_at_every_byte_changes_nothing(run, events):
     done(run, len(data))
 
 
-def test_lines_that_are_cut_off_change_nothing(run, events):
-    """A body shorter than it was announced is not a shorter body."""
-    post(run, "lines", events[0])
-    lines = [json.dumps(event_of(sent, "lines")).encode() + b"\n" for sent in events[1:4]]
+@pytest.mark.parametrize("chunked", [False, True])
+def test_of_lines_that_are_cut_off_the_whole_ones_are_applied(run, events, chunked):
+    """A part of a line is not a line, even where what came of it could be one."""
+    lines = [json.dumps(event_of(sent, "lines")).encode() + b"\n" for sent in events[:4]]
     body = b"".join(lines)
     head = "POST /v1/models/small/events HTTP/1.1\r\nHost: x\r\n"
-    head += f"Content-Length: {len(body)}\r\n\r\n"
-    for cut in range(1, len(body), 7):
-        connection = connect(run)
-        connection.sendall(head.encode() + body[:cut])
-        connection.shutdown(socket.SHUT_WR)
-        connection.close()
-    wait_until_read(run)
-    assert run.get(path_of("lines").removesuffix("/events"))[1]["seq"] == 1
-    done(run, len(body) // 7)
+    head += "Transfer-Encoding: chunked" if chunked else f"Content-Length: {len(body)}"
+    cuts = [*range(1, len(body), 7), *itertools.accumulate(map(len, lines[:-1]))]
+    whole = 0
+    for sent in events[:3]:  # they may have been applied, and nobody was told
+        run.history.began("lines", sent)
+    for cut in sorted({*cuts, *(n - 1 for n in cuts)} - {0}):
+        part = body[:cut]
+        whole = max(whole, part.count(b"\n"))
+        with connect(run) as connection:
+            connection.sendall(head.encode() + b"\r\n\r\n" + (chunk(part) if chunked else part))
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(65536):  # until the server, too, is done with it
+                pass
+        status, view = run.get(path_of("lines").removesuffix("/events"))
+        assert (view["seq"] if status == 200 else 0) == whole, cut
+    assert whole == 3
+    for sent in events[:3]:
+        assert post(run, "lines", sent).duplicate
+    assert not post(run, "lines", events[3]).duplicate
+    done(run, len(cuts))
+
+
+def chunk(data):
+    return f"{len(data):x}\r\n".encode() + data + b"\r\n"
+
+
+def test_the_last_line_of_a_stream_needs_its_newline(run, events):
+    lines = [json.dumps(event_of(sent, "streamed")).encode() + b"\n" for sent in events[:2]]
+    body = chunk(b"".join(lines)[:-1]) + chunk(b"")
+    attempts = [run.history.began("streamed", sent) for sent in events[:2]]
+    with connect(run) as connection:
+        head = "POST /v1/models/small/events HTTP/1.1\r\nHost: x\r\n"
+        connection.sendall(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n" + body)
+        answer = b""
+        while b"line_cut" not in answer:
+            answer += connection.recv(65536)
+    (first,) = [line for line in answer.splitlines() if b'"answer"' in line]
+    settle(run, attempts[0], first)
+    assert run.get(path_of("streamed").removesuffix("/events"))[1]["seq"] == 1
+    assert not post(run, "streamed", events[1]).duplicate
+    done(run, 1)
 
 
 def test_slow_and_silent_clients_hold_nobody_up(run, events):

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -24,22 +25,10 @@ from tidegate import bundle as bundles
 
 __all__ = ["BUSY", "Campaign"]
 
-BUSY: dict[str, Any] = {"cached_sessions": 4}
+BUSY: dict[str, Any] = {"cached_sessions": 4, "segment_mb": 1, "store_space": 1.5}
 """Settings of a server that evicts, and begins and drops files, all the time."""
 
-# `tidegate serve` with settings that have no flag.
-_SERVER = """
-import sys
-import msgspec
-from tidegate.errors import TidegateError
-from tidegate.serve import ServeSettings, leave, serve
-try:
-    serve(sys.argv[1], msgspec.json.decode(sys.argv[2], type=ServeSettings))
-except TidegateError as error:
-    print(msgspec.json.encode(error.to_dict()).decode(), flush=True)
-    sys.exit(3)
-leave()
-"""
+_CODE = re.compile(r"^error: .* \(([a-z_]+)\)", re.MULTILINE)
 
 
 class Campaign:
@@ -130,13 +119,15 @@ class Campaign:
         ready : bool
             Whether it has to become ready.
         """
-        settings = {"port": self.port, "store": str(self.store), **self._settings}
-        command = [sys.executable, "-W", "error", "-c", _SERVER, str(self.bundle)]
+        settings = {"port": self.port, "store": str(self.store), "log_level": "warning"}
+        command = [sys.executable, "-W", "error", "-m", "tidegate", "serve", str(self.bundle)]
+        for name, value in {**settings, **self._settings}.items():
+            command += [f"--{name.replace('_', '-')}", str(value)]
         before = self.counts()
         environment = {**os.environ, "PYTHONPATH": str(self._source), **self.layer.environment()}
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*command, json.dumps(settings)],
+                command,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=environment,
@@ -144,6 +135,10 @@ class Campaign:
             )
         assert self.process.stdout is not None
         self.said = json.loads(self.process.stdout.readline() or "{}")
+        if not self.said and self.process.wait(30) > 0:
+            # Said for people: "error: what was wrong (code); hint".
+            code = _CODE.search(self._log.read_text())
+            self.said = {"code": code[1] if code else ""}
         if self.said.get("event") == "ready":
             self.port = int(self.said["url"].rpartition(":")[2])
             assert self.layer.attached, "the server runs without the library of faults"
