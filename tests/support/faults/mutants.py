@@ -69,14 +69,14 @@ MUTANTS = (
         frozenset({"lost"}),
         patches=(
             Patch(
-                "store/rocksdb.py",
-                """            db.write(batch, self._sync)
-        except Exception as error:
-            self._failed = True""",
-                """            db.flush_wal(True)
-            db.write(batch, WriteOptions())
-        except Exception as error:
-            self._failed = True""",
+                "serve/batcher.py",
+                "if self._store.volatile or leaving.ticket <= self._durable:",
+                "if True:",
+            ),
+            Patch(
+                "serve/batcher.py",
+                "if not self._store.volatile and self._leaving[0].ticket > self._durable:",
+                "if False:",
             ),
         ),
     ),
@@ -87,9 +87,14 @@ MUTANTS = (
         patches=(
             Patch(
                 "serve/processor.py",
-                "self._engine.export_records([*live], [*live.values()])",
-                "self._engine.export_records([*live], "
-                "[msgspec.structs.replace(head, answers=()) for head in live.values()])",
+                "from tidegate import answers, core\n",
+                "import msgspec\nfrom tidegate import answers, core, record\n",
+            ),
+            Patch(
+                "serve/processor.py",
+                "self.table.load(*zip(*there, strict=True))",
+                "self.table.load([n for n, _ in there], [record.encode(msgspec.structs.replace("
+                "record.decode(d), answers=())) for _, d in there])",
             ),
         ),
     ),
