@@ -8,6 +8,7 @@ import subprocess
 from contextlib import ExitStack, contextmanager
 
 import pytest
+from faults.campaign import BUSY
 from faults.layer import until
 from faults.tally import say
 
@@ -28,11 +29,15 @@ def wait_refused(run):
     )
 
 
-def survives(run):
-    """After the fault: what was answered is there, also when power is lost now."""
+def recovers(run):
+    """After the fault it is ready again by itself, and answers."""
     run.tally.faults += 1
     wait_ready(run)
     run.progress(50)
+
+
+def survives(run):
+    """After the faults: what was answered is there, also when power is lost now."""
     run.kill()
     run.lose_power()
     run.start()
@@ -40,34 +45,38 @@ def survives(run):
     run.passes()
 
 
-@pytest.mark.parametrize(
-    ("kind", "number", "calls"),
-    [
-        ("sync", errno.EIO, 1),
-        ("sync", errno.EIO, 5),
-        ("write", errno.EIO, 1),
-        ("write", errno.ENOSPC, 0),
-    ],
+FAILURES = (
+    ("sync", errno.EIO, 1),
+    ("sync", errno.EIO, 3),
+    ("write", errno.EIO, 1),
+    ("write", errno.ENOSPC, 1),
+    ("create", errno.EMFILE, 1),
+    ("rename", errno.EIO, 1),
 )
-def test_a_call_that_fails(campaign, kind, number, calls):
-    run = campaign()
+
+
+def test_calls_that_fail(campaign):
+    """It recovers by itself each time, in one life of the server."""
+    run = campaign(**BUSY)
     run.start()
     run.load()
-    run.progress(50)
-    rule = run.layer.arm(kind, "fail", nth=3, count=calls, argument=number)
-    until(lambda: rule.fired > 0, f"{kind} to fail")
-    if not calls:
-        until(lambda: red(run), "readiness to go red")
-        assert run.get("/healthz")[0] == 200
-        run.layer.clear()
-    survives(run)
+    for kind, number, calls in FAILURES:
+        run.progress(20)
+        rule = run.layer.arm(kind, "fail", nth=2, count=calls, argument=number)
+        until(lambda rule=rule, calls=calls: rule.fired == calls, f"{kind} to fail {calls} times")
+        recovers(run)
+    rule = run.layer.arm("write", "short", nth=2, count=1, argument=7)
+    until(lambda: rule.fired > 0, "a short write")
+    run.layer.clear()
+    recovers(run)
     assert sum(client.refused for client in run.clients) > 0
+    survives(run)
 
 
 def test_of_a_group_that_is_not_synced_nothing_is_answered(campaign):
     run = campaign()
     run.start()
-    run.load(clients=6)
+    run.load(clients=4)
     run.progress(50)
     rule = run.layer.fail("sync", nth=1, count=0)
     until(lambda: rule.fired > 0, "a sync to fail")
@@ -78,17 +87,9 @@ def test_of_a_group_that_is_not_synced_nothing_is_answered(campaign):
     answered = run.history.answers_as_new()
     wait_refused(run)
     assert run.history.answers_as_new() == answered
+    assert run.get("/healthz")[0] == 200
     run.layer.clear()
-    survives(run)
-
-
-def test_a_write_that_is_cut_short(campaign):
-    run = campaign()
-    run.start()
-    run.load()
-    run.progress(50)
-    rule = run.layer.arm("write", "short", nth=2, count=1, argument=7)
-    until(lambda: rule.fired > 0, "a short write")
+    recovers(run)
     survives(run)
 
 

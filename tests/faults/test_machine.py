@@ -322,7 +322,7 @@ def test_the_gate_does_what_the_model_says():
         Machine,
         settings=settings(
             deadline=None,
-            max_examples=40,
+            max_examples=25,
             stateful_step_count=40,
             suppress_health_check=[HealthCheck.too_slow],
         ),

@@ -11,7 +11,9 @@ import threading
 
 import msgspec
 import pytest
+from faults.campaign import Campaign
 from faults.clients import Item, event_of, make_event
+from faults.history import History
 
 LENGTH = re.compile(rb"(?i)content-length: *(\d+)")
 
@@ -22,11 +24,19 @@ def events():
     return [make_event(rng, seq) for seq in range(1, 600)]
 
 
+@pytest.fixture(scope="module")
+def server(saved_bundle, tmp_path_factory):
+    """One server for all, each with sessions of its own."""
+    folder = tmp_path_factory.mktemp("network")
+    with Campaign(saved_bundle, folder, 0, recorded=False) as made:
+        made.start()
+        yield made
+
+
 @pytest.fixture
-def run(campaign):
-    made = campaign(recorded=False)
-    made.start()
-    return made
+def run(server):
+    server.history = History()
+    return server
 
 
 def path_of(session):
@@ -110,16 +120,17 @@ def done(run, faults):
 
 @pytest.mark.parametrize("how", ["close", "reset"])
 def test_an_answer_that_is_lost_is_given_again(run, events, how):
+    session = f"lost-{how}"
     for sent in events[:30]:
-        run.history.began("lost", sent)
+        run.history.began(session, sent)
         connection = connect(run)
-        connection.sendall(request("lost", event_of(sent)))
+        connection.sendall(request(session, event_of(sent)))
         if how == "reset":
             wait_until_read(run)
             reset(connection)
         else:
             connection.close()
-        post(run, "lost", sent)
+        post(run, session, sent)
     done(run, 30)
 
 
@@ -178,14 +189,15 @@ def test_a_request_that_is_cut_off_at_every_byte_changes_nothing(run, events):
 @pytest.mark.parametrize("chunked", [False, True])
 def test_of_lines_that_are_cut_off_the_whole_ones_are_applied(run, events, chunked):
     """A part of a line is not a line, even where what came of it could be one."""
-    lines = [json.dumps(event_of(sent, "lines")).encode() + b"\n" for sent in events[:4]]
+    session = f"lines-{chunked}"
+    lines = [json.dumps(event_of(sent, session)).encode() + b"\n" for sent in events[:4]]
     body = b"".join(lines)
     head = "POST /v1/models/small/events HTTP/1.1\r\nHost: x\r\n"
     head += "Transfer-Encoding: chunked" if chunked else f"Content-Length: {len(body)}"
     cuts = [*range(1, len(body), 7), *itertools.accumulate(map(len, lines[:-1]))]
     whole = 0
     for sent in events[:3]:  # they may have been applied, and nobody was told
-        run.history.began("lines", sent)
+        run.history.began(session, sent)
     for cut in sorted({*cuts, *(n - 1 for n in cuts)} - {0}):
         part = body[:cut]
         whole = max(whole, part.count(b"\n"))
@@ -194,12 +206,12 @@ def test_of_lines_that_are_cut_off_the_whole_ones_are_applied(run, events, chunk
             connection.shutdown(socket.SHUT_WR)
             while connection.recv(65536):  # until the server, too, is done with it
                 pass
-        status, view = run.get(path_of("lines").removesuffix("/events"))
+        status, view = run.get(path_of(session).removesuffix("/events"))
         assert (view["seq"] if status == 200 else 0) == whole, cut
     assert whole == 3
     for sent in events[:3]:
-        assert post(run, "lines", sent).duplicate
-    assert not post(run, "lines", events[3]).duplicate
+        assert post(run, session, sent).duplicate
+    assert not post(run, session, events[3]).duplicate
     done(run, len(cuts))
 
 

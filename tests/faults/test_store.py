@@ -91,7 +91,7 @@ def test_groups_survive_in_order(tmp_path, request, loss):
     storm = Storm(tmp_path, random.Random(request.node.name).getrandbits(32))
     rng = storm.rng
     storm.live(60)
-    for _ in range(7):
+    for _ in range(4):
         kind = rng.choice(["write", "sync", "sync", "create", "dirsync", "unlink", "rename"])
         storm.layer.kill(kind, after=rng.random() < 0.5, nth=rng.randint(1, 12))
         storm.live(400)

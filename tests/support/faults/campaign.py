@@ -23,10 +23,30 @@ from faults.layer import KINDS, Layer, until
 from faults.tally import TALLY, Tally, say
 from tidegate import bundle as bundles
 
-__all__ = ["BUSY", "Campaign"]
+__all__ = ["BUSY", "POINTS", "Campaign"]
 
-BUSY: dict[str, Any] = {"cached_sessions": 4, "segment_mb": 1, "store_space": 1.5}
-"""Settings of a server that evicts, and begins and drops files, all the time."""
+BUSY: dict[str, Any] = {
+    "cached_sessions": 4,
+    "segment_mb": 1,
+    "store_space": 1.5,
+    "kept_answers": 200,  # so that records are large
+}
+"""Settings of a server that evicts, and begins and cuts away segments, all the time."""
+POINTS = (
+    ("write", "*.log"),
+    ("sync", "*.log"),
+    ("send", "*"),
+    ("read", "*.log"),  # of a session that was evicted, or of what is to be copied
+    ("create", "*.new"),
+    ("write", "CURRENT.tmp"),
+    ("rename", "CURRENT"),
+    ("rename", "*.log"),  # of a segment that has become the newest
+    ("create", "*.idx.tmp"),
+    ("rename", "*.idx"),
+    ("unlink", "*.log"),  # of a segment that was cut away
+    ("dirsync", "*"),
+)
+"""What a busy server does all the time: kinds of calls, and patterns of names."""
 
 _CODE = re.compile(r"^error: .* \(([a-z_]+)\)", re.MULTILINE)
 
@@ -172,9 +192,9 @@ class Campaign:
         self.tally.kills += 1
         self.layer.clear()
 
-    def die_at(self, kind: str, *, after: bool, nth: int) -> None:
-        """Kill the server, which the clients keep busy, at its nth call of a kind from now on."""
-        rule = self.layer.kill(kind, after=after, nth=nth)
+    def die_at(self, kind: str, *, after: bool, nth: int = 1, name: str = "*") -> None:
+        """Kill the server, which the clients keep busy, at its nth such call from now on."""
+        rule = self.layer.kill(kind, after=after, nth=nth, name=name)
         self.killed()
         assert rule.fired == 1
 
