@@ -16,10 +16,10 @@
 #define HUGE_PAGE ((size_t)2 << 20)
 #define LINE 64
 
-_Static_assert(sizeof(tg_slot_header) == 32, "headers keep encoder states aligned");
+_Static_assert(sizeof(tg_slot_header) == 24, "headers keep encoder states aligned");
 
 /* Marks of a slot, dense so that the clock's hand walks over few lines. */
-enum { LIVE = 1, DIRTY = 2, RECENT = 4, GIVEN = 8 };
+enum { LIVE = 1, RECENT = 2, GIVEN = 4 };
 
 static size_t rounded(size_t size, size_t multiple) {
     return (size + multiple - 1) / multiple * multiple;
@@ -262,7 +262,7 @@ static int64_t begin(tg_arena *arena, tg_key key, uint32_t tag) {
     const int64_t slot = reused ? (int64_t)arena->free : (int64_t)arena->high_water;
     tg_slot_header *header = tg_arena_header(arena, slot);
     if (reused) {
-        arena->free = header->next;
+        memcpy(&arena->free, header->key, sizeof arena->free);
         memset(tg_arena_hidden(arena, slot), 0, arena->hidden_stride);
     } else {
         arena->high_water++; /* the slab's memory is zero */
@@ -285,7 +285,6 @@ static int64_t begin(tg_arena *arena, tg_key key, uint32_t tag) {
 }
 
 void tg_arena_drop(tg_arena *arena, int64_t slot) {
-    tg_arena_mark_clean(arena, slot);
     const tg_key key = tg_arena_key(arena, slot);
     search s = search_begin(arena, hash(arena, key));
     while (search_next(&s) != slot) search_skip(&s);
@@ -295,7 +294,7 @@ void tg_arena_drop(tg_arena *arena, int64_t slot) {
         free((char *)key.data);
     }
     *marks(arena, slot) = 0;
-    tg_arena_header(arena, slot)->next = arena->free;
+    memcpy(tg_arena_header(arena, slot)->key, &arena->free, sizeof arena->free);
     arena->free = (uint32_t)slot;
     arena->count--;
 }
@@ -367,37 +366,7 @@ int tg_arena_take(tg_arena *arena, size_t n, const tg_key *keys, int64_t *slots,
     return 0;
 }
 
-/* ---- Dirty and cold slots ---- */
-
-void tg_arena_mark_dirty(tg_arena *arena, int64_t slot) {
-    uint8_t *mark = marks(arena, slot);
-    if (*mark & DIRTY) return;
-    *mark |= DIRTY;
-    tg_slot_header *header = tg_arena_header(arena, slot);
-    header->previous = arena->dirty_last;
-    header->next = NONE;
-    if (arena->dirty_last == NONE) arena->dirty_first = (uint32_t)slot;
-    else tg_arena_header(arena, arena->dirty_last)->next = (uint32_t)slot;
-    arena->dirty_last = (uint32_t)slot;
-    arena->dirty_count++;
-}
-
-void tg_arena_mark_clean(tg_arena *arena, int64_t slot) {
-    uint8_t *mark = marks(arena, slot);
-    if (!(*mark & DIRTY)) return;
-    *mark &= (uint8_t)~DIRTY;
-    const tg_slot_header *header = tg_arena_header(arena, slot);
-    if (header->previous == NONE) arena->dirty_first = header->next;
-    else tg_arena_header(arena, header->previous)->next = header->next;
-    if (header->next == NONE) arena->dirty_last = header->previous;
-    else tg_arena_header(arena, header->next)->previous = header->previous;
-    arena->dirty_count--;
-}
-
-void tg_arena_dirty(const tg_arena *arena, int64_t *slots) {
-    for (uint32_t slot = arena->dirty_first; slot != NONE; slot = tg_arena_header(arena, slot)->next)
-        *slots++ = slot;
-}
+/* ---- Cold slots ---- */
 
 size_t tg_arena_coldest(tg_arena *arena, size_t n, int64_t *slots) {
     size_t found = 0;
@@ -434,7 +403,7 @@ tg_arena *tg_arena_new(size_t hidden_size, size_t encoder_size, size_t extra) {
         arena->slab_bits++;
     arena->tails_at = arena->hidden_stride << arena->slab_bits;
     arena->marks_at = arena->tails_at + (arena->tail_stride << arena->slab_bits);
-    arena->free = arena->dirty_first = arena->dirty_last = NONE;
+    arena->free = NONE;
     return arena;
 }
 

@@ -4,7 +4,7 @@
  * Its memory never moves: slots live in slabs of some MiB, and growth adds a slab. The index (key to
  * slot) grows a few entries a call, so no call copies the world.
  *
- * What a session costs besides its hidden state (padded to 64 bytes) and its encoder state: 33 bytes,
+ * What a session costs besides its hidden state (padded to 64 bytes) and its encoder state: 25 bytes,
  * which hold a key of up to TG_INLINE_KEY bytes (a longer one is a malloc of its own), and 11 to 21
  * bytes of index, 32 while it grows.
  *
@@ -27,9 +27,8 @@ typedef struct {
 
 /* What stands before a slot's extra bytes and its encoder state. */
 typedef struct {
-    uint32_t previous, next; /* in the list of dirty slots; `next` also in that of free ones */
     uint16_t key_size;
-    char key[TG_INLINE_KEY]; /* or a pointer to a longer one */
+    char key[TG_INLINE_KEY]; /* or a pointer to a longer one; of a free slot, the next free one */
 } tg_slot_header;
 
 /* Cells of the index: 32 bits of hash above, slot + 1 below; 0 is an empty one. */
@@ -52,8 +51,6 @@ typedef struct tg_arena {
     size_t count;      /* sessions */
     size_t high_water; /* slots that were ever in use */
     uint32_t free;     /* the first free slot below high_water */
-    uint32_t dirty_first, dirty_last;
-    size_t dirty_count;
     size_t hand; /* of the clock that finds cold slots */
     size_t long_key_bytes;
 
@@ -76,21 +73,14 @@ size_t tg_arena_bytes(const tg_arena *arena);
 /* The slot of each key; -1: unknown. The slots' memory is on its way into the cache. */
 void tg_arena_find(const tg_arena *arena, size_t n, const tg_key *keys, int64_t *slots);
 
-/* As tg_arena_find, but unknown sessions begin: hidden and extra zeros, encoder NaN, clean. fresh[i] is 1
+/* As tg_arena_find, but unknown sessions begin: hidden and extra zeros, encoder NaN. fresh[i] is 1
  * where event i began its session, else 0. A key may occur several times. All become recent.
  * 0, or -1: out of memory, and nothing has changed. */
 int tg_arena_take(tg_arena *arena, size_t n, const tg_key *keys, int64_t *slots, uint8_t *fresh);
 
 void tg_arena_drop(tg_arena *arena, int64_t slot);
 
-/* Dirty slots are those whose memory is newer than the store's, in the order of being marked. */
-void tg_arena_mark_dirty(tg_arena *arena, int64_t slot); /* also where it is dirty already */
-void tg_arena_mark_clean(tg_arena *arena, int64_t slot); /* also where it is clean already */
-static inline size_t tg_arena_dirty_count(const tg_arena *arena) { return arena->dirty_count; }
-void tg_arena_dirty(const tg_arena *arena, int64_t *slots); /* all tg_arena_dirty_count of them */
-
-/* Writes up to n slots that are clean, coldest first, and returns how many. A clock: slots that were
- * not taken since its hand last passed come before those that were, and the hand forgives one visit a
+/* Writes up to n slots in use, coldest first, and returns how many. A clock: slots that were not taken since its hand last passed come before those that were, and the hand forgives one visit a
  * round. A call walks over every slot twice at most. */
 size_t tg_arena_coldest(tg_arena *arena, size_t n, int64_t *slots);
 

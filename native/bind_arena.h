@@ -50,8 +50,6 @@ public:
 
     size_t hidden_size() const { return arena_->hidden_size; }
     size_t encoder_size() const { return arena_->encoder_size; }
-    // For what never changes: an arena's sizes.
-    const tg_arena *layout() const { return arena_; }
 
 private:
     tg_arena *arena_;

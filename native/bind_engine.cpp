@@ -83,8 +83,6 @@ public:
         std::memcpy(desk_.states[i], &desk_.saved[(i - saved_from_) * size], size * sizeof(float));
     }
 
-    void mark_dirty(size_t i) { tg_arena_mark_dirty(arena_, desk_.slots[i]); }
-
     // Forgets the sessions that this call began and that no event of it has changed.
     template <typename Failed> void drop_unchanged(Failed failed) {
         std::unordered_set<int64_t> changed;
@@ -156,7 +154,6 @@ int64_t step(const Model &model, Arena &arena, nb::handle sessions, nb::handle r
         these.drop_unchanged([](size_t) { return true; });
         return static_cast<int64_t>(i);
     }
-    for (size_t i = 0; i < n; i++) these.mark_dirty(i);
     return -1;
 }
 
@@ -180,10 +177,7 @@ int64_t run(const Model &model, Arena &arena, nb::handle session, nb::handle row
     Sessions these(*in_use, keys, mine);
     these.save(0, 1);
     tg_run(&model.model(), n, rows.data(), mine.states[0], outputs.data(), work.memory());
-    if (tg_finite(outputs.size(), outputs.data()) && tg_finite(model.state_size(), mine.states[0])) {
-        these.mark_dirty(0);
-        return -1;
-    }
+    if (tg_finite(outputs.size(), outputs.data()) && tg_finite(model.state_size(), mine.states[0])) return -1;
     these.restore(0);
     these.drop_unchanged([](size_t) { return true; });
     return -3;
@@ -248,7 +242,6 @@ size_t step_events(const Model &model, const Encoder &encoder, Arena &arena, nb:
         for (size_t k = 0; k < count; k++) {
             faults.data()[2 * (first + k)] = events[k].fault;
             faults.data()[2 * (first + k) + 1] = events[k].field;
-            if (!events[k].fault) these.mark_dirty(first + k);
         }
     }
     if (failures) these.drop_unchanged([&](size_t event) { return faults.data()[2 * event] != 0; });

@@ -184,8 +184,8 @@ public:
         tg_log_code code;
         {
             nb::gil_scoped_release unlocked;
-            code = tg_log_scan(use.log, shard, static_cast<const uint8_t *>(prefix.data()), prefix.size(),
-                               &data, &found, &n, &error);
+            const auto *front = static_cast<const uint8_t *>(prefix.data());
+            code = tg_log_scan(use.log, shard, front, prefix.size(), &data, &found, &n, &error);
         }
         if (code) raise(error);
         struct Free {

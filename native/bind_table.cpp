@@ -487,6 +487,9 @@ nb::tuple judge_each(Vector<uint8_t> statuses, Vector<int64_t> last, Vector<int6
 } // namespace
 
 void bind_table(nb::module_ &m) {
+    m.attr("RECORD_CODES") = nb::make_tuple(
+        "", "record_truncated", "record_magic", "record_version", "record_damaged", "record_trailing",
+        "record_checksum", "other_model", "other_size");
     m.attr("OUTCOMES") = nb::make_tuple(
         "step", "begin", "begin_anew", "repeat", "payload_conflict", "seq_stale", "seq_gap", "previous_failed",
         "session_ended", "session_deleted", "session_expired", "refused", "record_damaged", "not_finite_output",

@@ -44,7 +44,7 @@ static int place(tg_log *log, tg_segment *segment, tg_group *group, uint64_t *of
 
 /* Frames of all groups, in one write. */
 static int write_frames(tg_log *log, tg_segment *segment, uint64_t *end) {
-    if (tg_grow(&log->parts, &log->parts_capacity, log->batch.n + 1, sizeof(struct iovec))) return ENOMEM;
+    if (tg_grow(&log->parts, &log->parts_capacity, log->batch.n + 1, sizeof *log->parts)) return ENOMEM;
     size_t n = 0;
     int error = 0;
     *end = segment->end;

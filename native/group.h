@@ -1,7 +1,7 @@
 /* A group of changes on their way to a log: frames, end to end, as they will lie in its segments.
  *
  * A frame is a header, a key, a value, and zeros up to a multiple of 8 bytes. Little-endian. Whoever
- * makes a group fills in all but what only the log knows: `header_crc`, `segment` and `group`.
+ * makes a group fills in all but what only the log knows: `header_crc`, `segment`, `group` and `ends`.
  */
 #ifndef TIDEGATE_GROUP_H
 #define TIDEGATE_GROUP_H
@@ -17,14 +17,14 @@ typedef enum {
 } tg_frame_kind;
 
 typedef struct {
-    uint32_t header_crc; /* CRC-32C of the rest of the header and of the key */
+    uint32_t header_crc; /* CRC-32C of the log's seed, the rest of the header and the key */
     uint32_t value_crc;  /* CRC-32C of the value */
     uint32_t value_size;
     uint16_t key_size;
     uint8_t kind; /* tg_frame_kind */
-    uint8_t ends; /* 1 in the last frame of a group: the log writes that, too */
+    uint8_t ends; /* 1 in the last frame of a group */
     uint64_t segment; /* number of the segment that the frame was written to */
-    uint64_t group;   /* number of the group that it was written with; grows */
+    uint64_t group;   /* position in the log at which begins what is synced with it; grows */
     double stamp;     /* unix seconds at which the value last changed */
 } tg_frame;
 

@@ -35,7 +35,7 @@ typedef struct {
     uint64_t segment_size; /* bytes at which a new segment begins */
     double space;          /* bytes on disk, at most, for each byte of current frames */
     uint32_t sync_ms;      /* 0: tickets are done when synced. Else when written; synced so often */
-    bool read_only;        /* look at it, perhaps while another process has it open; nothing is written */
+    bool read_only;        /* look at it, perhaps while another process writes it; writes nothing */
     bool tolerant;         /* with read_only: go on at damage, and list it */
 } tg_log_options;
 

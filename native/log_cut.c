@@ -157,5 +157,10 @@ void tg_cut_written(tg_log *log) {
     log->stats.copied_bytes += log->copies.size;
     pthread_mutex_unlock(&log->index_lock);
     log->cut_from = log->cut_to;
-    if (log->cut_from == log->segments[0]->end) remove_oldest(log);
+    if (log->cut_from != log->segments[0]->end) return;
+    /* Nothing current is in it any more; else its index file did not fit its frames. */
+    if (log->segments[0]->live_bytes)
+        in_the_way(log, EBADMSG);
+    else
+        remove_oldest(log);
 }

@@ -103,7 +103,7 @@ static tg_log_code read_current(tg_log *log, tg_current *current, bool *is_new, 
     if (code == TG_LOG_DAMAGED && log->options.tolerant && there.newest) {
         if (there.newest - there.oldest >= MOST_SEGMENTS) return code;
         *current = (tg_current){.oldest = there.oldest, .newest = there.newest};
-        return tg_damaged(log, 0, 0, number == ENOENT ? "it is missing" : "its checksum is wrong", error);
+        return tg_damaged(log, 0, 0, number == ENOENT ? "it is missing" : "it is damaged", error);
     }
     /* An open log writes to a new segment before CURRENT names it, but calls it .new until then. */
     if (!code && there.newest > current->newest && !log->options.read_only)
@@ -119,8 +119,8 @@ static void set_seed(tg_log *log, const uint8_t seed[16]) {
     log->seed_crc = tg_crc32c(0, seed, sizeof log->seed);
 }
 
-static tg_log_code check_header(tg_log *log, uint64_t number, const tg_segment_header *header, int failed,
-                                tg_log_error *error) {
+static tg_log_code check_header(tg_log *log, uint64_t number, const tg_segment_header *header,
+                                int failed, tg_log_error *error) {
     static const uint8_t none[16];
     const bool ours = !failed && !memcmp(header->magic, TG_SEGMENT_MAGIC, 8);
     if (ours && header->format > TG_LOG_FORMAT) return newer(error, "a segment", header->format);
@@ -178,14 +178,16 @@ static tg_log_code read_bytes(tg_log *log, const tg_segment *segment, tg_buffer 
     if (size > PTRDIFF_MAX || tg_grow(&bytes->data, &bytes->capacity, size + 1, 1))
         return io(error, ENOMEM, segment->number);
     const int number = tg_read_at(segment->file, bytes->data, size, 0);
-    if (number == EBADMSG) return tg_damaged(log, segment->number, 0, "it was cut while we read it", error);
+    if (number == EBADMSG)
+        return tg_damaged(log, segment->number, 0, "it was cut while we read it", error);
     if (number) return io(error, number, segment->number);
     bytes->size = size;
     return TG_LOG_OK;
 }
 
 /* Makes a segment's entries from its index file, or else from its frames. */
-static tg_log_code load_entries(tg_log *log, tg_segment *segment, tg_buffer *bytes, tg_log_error *error) {
+static tg_log_code load_entries(tg_log *log, tg_segment *segment, tg_buffer *bytes,
+                                tg_log_error *error) {
     if (segment->file < 0) return TG_LOG_OK;
     const bool closed = segment->end != 0;
     /* Whoever looks for damage reads every frame. */

@@ -209,7 +209,8 @@ bool tg_make_spare(const tg_log *log) {
 int tg_write_index(tg_log *log, tg_segment *segment) {
     const size_t size = segment->n_entries * sizeof(tg_entry);
     tg_index_header header = {
-        .format = TG_LOG_FORMAT, .number = segment->number, .end = segment->end, .n = segment->n_entries};
+        .format = TG_LOG_FORMAT, .number = segment->number, .end = segment->end};
+    header.n = segment->n_entries;
     memcpy(header.magic, TG_INDEX_MAGIC, 8);
     memcpy(header.seed, log->seed, sizeof header.seed);
     header.entries_crc = tg_crc32c(0, (const uint8_t *)segment->entries, size);
@@ -226,18 +227,20 @@ static bool entries_fit(const tg_segment *segment, const tg_entry *entries, size
     uint64_t at = TG_HEADER;
     for (size_t i = 0; i < n; i++) {
         const bool right = entries[i].kind >= TG_FRAME_VALUE && entries[i].kind <= TG_FRAME_DELETE &&
-                           (uint64_t)entries[i].place * 8 == at && entries[i].size >= sizeof(tg_frame) / 8;
+                           (uint64_t)entries[i].place * 8 == at &&
+                           entries[i].size >= sizeof(tg_frame) / 8;
         if (!right) return false;
         at += (uint64_t)entries[i].size * 8;
     }
     return at == segment->end;
 }
 
-/* How many entries an index file has room for; SIZE_MAX: no whole number. */
+/* How many entries an index file has room for; UINT64_MAX: no whole number. */
 static uint64_t entries_in(int file) {
     struct stat status;
-    if (fstat(file, &status) || (status.st_size - TG_HEADER) % (off_t)sizeof(tg_entry)) return UINT64_MAX;
-    return (uint64_t)(status.st_size - TG_HEADER) / sizeof(tg_entry);
+    if (fstat(file, &status)) return UINT64_MAX;
+    const off_t size = status.st_size - TG_HEADER, each = sizeof(tg_entry);
+    return size % each ? UINT64_MAX : (uint64_t)(size / each);
 }
 
 int tg_read_index(tg_log *log, tg_segment *segment) {

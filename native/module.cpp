@@ -22,6 +22,8 @@ void bind_table(nb::module_ &m);
 void bind_typing(nb::module_ &m);
 
 NB_MODULE(_core, m) {
+    // What lives when the interpreter ends is the interpreter's business, and no news for users.
+    nb::set_leak_warnings(false);
     m.doc() = "The C core of tidegate: recurrent steps, the schema, checksums.";
 
     m.def(

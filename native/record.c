@@ -20,6 +20,18 @@
 #define N_STATUSES 4
 #define N_SECTIONS 8
 
+/* Sections; the types that format 1 knows. */
+enum {
+    TG_SECTION_SESSION = 1,
+    TG_SECTION_HIDDEN,
+    TG_SECTION_STATUS,
+    TG_SECTION_MODEL,
+    TG_SECTION_ENCODER,
+    TG_SECTION_ANSWER_STATE,
+    TG_SECTION_ANSWERS,
+    TG_SECTION_EVENTS
+};
+
 static const uint8_t magic[4] = {'t', 'g', 'R', 'C'};
 
 /* The data of an answers or events section without any. */
@@ -98,8 +110,8 @@ static uint8_t *put_span(uint8_t *at, uint32_t type, tg_span span) {
     return put_section(at, type, span.data, span.size);
 }
 
-static void encode(const tg_arena *arena, const uint8_t *fingerprint, int64_t slot,
-                   const tg_record *record, uint8_t *out) {
+void tg_record_encode(const tg_arena *arena, const uint8_t *fingerprint, int64_t slot,
+                      const tg_record *record, uint8_t *out) {
     const uint16_t head[2] = {FORMAT, (uint16_t)(N_SECTIONS + record->n_others)};
     const uint64_t total = tg_record_size(arena, record);
     const double times[3] = {record->time, record->created, record->updated};
@@ -125,12 +137,6 @@ static void encode(const tg_arena *arena, const uint8_t *fingerprint, int64_t sl
     at = put(at, record->others.data, record->others.size);
     const uint32_t checksum = tg_crc32c(0, out, (size_t)(at - out));
     put(at, &checksum, sizeof checksum);
-}
-
-void tg_record_encode(const tg_arena *arena, const uint8_t *fingerprint, size_t n, const int64_t *slots,
-                      const tg_record *records, uint8_t *buffer, const size_t *offsets) {
-    for (size_t i = 0; i < n; i++)
-        encode(arena, fingerprint, slots[i], &records[i], buffer + offsets[i]);
 }
 
 /* ---- Decoding: the checks of codec.py in its order, so that the same one fails first ---- */
@@ -244,15 +250,13 @@ static tg_record_code decode(const tg_arena *arena, const uint8_t *fingerprint, 
     if (decoded->hidden.size != arena->hidden_size * sizeof(float) ||
         decoded->encoder.size != arena->encoder_size * sizeof(double))
         return TG_RECORD_OTHER_SIZE;
-    return others ? TG_RECORD_OTHER_SECTIONS : TG_RECORD_OK;
+    return TG_RECORD_OK;
 }
 
-void tg_record_decode(const tg_arena *arena, const uint8_t *fingerprint, size_t n, const tg_span *data,
-                      tg_decoded *decoded) {
-    for (size_t i = 0; i < n; i++) {
-        memset(&decoded[i], 0, sizeof decoded[i]);
-        decoded[i].code = decode(arena, fingerprint, data[i], &decoded[i]);
-    }
+tg_decoded tg_record_decode(const tg_arena *arena, const uint8_t *fingerprint, tg_span data) {
+    tg_decoded decoded = {0};
+    decoded.code = decode(arena, fingerprint, data, &decoded);
+    return decoded;
 }
 
 size_t tg_record_others(tg_span data, uint8_t *out) {

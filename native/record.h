@@ -1,7 +1,6 @@
 /* Session records, format 1: their bytes, straight from and to an arena's slots.
  *
  * The format and its words are those of tidegate/record/codec.py, whose bytes and refusals these are.
- * What is not understood here (sections of other types) is left to that codec, and said so.
  */
 #ifndef TIDEGATE_RECORD_H
 #define TIDEGATE_RECORD_H
@@ -14,6 +13,9 @@
 
 #define TG_FINGERPRINT_SIZE 32
 
+/* The CRC-32C of any whole record: what ends with the CRC-32C of all before it has the same one. */
+#define TG_RECORD_CRC UINT32_C(0x48674bc7)
+
 typedef enum {
     TG_RECORD_OK,
     TG_RECORD_TRUNCATED,
@@ -23,22 +25,9 @@ typedef enum {
     TG_RECORD_TRAILING,
     TG_RECORD_CHECKSUM,
     /* Whole records that an arena cannot take: */
-    TG_RECORD_OTHER_MODEL,   /* another fingerprint */
-    TG_RECORD_OTHER_SIZE,    /* not the arena's hidden or encoder size: a tombstone may have neither */
-    TG_RECORD_OTHER_SECTIONS /* sections beyond the known ones, which the codec keeps */
+    TG_RECORD_OTHER_MODEL, /* another fingerprint */
+    TG_RECORD_OTHER_SIZE   /* not the arena's hidden or encoder size: a tombstone may have neither */
 } tg_record_code;
-
-/* Sections; the types that format 1 knows. */
-enum {
-    TG_SECTION_SESSION = 1,
-    TG_SECTION_HIDDEN,
-    TG_SECTION_STATUS,
-    TG_SECTION_MODEL,
-    TG_SECTION_ENCODER,
-    TG_SECTION_ANSWER_STATE,
-    TG_SECTION_ANSWERS,
-    TG_SECTION_EVENTS
-};
 
 typedef struct {
     const uint8_t *data;
@@ -61,9 +50,9 @@ typedef struct {
 /* Bytes of a record of an arena's session. Its sections have less than 2^32 bytes each. */
 size_t tg_record_size(const tg_arena *arena, const tg_record *record);
 
-/* Writes n records, that of slots[i] at buffer + offsets[i] with tg_record_size bytes. */
-void tg_record_encode(const tg_arena *arena, const uint8_t *fingerprint, size_t n, const int64_t *slots,
-                      const tg_record *records, uint8_t *buffer, const size_t *offsets);
+/* Writes the record of a slot: tg_record_size bytes. */
+void tg_record_encode(const tg_arena *arena, const uint8_t *fingerprint, int64_t slot,
+                      const tg_record *record, uint8_t *out);
 
 /* A record that was read, or why it was not. Spans point into its bytes. */
 typedef struct {
@@ -74,10 +63,9 @@ typedef struct {
     uint16_t n_others; /* sections of other types */
 } tg_decoded;
 
-/* Checks all of n records, byte for byte as codec.py does, and then that the arena can take them. Where
- * the code is beyond TG_RECORD_CHECKSUM, the record is whole and its members are set too. */
-void tg_record_decode(const tg_arena *arena, const uint8_t *fingerprint, size_t n, const tg_span *data,
-                      tg_decoded *decoded);
+/* Checks a record, byte for byte as codec.py does, and then that the arena can take it. Where the code is
+ * beyond TG_RECORD_CHECKSUM, the record is whole and its members are set too. */
+tg_decoded tg_record_decode(const tg_arena *arena, const uint8_t *fingerprint, tg_span data);
 
 /* The sections of other types of a whole record, one after the other; how many bytes they have. NULL:
  * only that. */

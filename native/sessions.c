@@ -211,12 +211,13 @@ static int put_record(tg_table *table, tg_group *group, int64_t slot) {
     }
     const tg_key key = tg_arena_key(table->arena, slot);
     memcpy(table->key + table->prefix_size, key.data, key.size);
-    const size_t size = tg_record_size(table->arena, &record), start = 0;
+    const size_t size = tg_record_size(table->arena, &record);
     uint8_t *at = tg_group_add(group, table->key, table->prefix_size + key.size,
                                its->status == TG_LIVE ? TG_FRAME_LIVE : TG_FRAME_TOMBSTONE, its->updated, size);
     if (!at) return -1;
-    tg_record_encode(table->arena, fingerprint, 1, &slot, &record, at, &start);
-    tg_group_seal(group);
+    tg_record_encode(table->arena, fingerprint, slot, &record, at);
+    /* Instead of tg_group_seal: a second walk over the record would find what is known already. */
+    tg_group_frame(group, group->n - 1)->value_crc = TG_RECORD_CRC;
     return 0;
 }
 
@@ -254,13 +255,11 @@ static int is_sane(const tg_table *table, const tg_decoded *decoded, int foreign
 
 static int load_one(tg_table *table, int64_t slot, tg_span data, uint8_t *code) {
     head *its = head_of(table, slot);
-    tg_decoded decoded;
-    tg_record_decode(table->arena, table->fingerprint, 1, &data, &decoded);
+    tg_decoded decoded = tg_record_decode(table->arena, table->fingerprint, data);
     const tg_record *record = &decoded.record;
     const int foreign = decoded.code == TG_RECORD_OTHER_MODEL;
     const int tombstone = decoded.code >= TG_RECORD_OTHER_MODEL && record->status != 0;
     if (tombstone && decoded.code == TG_RECORD_OTHER_SIZE) decoded.code = TG_RECORD_OK;
-    if (decoded.code == TG_RECORD_OTHER_SECTIONS) decoded.code = TG_RECORD_OK;
     if ((decoded.code == TG_RECORD_OK || foreign) && !is_sane(table, &decoded, foreign))
         decoded.code = TG_RECORD_DAMAGED;
     *code = (uint8_t)decoded.code;

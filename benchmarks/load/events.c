@@ -114,6 +114,8 @@ static void count_error(const char *kind, size_t kind_length, const char *text, 
     }
 }
 
+void tg_count_error(const char *kind) { count_error(kind, strlen(kind), "", 0); }
+
 void tg_fail(struct tg_flight *flight, const char *kind, const char *text, size_t length) {
     static const char code[] = "\"code\":\"";
     size_t kind_length = strlen(kind);
@@ -125,6 +127,7 @@ void tg_fail(struct tg_flight *flight, const char *kind, const char *text, size_
     }
     count_error(kind, kind_length, text, length);
     struct tg_item item = flight->items[flight->answered++];
+    flight->failed++;
     if (next_seq[item.session] > item.seq) next_seq[item.session] = item.seq; /* it is sent again */
 }
 

@@ -1,6 +1,7 @@
 /* A load generator for `tidegate bench serve`: one thread, epoll, no dependencies.
  *
- * main.c      options, the loop, the report
+ * main.c      the loop, the report
+ * basics.c    options, bytes, time
  * events.c    sessions and their seq, events as JSON, answers checked
  * http.c      responses decoded; one event a request, and bulk as lines of JSON
  * websocket.c RFC 6455, the client's side
@@ -19,6 +20,7 @@
 #define TG_FIELDS 16
 #define TG_NAME_BYTES 9        /* a session's id: a letter and eight digits */
 #define TG_EVENT_BYTES 512     /* no event's JSON is longer, its session and seq included */
+#define TG_MOST_SECONDS 4096
 #define TG_KINDS 16            /* different errors that are told apart */
 
 /* ---- bytes ---- */
@@ -61,6 +63,7 @@ struct tg_options {
     bool fill, stream;
 };
 extern struct tg_options tg_options;
+void tg_read_options(int count, char **words); /* from the second word on */
 
 /* ---- events ---- */
 
@@ -79,7 +82,8 @@ char *tg_write_event(char *to, struct tg_item item, bool named);
 /* One request, frame or chunk that is on its way. */
 struct tg_flight {
     uint64_t due;               /* when it was to be sent, ns: latency counts from there */
-    uint32_t count, answered;   /* events */
+    uint32_t count, answered;   /* events; those that failed are answered too */
+    uint32_t failed;
     struct tg_item *items;
 };
 
@@ -91,6 +95,9 @@ void tg_check_seq(struct tg_flight *flight, int64_t seq);
 void tg_fail(struct tg_flight *flight, const char *kind, const char *text, size_t length);
 /* All answers that are still missing. `text` may hold {"error":{"code":...}}: that is the kind then. */
 void tg_fail_rest(struct tg_flight *flight, const char *kind, const char *text, size_t length);
+
+/* An error of an event that was never sent. */
+void tg_count_error(const char *kind);
 
 struct tg_errors {
     uint64_t total, counts[TG_KINDS];

@@ -7,7 +7,6 @@
 #include <math.h>
 #include <netinet/tcp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,21 +14,15 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
-#define MOST_SECONDS 4096
 #define DRAIN_NS 10000000000ull
 #define CONNECT_NS 10000000000ull
-
-struct tg_options tg_options = {
-    .host = "127.0.0.1", .model = "bench", .connections = 1, .sessions = 1000, .events = 1,
-    .depth = 1, .seconds = 1, .warmup = 0, .seed = 1, .prefix = 's'};
 
 /* Connecting, then each session once (with --fill), then unmeasured, then measured, then only what
  * is on its way. */
 static enum { CONNECT, FILL, WARM, MEASURE, DRAIN, DONE } phase;
-static uint64_t phase_began, measure_began, measure_end, fill_ns;
+static uint64_t phase_began, measure_began, measure_end, fill_ns, fill_end;
 static const struct tg_transport *transport;
 static struct tg_connection *connections;
 static struct tg_connection **idle; /* a ring: one place for each flight that may take off */
@@ -39,54 +32,10 @@ static int poll_fd, timer_fd = -1;
 
 static struct {
     struct tg_histogram latencies;
-    uint64_t events, requests, sent, received, filled, by_second[MOST_SECONDS];
+    uint64_t events, requests, sent, received, filled, by_second[TG_MOST_SECONDS];
     double cpu_s, server_cpu_s, rss_bytes;
     uint32_t lost;
 } report;
-
-_Noreturn void tg_die(const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    fputs("load: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
-    exit(2);
-}
-
-uint64_t tg_now(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-char *tg_room(struct tg_buffer *buffer, size_t more) {
-    if (buffer->start == buffer->end) buffer->start = buffer->end = 0;
-    if (buffer->capacity - buffer->end < more) {
-        size_t held = tg_held(buffer);
-        if (held + more > buffer->capacity / 2) { /* else what was taken leaves room enough */
-            size_t capacity = 2 * (held + more) + 4096;
-            char *data = malloc(capacity);
-            if (data == NULL) tg_die("no memory");
-            if (held) memcpy(data, tg_front(buffer), held);
-            free(buffer->data);
-            buffer->data = data;
-            buffer->capacity = capacity;
-        } else {
-            memmove(buffer->data, tg_front(buffer), held);
-        }
-        buffer->start = 0;
-        buffer->end = held;
-    }
-    return buffer->data + buffer->end;
-}
-
-void tg_append(struct tg_buffer *buffer, const void *bytes, size_t count) {
-    if (count == 0) return;
-    memcpy(tg_room(buffer, count), bytes, count);
-    buffer->end += count;
-}
-
-void tg_append_text(struct tg_buffer *buffer, const char *text) { tg_append(buffer, text, strlen(text)); }
 
 /* ---- flights ---- */
 
@@ -97,11 +46,12 @@ static void push_idle(struct tg_connection *connection) {
 void tg_landed(struct tg_connection *connection) {
     struct tg_flight *flight = &connection->flights[connection->first];
     uint64_t now = tg_now();
-    if (phase == FILL) report.filled += flight->count;
+    uint32_t right = flight->count - flight->failed;
+    if (flight->due < fill_end) report.filled += right;
     if (now >= measure_began && now < measure_end) {
-        report.events += flight->count;
+        report.events += right;
         report.requests++;
-        report.by_second[(now - measure_began) / 1000000000u] += flight->count;
+        report.by_second[(now - measure_began) / 1000000000u] += right;
     }
     if (flight->due >= measure_began && flight->due < measure_end)
         tg_record(&report.latencies, now - flight->due);
@@ -116,7 +66,7 @@ static void take_off(struct tg_connection *connection, uint64_t due) {
     struct tg_flight *flight = &connection->flights[place];
     bool was_filled = connection->filled == connection->owned;
     flight->due = due;
-    flight->answered = 0;
+    flight->answered = flight->failed = 0;
     tg_take_sessions(connection, flight);
     if (!was_filled && connection->filled == connection->owned) unfilled--;
     connection->flying++;
@@ -156,20 +106,26 @@ static void flush(struct tg_connection *connection) {
     }
 }
 
+/* Arrivals are those of a Poisson process, whatever the server does. */
+static void arrive_next(void) {
+    double u = ((double)(tg_draw() >> 11) + 1.0) * 0x1p-53;
+    next_due += (uint64_t)(-log(u) * 1e9 / tg_options.rate) + 1;
+}
+
+/* Requests that arrived while all connections were taken, and that still have to be sent. */
+static bool is_behind(void) { return tg_options.rate > 0 && next_due < measure_end; }
+
 static void pump(void) {
     bool open_loop = tg_options.rate > 0 && phase != FILL;
-    if (phase != FILL && phase != WARM && phase != MEASURE) return;
+    if (phase == CONNECT || phase == DONE || (phase == DRAIN && !is_behind())) return;
     uint64_t now = tg_now();
-    while (idle_count && (!open_loop || next_due <= now)) {
+    while (idle_count && (!open_loop || (next_due <= now && (phase < DRAIN || is_behind())))) {
         struct tg_connection *connection = idle[idle_first];
         idle_first = (idle_first + 1) % idle_size;
         idle_count--;
         if (connection->dead) continue;
         take_off(connection, open_loop ? next_due : now);
-        if (open_loop) { /* arrivals of a Poisson process, whatever the server does */
-            double u = ((double)(tg_draw() >> 11) + 1.0) * 0x1p-53;
-            next_due += (uint64_t)(-log(u) * 1e9 / tg_options.rate) + 1;
-        }
+        if (open_loop) arrive_next();
         flush(connection);
     }
 }
@@ -219,11 +175,13 @@ static void advance(uint64_t now) {
             return;
         }
         phase = FILL;
+        fill_end = UINT64_MAX;
         phase_began = now;
     }
     if (phase == FILL && unfilled == 0) {
         phase = WARM;
         fill_ns = now - phase_began;
+        fill_end = tg_options.fill ? now : 0;
         phase_began = next_due = now;
     }
     if (phase == WARM && (double)(now - phase_began) >= tg_options.warmup * 1e9) {
@@ -237,12 +195,14 @@ static void advance(uint64_t now) {
         phase = DRAIN;
         count_use(1);
     }
-    if (phase == DRAIN && (on_the_way == 0 || now > measure_end + DRAIN_NS)) phase = DONE;
+    bool drained = on_the_way == 0 && (alive == 0 || !is_behind());
+    if (phase == DRAIN && (drained || now > measure_end + DRAIN_NS)) phase = DONE;
     if (alive == 0 && phase < DRAIN) tg_die("all connections were lost: %s", tg_errors.first);
 }
 
 static void leave(void) {
     report.lost = tg_options.connections - alive;
+    for (; is_behind(); arrive_next()) tg_count_error("never_sent");
     for (uint32_t i = 0; i < tg_options.connections; i++) {
         struct tg_connection *connection = &connections[i];
         if (connection->dead) continue;
@@ -363,51 +323,11 @@ static void print_report(void) {
     puts("]}");
 }
 
-/* ---- options ---- */
-
-static double number(const char *name, const char *text, double least, double most) {
-    char *end;
-    double value = strtod(text, &end);
-    if (*end || end == text || !(value >= least && value <= most))
-        tg_die("%s takes a number from %g to %g, not %s", name, least, most, text);
-    return value;
-}
-
-static void read_options(int count, char **words) {
-    struct tg_options *o = &tg_options;
-    for (int i = 2; i < count; i++) {
-        const char *name = words[i];
-        if (!strcmp(name, "--fill")) { o->fill = true; continue; }
-        if (!strcmp(name, "--stream")) { o->stream = true; continue; }
-        if (++i == count) tg_die("%s needs a value", name);
-        const char *value = words[i];
-        if (!strcmp(name, "--host")) o->host = value;
-        else if (!strcmp(name, "--model")) o->model = value;
-        else if (!strcmp(name, "--path")) o->path = value;
-        else if (!strcmp(name, "--template")) o->template_file = value;
-        else if (!strcmp(name, "--file")) o->file = value;
-        else if (!strcmp(name, "--watch")) o->watch = value;
-        else if (!strcmp(name, "--prefix")) o->prefix = *value;
-        else if (!strcmp(name, "--port")) o->port = (uint32_t)number(name, value, 0, 65535);
-        else if (!strcmp(name, "--connections")) o->connections = (uint32_t)number(name, value, 1, 10000);
-        else if (!strcmp(name, "--sessions")) o->sessions = (uint32_t)number(name, value, 1, 99999999);
-        else if (!strcmp(name, "--events")) o->events = (uint32_t)number(name, value, 1, 100000);
-        else if (!strcmp(name, "--depth")) o->depth = (uint32_t)number(name, value, 1, 1000);
-        else if (!strcmp(name, "--wrong")) o->wrong = (uint32_t)number(name, value, 1, 1e9);
-        else if (!strcmp(name, "--seconds")) o->seconds = number(name, value, 0.01, MOST_SECONDS - 1);
-        else if (!strcmp(name, "--warmup")) o->warmup = number(name, value, 0, 3600);
-        else if (!strcmp(name, "--rate")) o->rate = number(name, value, 0, 1e7);
-        else if (!strcmp(name, "--seed")) o->seed = (uint64_t)number(name, value, 0, 1e15);
-        else tg_die("%s is no option", name);
-    }
-    if (o->sessions < o->connections) tg_die("each connection needs a session of its own");
-}
-
 int main(int count, char **words) {
     static const struct tg_transport *const transports[] = {&tg_http_single, &tg_ndjson, &tg_websocket,
                                                             &tg_arrow};
     const char *mode = count > 1 ? words[1] : "";
-    read_options(count, words);
+    tg_read_options(count, words);
     if (!strcmp(mode, "echo")) tg_echo();
     if (!strcmp(mode, "sync")) {
         tg_sync();

@@ -121,31 +121,6 @@ class Arena:
     def import_state(
         self, session: str, encoder: NDArray[np.float64], hidden: NDArray[np.float32]
     ) -> None: ...
-    def mark_dirty(self, sessions: Iterable[str]) -> int: ...
-    def dirty(self) -> list[str]: ...
-    def clean(self, sessions: Iterable[str] | None = None) -> None: ...
-    def coldest(self, n: int) -> list[str]: ...
-    def export_records(
-        self,
-        sessions: Iterable[str],
-        fingerprint: bytes,
-        model_version: str,
-        seqs: NDArray[np.uint64],
-        times: NDArray[np.float64],
-        statuses: NDArray[np.uint8],
-        answer_states: Iterable[bytes] | None = None,
-        answers: Iterable[bytes] | None = None,
-        events: Iterable[bytes] | None = None,
-    ) -> list[bytes]: ...
-    def import_records(
-        self, sessions: Iterable[str], records: Iterable[bytes], fingerprint: bytes
-    ) -> tuple[
-        NDArray[np.uint8],
-        NDArray[np.uint64],
-        NDArray[np.float64],
-        NDArray[np.uint8],
-        NDArray[np.int64],
-    ]: ...
     @property
     def bytes(self) -> int: ...
     @property

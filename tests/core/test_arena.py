@@ -34,7 +34,6 @@ class AgainstDict(RuleBasedStateMachine):
         self.arena = Arena(HIDDEN_SIZE, ENCODER_SIZE)
         self.slots: dict[str, int] = {}
         self.states: dict[str, tuple[list[float], list[float]]] = {}
-        self.dirty: dict[str, None] = {}  # in the order of being marked
         self.turn = 0
 
     def check_take(self, sessions: list[str]) -> None:
@@ -67,8 +66,8 @@ class AgainstDict(RuleBasedStateMachine):
 
     def lose(self, sessions: list[str]) -> None:
         for session in sessions:
-            for members in (self.slots, self.states, self.dirty):
-                members.pop(session, None)
+            self.slots.pop(session, None)
+            self.states.pop(session, None)
 
     @rule(session=ids)
     def import_state(self, session: str) -> None:
@@ -78,37 +77,12 @@ class AgainstDict(RuleBasedStateMachine):
         self.arena.import_state(session, encoder.astype(np.float64), hidden)
         self.slots.setdefault(session, int(self.arena.find([session])[0]))
         self.states[session] = (encoder.tolist(), hidden.tolist())
-        self.dirty.setdefault(session)
 
     @rule(session=ids)
     def export_state(self, session: str) -> None:
         if session not in self.slots:
             with pytest.raises(KeyError):
                 self.arena.export_state(session)
-
-    @rule(sessions=some_ids)
-    def mark_dirty(self, sessions: list[str]) -> None:
-        known = [session for session in sessions if session in self.slots]
-        assert self.arena.mark_dirty(sessions) == len(known)
-        self.dirty.update(dict.fromkeys(known))
-
-    @rule(sessions=some_ids)
-    def clean(self, sessions: list[str]) -> None:
-        self.arena.clean(sessions)
-        for session in sessions:
-            self.dirty.pop(session, None)
-
-    @rule()
-    def clean_all(self) -> None:
-        self.arena.clean()
-        self.dirty.clear()
-
-    @rule(n=st.integers(0, 2 * BEYOND_A_HUNDRED))
-    def coldest(self, n: int) -> None:
-        cold = self.arena.coldest(n)
-        clean = self.slots.keys() - self.dirty.keys()
-        assert len(cold) == len(set(cold)) == min(n, len(clean))
-        assert clean.issuperset(cold)
 
     @rule(session=ids)
     def contains(self, session: str) -> None:
@@ -129,10 +103,6 @@ class AgainstDict(RuleBasedStateMachine):
     @invariant()
     def has_as_many(self) -> None:
         assert len(self.arena) == len(self.slots)
-
-    @invariant()
-    def same_are_dirty(self) -> None:
-        assert self.arena.dirty() == list(self.dirty)
 
     def teardown(self) -> None:
         self.find_all()
@@ -193,20 +163,9 @@ def test_a_slot_that_is_used_again_is_blank() -> None:
     encoder, hidden = arena.export_state("new")
     assert np.isnan(encoder).all()
     assert hidden.tolist() == [0.0] * 3
-    assert arena.dirty() == []
 
 
-def test_what_was_taken_of_late_is_not_cold() -> None:
-    arena = Arena(1, 0)
-    sessions = named(0, 100)
-    arena.take(sessions)
-    arena.mark_dirty(sessions[90:])
-    assert set(arena.coldest(100)) == set(sessions[:90])  # the hand has passed all by now
-    arena.take(sessions[10:90:2])
-    assert set(arena.coldest(50)) == {*sessions[:10], *sessions[11:90:2]}
-
-
-@pytest.mark.parametrize(("name", "beside"), [("{:022}", 64), ("{:036}", 80)])
+@pytest.mark.parametrize(("name", "beside"), [("{:022}", 40), ("{:036}", 72)])
 def test_memory_of_a_session(name: str, beside: int) -> None:
     arena = Arena(64, 3)
     for n in range(2_000, 200_001, 2_000):
@@ -227,7 +186,7 @@ def test_a_small_arena_is_small() -> None:
 )
 def test_ids_that_cannot_be(bad: str, message: str) -> None:
     arena = Arena(2, 1)
-    for call in (arena.find, arena.take, arena.drop, arena.mark_dirty, arena.clean):
+    for call in (arena.find, arena.take, arena.drop):
         with pytest.raises(ValueError, match=f"position 2: .*{message}"):
             call(["a", "b", bad])
     for call in (arena.export_state, arena.__contains__):
@@ -287,7 +246,6 @@ assert len(arena) == 1 + 600 * taken
 assert (arena.find(batch) == -1).all()
 assert (arena.find(sum(batches[:taken], [])) >= 0).all()
 assert arena.export_state("kept")[1].sum() == 4096
-assert arena.dirty() == ["kept"]
 arena.drop(batches[0])
 assert arena.take(batch)[1].all()
 """

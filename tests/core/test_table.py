@@ -11,10 +11,10 @@ import table_model as plain
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from table_model import POISON, Sent, new_table, process, told
-from tidegate.serve.sessions import Limits
 
 from tidegate import core
 from tidegate.serve import rules
+from tidegate.serve.limits import Limits
 
 NOW = 1_700_000_000.0
 NAMES = ["a", "b", "a much longer id, which is no inline key", "ü"]

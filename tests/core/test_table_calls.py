@@ -193,6 +193,18 @@ def test_memory_is_counted_and_given_back() -> None:
     assert table.nbytes < full
 
 
+def test_what_had_events_of_late_is_not_evicted_first() -> None:
+    table = new_table()
+    names = [f"s{i}" for i in range(100)]
+    process(table, [Sent(name) for name in names], NOW)
+    assert table.evict(1, 0) == 1  # the hand has passed all by now
+    [gone] = [name for name in names if name not in table]
+    names.remove(gone)
+    process(table, [Sent(name) for name in names[10:90:2]], NOW)
+    assert table.evict(59, 0) == 59
+    assert [name for name in names if name in table] == names[10:90:2]
+
+
 @pytest.mark.parametrize("grows", [True, False])
 def test_changes_that_nobody_calls_durable_cost_no_more_and_more(grows: bool) -> None:
     table = new_table(answers=1)

@@ -7,14 +7,14 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from changed_records import NO_ENCODER, NO_HIDDEN, blank, stepped, tombstone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from table_model import MODEL, PREFIX, PRINT, SCHEMA, VERSION, Sent, new_table, process, told
-from tidegate.serve.sessions import Limits
 
 from tidegate import core, record
 from tidegate.record import Record, StoredAnswer
-from tidegate.serve import sessions
+from tidegate.serve.limits import Limits
 
 NOW = 1_700_000_000.0
 OTHER = bytes(32)
@@ -59,7 +59,7 @@ def write(table: core.Table, *events: Sent, now: float = NOW) -> Record:
 
 
 def without_states(stored: Record) -> Record:
-    return msgspec.structs.replace(stored, encoder=sessions.NO_ENCODER, hidden=sessions.NO_HIDDEN)
+    return msgspec.structs.replace(stored, encoder=NO_ENCODER, hidden=NO_HIDDEN)
 
 
 def test_a_loaded_session_goes_on() -> None:
@@ -94,8 +94,8 @@ def test_sections_that_nothing_needs_are_kept() -> None:
     stored = some_record(**extra)
     assert load(table, stored) == ""
     found = write(table, Sent("s"))
-    stepped = sessions.stepped(stored, found.answers[-1], VERSION, NOW, Limits(), ends=False)
-    whole = msgspec.structs.replace(stepped, encoder=found.encoder, hidden=found.hidden)
+    after = stepped(stored, found.answers[-1], VERSION, NOW, Limits())
+    whole = msgspec.structs.replace(after, encoder=found.encoder, hidden=found.hidden)
     assert record.encode(found) == record.encode(whole)
     assert (found.answer_state, found.events, found.unknown) == tuple(extra.values())
     ended = write(table, Sent("s", end=True))
@@ -170,7 +170,7 @@ def test_a_deleted_session_keeps_only_its_head(fingerprint: bytes) -> None:
     group = core.Group()
     assert table.delete("s", NOW, group, 1)
     assert group.items() == [
-        (PREFIX + b"s", record.encode(sessions.tombstone(stored, NOW))),
+        (PREFIX + b"s", record.encode(tombstone(stored, NOW))),
     ]
     assert table.live == 0
     assert table.delete("s", NOW + 1.0, group, 2)  # it is; nothing changes
@@ -195,8 +195,8 @@ def test_answers_of_another_version_say_so() -> None:
     found = write(table, Sent("s"))
     assert [answer.model_version for answer in found.answers] == ["5", "6", "", ""]
     assert found.model_version == VERSION
-    one = sessions.stepped(stored, found.answers[2], VERSION, NOW, Limits(), ends=False)
-    two = sessions.stepped(one, found.answers[3], VERSION, NOW, Limits(), ends=False)
+    one = stepped(stored, found.answers[2], VERSION, NOW, Limits())
+    two = stepped(one, found.answers[3], VERSION, NOW, Limits())
     whole = msgspec.structs.replace(two, encoder=found.encoder, hidden=found.hidden)
     assert record.encode(found) == record.encode(whole)
 
@@ -232,8 +232,8 @@ def test_a_damaged_session_can_be_deleted() -> None:
     table.load(["s"], [b""])
     group = core.Group()
     assert table.delete("s", NOW, group, 1)
-    blank = sessions.tombstone(sessions.blank(NOW, PRINT, VERSION), NOW)
-    assert group.items() == [(PREFIX + b"s", record.encode(blank))]
+    left = tombstone(blank(NOW, PRINT, VERSION), NOW)
+    assert group.items() == [(PREFIX + b"s", record.encode(left))]
 
 
 def test_every_flipped_or_missing_byte_is_damage() -> None:

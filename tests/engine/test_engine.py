@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_models import random_weights
 
-from tidegate import core
+from tidegate import core, record
 from tidegate.engine import Engine, SessionState, offline
 from tidegate.engine.arithmetic import PlainArithmetic
 from tidegate.engine.native import NativeArithmetic
 from tidegate.engine.reference import ReferenceModel
 from tidegate.errors import EngineError, InputError
+from tidegate.record import Record
 from tidegate.schema import Field, Schema, SchemaConfig
 from tidegate.spec import LayerSpec, ModelSpec
 
@@ -314,18 +315,6 @@ def test_bad_session_ids_are_refused_by_name(engine, random_events, session):
     assert len(engine) == 0
 
 
-def test_changes_are_told_until_they_are_kept(engine, random_events):
-    rows = some_rows(engine, random_events, 3)
-    engine.step(["a", "b", "a"], rows)
-    assert engine.dirty() == ["a", "b"]
-    engine.clean(["a"])
-    assert engine.dirty() == ["b"]
-    assert engine.coldest(5) == ["a"]
-    engine.clean()
-    assert sorted(engine.coldest(5)) == ["a", "b"]
-    assert engine.nbytes > 0
-
-
 def test_calls_from_several_threads_wait_for_each_other(make_bundle, random_events):
     bundle = make_bundle(MODELS["mixed"])
     engine, alone = Engine.open(bundle), Engine.open(bundle)
@@ -361,12 +350,10 @@ def test_a_run_that_overflows_is_refused_and_undone(exploding):
     engine, rows = exploding
     engine.run("sick", rows[:5])
     before = engine.export_state("sick")
-    engine.clean()
     with pytest.raises(InputError) as caught:
         engine.run("sick", rows[:38])
     assert caught.value.code == "not_finite_output"
     assert same(engine.export_state("sick"), before)
-    assert engine.dirty() == []
 
 
 def test_events_that_overflow_change_no_part_of_their_session(exploding, random_events):
@@ -379,16 +366,6 @@ def test_events_that_overflow_change_no_part_of_their_session(exploding, random_
             break
     assert event
     assert same(engine.export_state("s"), before)
-
-
-def test_a_refused_call_leaves_no_session_dirty(exploding):
-    engine, rows = exploding
-    engine.run("sick", rows[:5])
-    engine.step(["well"], rows[:1])
-    engine.clean()
-    with pytest.raises(InputError):
-        engine.step(["well", *["sick"] * 35], rows[np.r_[0, 5:40]])
-    assert engine.dirty() == []
 
 
 def test_a_state_that_overflows_behind_finite_outputs_is_refused(make_bundle, random_events):
@@ -459,3 +436,18 @@ def test_times_that_are_no_numbers_are_refused(engine, random_events):
     with pytest.raises(InputError) as caught:
         engine.step_events(["a", "b"], columns, ["x", "y"])
     assert (caught.value.code, caught.value.field) == ("wrong_type", "times")
+
+
+def test_a_session_takes_less_than_its_record(make_bundle):
+    """At every size, also while the index grows (at 3/4 of 65,536), and whatever is padded most."""
+    engine = Engine.open(make_bundle((LayerSpec("gru", 17),)), replay=False)
+    rows = np.zeros((1000, engine.spec.row_size), dtype=np.float32)
+    names = [f"{i:08}-0000-4000-8000-{i:012}" for i in range(50_000)]
+    per_session = []
+    for first in range(0, len(names), 1000):
+        engine.step(names[first : first + 1000], rows)
+        per_session.append(engine.nbytes / len(engine))
+    assert len(engine) == len(names)
+    state = engine.export_state(names[0])
+    smallest = Record("live", bytes(32), "1", 7, 60.0, 0.5, 61.0, state.encoder, state.hidden)
+    assert max(per_session) < len(record.encode(smallest))  # + 64 is the goal

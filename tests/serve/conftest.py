@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from held import HeldStore
 
 import tidegate
 from tidegate import core, record, store
@@ -26,6 +27,7 @@ from tidegate.record import Record
 from tidegate.serve.limits import Limits
 from tidegate.serve.operations import Event, Operation, Part, Result
 from tidegate.serve.processor import Processor
+
 
 NOW = 1_700_000_000.0
 
@@ -60,9 +62,9 @@ class Switched:
 class Rig:
     """A processor over a store on disk, with a clock that is set by hand."""
 
-    def __init__(self, bundle: Bundle, limits: Limits, where: Path) -> None:
+    def __init__(self, bundle: Bundle, limits: Limits, opened: store.Store) -> None:
         self.now = NOW
-        self.store = Switched(store.open(where))
+        self.store = Switched(opened)
         self.limits = limits
         self.metrics = GateMetrics("0", {bundle.name: bundle.version})
         self.start(bundle)
@@ -70,9 +72,10 @@ class Rig:
     def start(self, bundle: Bundle) -> None:
         """Begin with empty memory over the same store: what a restart does."""
         self.bundle = bundle
+        self.engine = Engine.open(bundle, replay=False)
         self.processor = Processor(
             bundle,
-            Engine.open(bundle, replay=False),
+            self.engine,
             self.store,
             self.metrics,
             lambda: self.now,
@@ -82,7 +85,11 @@ class Rig:
 
     def do(self, *operations: Operation) -> list[Result]:
         """Do the operations of one request, as a server does it: evict when they are durable."""
-        done = self.processor.process([Part(list(operations))])
+        return self.parts(Part(list(operations)))
+
+    def parts(self, *parts: Part) -> list[Result]:
+        """Do what several requests ask for."""
+        done = self.processor.process(parts)
         self.processor.wait(done.ticket)
         self.processor.evict(done.ticket)
         return done.results
@@ -133,13 +140,23 @@ def make_rig(
     usual = make_bundle(fingerprint=b"u" * 32)
     made: list[Rig] = []
 
-    def make(bundle: Bundle | None = None, **limits: Any) -> Rig:
-        made.append(Rig(bundle or usual, Limits(**limits), tmp_path_factory.mktemp("store")))
+    # A segment takes its place on the disk when it begins.
+    def make(bundle: Bundle | None = None, where: Path | None = None, **limits: Any) -> Rig:
+        opened = store.open(where or tmp_path_factory.mktemp("store"), segment_size=1 << 20)
+        made.append(Rig(bundle or usual, Limits(**limits), opened))
         return made[-1]
 
     yield make
     for rig in made:
         rig.store.close()
+
+
+@pytest.fixture
+def held(make_bundle: Callable[..., Bundle]) -> Iterator[Rig]:
+    """A rig whose disk is as slow as the test says."""
+    opened = HeldStore()
+    yield Rig(make_bundle(fingerprint=b"u" * 32), Limits(), opened)
+    opened.close()
 
 
 @pytest.fixture

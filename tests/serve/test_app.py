@@ -3,58 +3,84 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
-import threading
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from tidegate.metrics import GateMetrics
-from tidegate.serve import refusals
-from tidegate.serve.app import STATUSES, App, Served
+from tidegate.serve.app import App
 from tidegate.serve.batcher import Batcher
+from tidegate.serve.codes import CODES
+from tidegate.serve.intake import Intake
+from tidegate.serve.model import Model
 from tidegate.serve.operations import Read
 
 
 class Proto:
-    """The response half of an RSGI protocol, with a body that is there already."""
+    """The server's half of an RSGI protocol, with a body that is there already."""
 
     def __init__(self, body):
         self.body = body
+        self.answer = b""
 
     async def __call__(self):
         return self.body
 
+    async def __aiter__(self):
+        yield self.body
+
     def response_bytes(self, status, headers, body):
         self.status, self.headers, self.answer = status, dict(headers), body
+
+    def response_stream(self, status, headers):
+        self.status, self.headers = status, dict(headers)
+        return self
+
+    async def send_bytes(self, data):
+        self.answer += data
 
 
 LINES = "/v1/models/small/events"
 SESSION = "/v1/models/small/sessions/s/events"
 
 
-async def respond(app, body, path=SESSION, method="POST"):
+def intake():
+    return Intake(body_bytes=10_000, memory_bytes=10_000, seconds=20.0)
+
+
+@contextlib.asynccontextmanager
+async def hosting(rig, max_queue=8, phase="ready"):
+    """A rig behind the routes, with batches of at most 4."""
+    batcher = Batcher(rig.processor, rig.store, rig.metrics, max_batch=4, max_queue=max_queue)
+    model = Model(rig.bundle, rig.processor, batcher, rig.metrics)
+    app = App({"small": model}, rig.metrics, intake())
+    app.phase = phase
+    app.batcher = batcher
+    yield app
+    batcher.close()
+
+
+async def respond(app, body, path=SESSION, method="POST", **headers):
     proto = Proto(body)
-    headers = {"content-length": str(len(body))}
-    await app.__rsgi__(SimpleNamespace(method=method, path=path, headers=headers), proto)
+    headers = {"content-length": str(len(body)), **headers}
+    scope = SimpleNamespace(proto="http", method=method, path=path, headers=headers)
+    await app.__rsgi__(scope, proto)
     return proto
 
 
-def ask(app, payload, method="POST", path=SESSION):
-    proto = asyncio.run(respond(app, json.dumps(payload).encode(), path, method))
+async def ask(app, payload, method="POST", path=SESSION, **headers):
+    proto = await respond(app, json.dumps(payload).encode(), path, method, **headers)
     return proto.status, json.loads(proto.answer), proto.headers
 
 
-def collecting(seen):
-    """A processor that should not be reached, and answers if it is."""
-
-    def process(operations):
-        seen.extend(operations)
-        return [refusals.internal() for _ in operations]
-
-    return process
+async def until(condition):
+    """Let the loop go round until something is so."""
+    while not condition():
+        await asyncio.sleep(0)
 
 
 def in_a_list(events):
@@ -62,168 +88,230 @@ def in_a_list(events):
 
 
 def in_lines(events):
-    return b"\n".join(json.dumps({"session": "s", **event}).encode() for event in events)
+    return b"".join(json.dumps({"session": "s", **event}).encode() + b"\n" for event in events)
 
 
 BULKS = pytest.mark.parametrize(("path", "write"), [(SESSION, in_a_list), (LINES, in_lines)])
 
 
-@pytest.fixture
-def make_app(make_bundle):
-    bundle = make_bundle()
-    batchers = []
+@pytest.mark.parametrize("where", ["processor", "route"])
+def test_no_stack_trace_reaches_a_client(rig, payload, caplog, monkeypatch, where):
+    async def run():
+        async with hosting(rig) as app:
+            if where == "processor":
+                monkeypatch.setattr(rig.processor, "_hand_over", lambda: 1 / 0)
+            else:
+                monkeypatch.setattr(app._models["small"], "submit", lambda _: 1 / 0)
+            return await ask(app, payload())
 
-    def make(process, healthy=True, max_queue=8):
-        batchers.append(Batcher(process, max_batch=4, max_queue=max_queue))
-        metrics = GateMetrics("0", {"small": "1"})
-        served = {"small": Served(bundle, batchers[-1], lambda: healthy)}
-        app = App(served, metrics, lambda: 0.0, body_limit=10_000)
-        app.phase = "ready"
-        return app
-
-    yield make
-    for batcher in batchers:
-        batcher.close()
-
-
-def test_no_stack_trace_reaches_a_client(make_app, payload, caplog):
-    app = make_app(lambda _: 1 / 0)
-    status, answer, _ = ask(app, payload())
+    status, answer, headers = asyncio.run(run())
     assert (status, answer["error"]["code"]) == (500, "internal")
     assert "ZeroDivisionError" in caplog.text
     assert "Zero" not in json.dumps(answer)
+    assert caplog.records[-1].request_id == headers["x-request-id"]
+
+
+def test_a_request_keeps_the_name_that_its_client_gave_it(rig, caplog):
+    async def run():
+        async with hosting(rig, phase="draining") as app:
+            return await ask(app, {"event": {}}, **{"x-request-id": "checkout-7"})
+
+    _, _, headers = asyncio.run(run())
+    assert headers["x-request-id"] == "checkout-7"
+    assert (caplog.records[-1].request_id, caplog.records[-1].code) == ("checkout-7", "draining")
 
 
 @pytest.mark.parametrize(
-    ("phase", "healthy", "status", "said"),
+    ("phase", "failed", "status", "said"),
     [
-        ("starting", True, 503, "starting"),
-        ("ready", True, 200, "ready"),
-        ("ready", False, 503, "store_failed"),
-        ("draining", True, 503, "draining"),
+        ("starting", False, 503, "starting"),
+        ("ready", False, 200, "ready"),
+        ("ready", True, 503, "store_failed"),
         ("draining", False, 503, "draining"),
+        ("draining", True, 503, "draining"),
     ],
 )
-def test_readiness(make_app, phase, healthy, status, said):
-    app = make_app(lambda _: [], healthy)
-    app.phase = phase
-    assert ask(app, None, "GET", "/readyz")[:2] == (status, {"status": said})
+def test_readiness(rig, phase, failed, status, said):
+    async def run():
+        async with hosting(rig, phase=phase) as app:
+            app.batcher.failed = failed
+            return await ask(app, None, "GET", "/readyz")
+
+    assert asyncio.run(run())[:2] == (status, {"status": said})
 
 
-def test_a_drain_refuses_events_and_counts_them(make_app, payload):
-    seen = []
-    app = make_app(collecting(seen))
-    app.phase = "draining"
-    assert ask(app, [payload(), payload()])[:2] == ask(app, payload())[:2]
-    assert ask(app, None, "GET", "/v1/models/small/sessions/s")[0] == 503
-    assert seen == []
-    counted = app._metrics.registry.get_sample_value
-    assert counted("tidegate_events_total", {"model": "small", "outcome": "draining"}) == 3
+def test_a_drain_refuses_events_and_counts_them(rig, payload):
+    async def run():
+        async with hosting(rig, phase="draining") as app:
+            return [
+                await ask(app, [payload(), payload()]),
+                await ask(app, payload()),
+                await ask(app, None, "GET", "/v1/models/small/sessions/s"),
+                await ask(app, payload(session="s"), path=LINES),
+            ]
+
+    said = asyncio.run(run())
+    assert [(status, answer["error"]["code"]) for status, answer, _ in said] == [
+        (503, "draining")
+    ] * 4
+    assert rig.store.appended == 0
+    assert rig.outcomes() == {"draining": 5}
 
 
-def test_overload_is_told_and_applies_nothing(make_app, payload):
-    seen = []
-    app = make_app(collecting(seen), max_queue=1)
-    app._models["small"].batcher._queued = 1
-    status, answer, headers = ask(app, payload())
+def test_overload_is_told_and_applies_nothing(held, payload):
+    async def run():
+        async with hosting(held, max_queue=1) as app:
+            first = asyncio.ensure_future(ask(app, payload()))
+            await until(lambda: held.store.pending)
+            refused = await ask(app, payload())
+            held.store.let()
+            return await first, refused
+
+    (taken, _, _), (status, answer, headers) = asyncio.run(run())
+    assert taken == 200
     assert (status, answer["error"]["code"], headers["retry-after"]) == (503, "overloaded", "1")
-    assert seen == []
-    counted = app._metrics.registry.get_sample_value
-    assert counted("tidegate_events_total", {"model": "small", "outcome": "overloaded"}) == 1
+    assert held.outcomes() == {"answered": 1, "overloaded": 1}
+    assert held.one(Read("s")).seq == 1
 
 
 @BULKS
-def test_a_full_queue_refuses_a_bulk_whole_and_goes_on_with_one_it_took(
-    make_app, payload, path, write
-):
-    entered, gate, batches = threading.Event(), threading.Event(), []
-
-    def process(events):
-        batches.append(len(events))
-        entered.set()
-        assert gate.wait(3)
-        return [refusals.internal() for _ in events]
-
-    app = make_app(process, max_queue=5)
-
+def test_a_full_queue_refuses_a_bulk_whole_and_goes_on_with_one_it_took(held, payload, path, write):
     async def run():
-        # More than the queue takes: a request that is accepted into an empty one is never cut off.
-        taken = asyncio.create_task(respond(app, write([payload()] * 10), path))
-        await asyncio.to_thread(entered.wait, 10)
-        refused = await respond(app, write([payload()] * 4), path)
-        gate.set()
-        return await taken, refused
+        async with hosting(held, max_queue=5) as app:
+            # More than the queue takes: a request that is accepted into an empty one goes through.
+            taken = asyncio.create_task(respond(app, write([payload()] * 10), path))
+            await until(lambda: held.store.pending)
+            refused = await respond(app, write([payload()] * 4), path)
+            held.store.let_all()
+            return await taken, refused
 
     taken, refused = asyncio.run(run())
     assert (refused.status, refused.headers["retry-after"]) == (503, "1")
     assert json.loads(refused.answer)["error"]["code"] == "overloaded"
     assert taken.status == 200
-    assert taken.answer.count(b'"internal"') == 10
-    assert batches == [4, 4, 2]
-    counted = app._metrics.registry.get_sample_value
-    assert counted("tidegate_events_total", {"model": "small", "outcome": "overloaded"}) == 4
+    assert taken.answer.count(b'"answer"') == 10
+    assert held.store.appended == 3
+    assert held.outcomes() == {"answered": 10, "overloaded": 4}
+    counted = held.metrics.registry.get_sample_value
     assert counted("tidegate_requests_refused_total", {"code": "overloaded"}) == 1
 
 
 @BULKS
-def test_a_bulk_that_loses_the_store_keeps_what_it_answered(make_app, rig, payload, path, write):
-    failing = iter([False, True, False])
-
-    def process(events):
-        rig.store.broken = next(failing)
-        return rig.processor.process(events)
-
+def test_a_bulk_that_loses_the_store_keeps_what_it_answered(held, payload, path, write):
     events = [payload(float(i), time=1000.0 + i) for i in range(9)]
     for seq, event in enumerate(events[:8], start=1):
         event["seq"] = seq
-    proto = asyncio.run(respond(make_app(process, max_queue=16), write(events), path))
+
+    async def run():
+        async with hosting(held, max_queue=16) as app:
+            bulk = asyncio.create_task(respond(app, write(events), path))
+            await until(lambda: held.store.pending)
+            held.store.let()
+            await until(lambda: held.store.pending)
+            held.store.fail()
+            await until(lambda: app.batcher.failed)
+            proto = await bulk
+            assert held.store.recover()
+            app.batcher.recovered()
+            held.store.let_all()
+            return proto, await respond(app, in_a_list(events))
+
+    proto, again = asyncio.run(run())
     assert proto.status == 200
     results = [json.loads(line) for line in proto.answer.splitlines()]
     if path == SESSION:
         [results] = results
     assert [result["seq"] for result in results[:4]] == [1, 2, 3, 4]
     found = [result["error"]["code"] for result in results[4:]]
-    assert found == ["store_failed"] * 4 + ["previous_failed"]
+    assert found[:4] == ["store_failed"] * 4
+    assert found[4] in ("store_failed", "previous_failed")
     # What was answered is in the store, and all of it can be sent again.
-    rig.start(rig.bundle)
-    assert rig.one(Read("s")).seq == 4
-    again = make_app(rig.processor.process, max_queue=16)
-    proto = asyncio.run(respond(again, in_a_list(events), SESSION))
-    retried = json.loads(proto.answer)
+    retried = json.loads(again.answer)
     assert [result["seq"] for result in retried] == list(range(1, 10))
     assert [result.get("duplicate", False) for result in retried] == [True] * 4 + [False] * 5
     assert [result["answer"] for result in retried[:4]] == [r["answer"] for r in results[:4]]
 
 
-def test_the_manual_lists_every_status_and_its_codes():
+def test_the_bodies_of_all_requests_share_their_memory(rig, payload):
+    """A body is refused before it is read, if the others leave no room for it."""
+
+    class Slow(Proto):
+        async def __call__(self):
+            entered.set()
+            await arrived.wait()
+            return self.body
+
+    entered, arrived = asyncio.Event(), asyncio.Event()
+    body = json.dumps(payload()).encode().ljust(6_000)
+
+    async def run():
+        async with hosting(rig) as app:
+            proto = Slow(body)
+            headers = {"content-length": str(len(body))}
+            scope = SimpleNamespace(proto="http", method="POST", path=SESSION, headers=headers)
+            first = asyncio.ensure_future(app.__rsgi__(scope, proto))
+            await entered.wait()
+            refused = await respond(app, body)
+            small = await respond(app, body[:4_000])
+            arrived.set()
+            await first
+            return refused, small, proto, await respond(app, body)
+
+    refused, small, first, last = asyncio.run(run())
+    assert (refused.status, json.loads(refused.answer)["error"]["code"]) == (503, "overloaded")
+    assert [small.status, first.status, last.status] == [200, 200, 200]
+    assert rig.one(Read("s")).seq == 3
+
+
+@pytest.mark.parametrize("given", ["soon", "-1", "1.5", "", "1234567890", "²"])
+def test_a_deadline_is_a_whole_number(rig, payload, given):
+    async def run():
+        async with hosting(rig) as app:
+            return await ask(app, payload(), **{"x-deadline-ms": given})
+
+    status, answer, _ = asyncio.run(run())
+    assert (status, answer["error"]["code"]) == (400, "bad_deadline")
+    assert rig.store.appended == 0
+
+
+def test_a_body_that_ends_early_is_refused_whole(rig, payload):
+    async def run():
+        async with hosting(rig) as app:
+            return await ask(app, payload(), **{"content-length": "4000"})
+
+    status, answer, _ = asyncio.run(run())
+    assert (status, answer["error"]["code"]) == (400, "body_cut")
+    assert rig.store.appended == 0
+
+
+def test_the_manual_has_the_right_status_for_each_code():
     manual = (Path(__file__).parents[2] / "docs" / "serve.md").read_text()
     listed = {
-        (status, code)
+        (int(status), code)
         for status, codes in re.findall(r"^\| (\d{3})[^|]* \| (.*) \|$", manual, re.MULTILINE)
         for code in re.findall(r"`(\w+)`", codes)
     }
-    assert {(str(status), code) for code, status in STATUSES.items()} <= listed
-    for status, code in listed:
-        assert status == str(STATUSES.get(code, 400))
+    assert listed
+    assert listed <= {(entry.status, code) for code, entry in CODES.items()}
 
 
 def test_health_names_what_is_stuck_and_asks_for_no_key():
     stuck = []
     app = App(
-        {},
-        GateMetrics("0", {}),
-        lambda: 0.0,
-        body_limit=1,
-        authorize=lambda header: None,
-        stuck=lambda: stuck,
+        {}, GateMetrics("0", {}), intake(), authorize=lambda header: None, stuck=lambda: stuck
     )
-    assert ask(app, None, "GET", "/healthz")[:2] == (200, {"status": "alive"})
-    stuck.append("engine")
-    said = {"status": "stuck", "what": ["engine"]}
-    assert ask(app, None, "GET", "/healthz")[:2] == (503, said)
-    status, answer, headers = ask(app, None, "GET", "/v1/models")
-    assert (status, answer["error"]["code"]) == (401, "unauthorized")
-    assert headers["www-authenticate"] == "Bearer"
+
+    async def run():
+        said = [await ask(app, None, "GET", "/healthz")]
+        stuck.append("commits")
+        said.append(await ask(app, None, "GET", "/healthz"))
+        return [*said, await ask(app, None, "GET", "/v1/models")]
+
+    alive, dead, refused = asyncio.run(run())
+    assert alive[:2] == (200, {"status": "alive"})
+    assert dead[:2] == (503, {"status": "stuck", "what": ["commits"]})
+    assert (refused[0], refused[1]["error"]["code"]) == (401, "unauthorized")
+    assert refused[2]["www-authenticate"] == "Bearer"
 
 
 def test_a_key_is_taken_from_its_header():
@@ -233,10 +321,7 @@ def test_a_key_is_taken_from_its_header():
         seen.append(header)
         return "ann"
 
-    app = App({}, GateMetrics("0", {}), lambda: 0.0, body_limit=1, authorize=authorize)
-    proto = Proto(b"")
-    scope = SimpleNamespace(
-        method="GET", path="/v1/models", headers={"authorization": "Bearer tg_x"}
-    )
-    asyncio.run(app.__rsgi__(scope, proto))
-    assert (proto.status, seen) == (200, ["Bearer tg_x"])
+    app = App({}, GateMetrics("0", {}), intake(), authorize=authorize)
+    headers = {"authorization": "Bearer tg_x"}
+    status, _, _ = asyncio.run(ask(app, None, "GET", "/v1/models", **headers))
+    assert (status, seen) == (200, ["Bearer tg_x"])

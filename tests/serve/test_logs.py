@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from tidegate.serve.logs import Logs, RequestIds, request_id, session_hash
+from tidegate.serve.logs import Logs, RequestIds, session_hash
 
 log = logging.getLogger("tidegate.somewhere")
 
@@ -47,11 +47,8 @@ def test_a_line_is_one_object():
 
 
 def test_the_request_and_the_session_are_told_but_not_named():
-    token = request_id.set("r-1")
-    try:
-        (line,) = lines_of(lambda: log.warning("slow", extra={"session": "ann"}))
-    finally:
-        request_id.reset(token)
+    told = {"session": "ann", "request_id": "r-1"}
+    (line,) = lines_of(lambda: log.warning("slow", extra=told))
     members = json.loads(line)
     assert members["request_id"] == "r-1"
     assert members["session_hash"] == session_hash("ann")

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import json
 import re
+import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,9 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
+import tidegate
 from tidegate.bundle import Bundle
-from tidegate.serve import openapi, openapi_page
-from tidegate.serve.app import STATUSES
+from tidegate.serve import openapi, openapi_page, rules
 from tidegate.serve.codes import CODES
 from tidegate.spec import TaskSpec
 
@@ -118,9 +119,24 @@ def test_the_examples_are_what_the_server_answers(server: Any, document: Any) ->
     assert server.lines(line.encode()) == (200, [{**json.loads(said), "duplicate": True}])
 
 
+ANSWERING = """
+engine/refusals.py schema/faults.py schema/schema.py schema/typed.py serve/app.py
+serve/arrow.py serve/batcher.py serve/block.py serve/intake.py serve/lines.py serve/model.py
+serve/not_finite.py serve/operations.py serve/processor.py serve/refusals.py serve/rules.py
+serve/sockets.py serve/waits.py serve/wire.py
+"""
+"""What may refuse a request; the rest of the package refuses to start, or to train."""
+
+
 def test_every_code_of_the_source_has_its_status_and_its_words() -> None:
-    assert {code: CODES[code].status for code in STATUSES} == STATUSES
-    assert {code for code, entry in CODES.items() if entry.status != 400} >= STATUSES.keys()
+    raised = set(typing.get_args(rules.Outcome)) - rules.STEPS - {"repeat"}
+    for pattern in ANSWERING.split():
+        for source in Path(tidegate.__path__[0]).glob(pattern):
+            calls = re.findall(r"""(?:Error|_bad_column|super\(\).__init__)\(\s*"(\w+)\"""", source.read_text())
+            raised |= set(calls)
+    raised -= {"bad_rows", "wrong_shape"}  # of callers within the package
+    assert raised <= CODES.keys()
+    assert raised >= CODES.keys() - {"constant_changed"}  # which is made of a number of the core
 
 
 def test_the_schema_of_events_follows_the_fields(make_bundle: Callable[..., Bundle]) -> None:

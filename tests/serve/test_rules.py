@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -109,11 +110,22 @@ def test_after_a_failure_everything_fails(
     }
 
 
-@pytest.mark.parametrize("status", ["live", "ended", "deleted", "expired"])
-def test_a_tombstone_stands_for_its_time(status: str) -> None:
-    known = Known(status=status, updated=100.0)  # type: ignore[arg-type]
-    assert not rules.is_forgotten(known, 100.0 + 24 * HOUR - 1, 24 * HOUR)
-    assert rules.is_forgotten(known, 100.0 + 24 * HOUR, 24 * HOUR) == (status != "live")
+@pytest.mark.parametrize("status", ["ended", "deleted", "expired"])
+def test_a_tombstone_stands_for_its_time(status: rules.Status) -> None:
+    times = {"ttl_seconds": HOUR, "tombstone_seconds": 24 * HOUR}
+    assert rules.standing(status, 100.0, 100.0 + 24 * HOUR - 1, **times) == status
+    assert rules.standing(status, 100.0, 100.0 + 24 * HOUR, **times) is None
+
+
+def test_a_silent_session_expires_and_is_forgotten_later() -> None:
+    times = {"ttl_seconds": HOUR, "tombstone_seconds": 24 * HOUR}
+    found = [
+        rules.standing("live", 100.0, 100.0 + seconds, **times)
+        for seconds in (0.0, HOUR - 1, HOUR, 25 * HOUR - 1, 25 * HOUR)
+    ]
+    assert found == ["live", "live", "expired", "expired", None]
+    never = rules.standing("live", 0.0, 1e12, ttl_seconds=math.inf, tombstone_seconds=1.0)
+    assert never == "live"
 
 
 def test_a_refusal_says_what_to_do() -> None:

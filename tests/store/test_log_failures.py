@@ -348,7 +348,7 @@ def test_a_disk_full_of_outdated_values_gets_room_again(small_disk: Path) -> Non
             try:
                 records.commit([*puts.items()])
                 values.update(puts)
-            except StoreError as error:
+            except StoreError:
                 failures += 1
         assert 0 < failures < 50 if is_small else not failures
         assert dict(records.scan()) == values

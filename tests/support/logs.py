@@ -10,8 +10,6 @@ from pathlib import Path
 from tidegate.errors import StoreError
 from tidegate.store import LogStore
 
-HEADER = 64
-
 
 def contents(path: Path) -> dict[bytes, bytes]:
     """Return all that a store holds, and close it."""

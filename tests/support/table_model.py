@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from tidegate.serve.sessions import Limits, kept
+from changed_records import kept
 
 from tidegate import core, record
 from tidegate.record import Record, StoredAnswer
 from tidegate.schema import Field, Schema, SchemaConfig, Time
 from tidegate.schema.typed import TypedEvent
 from tidegate.serve import rules
+from tidegate.serve.limits import Limits
 from tidegate.spec import LayerSpec, ModelSpec
 
 PRINT = bytes(range(32))
@@ -105,11 +106,16 @@ class Model:
 
     def known(self, name: str, now: float) -> Session | None:
         found = self.sessions.get(name)
-        if found is not None and found.status == "live" and now - found.updated >= self.ttl:
-            found = replace(found, status="expired", updated=found.updated + self.ttl)
-        if found is None or rules.is_forgotten(found, now, self.limits.tombstone_seconds):
+        if found is None:
             return None
-        return found
+        status = rules.standing(
+            found.status,
+            found.updated,
+            now,
+            ttl_seconds=self.ttl,
+            tombstone_seconds=self.limits.tombstone_seconds,
+        )
+        return None if status is None else replace(found, status=status)
 
     def tell(self, sent: Sent, now: float, failed: set[tuple[int, str]]) -> Told:
         told = self._tell(sent, now, (sent.request, sent.session) in failed)

@@ -36,7 +36,6 @@ _CHUNK_BYTES = 512 * 1024
 _KEPT_ANSWERS = 8
 """How many answers a server keeps of a session, unless its model's description says otherwise."""
 
-_encode_lines = msgspec.json.Encoder().encode_lines
 _encode = msgspec.json.Encoder().encode
 
 

@@ -5,7 +5,6 @@ NumPy one that every other is tested against.
 """
 
 from tidegate.engine.engine import Backend, Engine
-from tidegate.engine.records import Imported
 from tidegate.engine.state import SessionState, Stepped
 
-__all__ = ["Backend", "Engine", "Imported", "SessionState", "Stepped"]
+__all__ = ["Backend", "Engine", "SessionState", "Stepped"]

@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate import core
-from tidegate.engine import records, refusals, vectors
+from tidegate.engine import refusals, vectors
 from tidegate.engine.arithmetic import BAD_ROWS, DONE, Arithmetic, PlainArithmetic
 from tidegate.engine.native import NativeArithmetic
-from tidegate.engine.records import Imported
 from tidegate.engine.reference import ReferenceModel
 from tidegate.engine.state import SessionState, Stepped
 from tidegate.errors import EngineError, InputError
@@ -21,7 +20,6 @@ from tidegate.spec import ModelSpec, refuse_unsupported
 
 if TYPE_CHECKING:
     from tidegate.bundle import Bundle
-    from tidegate.record import Record
     from tidegate.schema import Columns, Schema
 
 __all__ = ["Backend", "Engine"]
@@ -59,7 +57,7 @@ class Engine:
     Use `Engine.open` to run a bundle: it picks the arithmetic and replays the test vectors.
 
     The memory of sessions lies in an arena of the C core. A session takes its hidden state (4 bytes
-    a value, rounded up to 64), its encoder state (8 bytes a value), 33 bytes that hold its id and
+    a value, rounded up to 64), its encoder state (8 bytes a value), 25 bytes that hold its id and
     what is marked of it, and 11 to 21 bytes of index (32 while the index grows). An id of more than
     22 bytes of UTF-8 takes its length and up to 23 bytes more. `nbytes` is the sum: with ids of up
     to 40 bytes less than the sessions' records.
@@ -380,75 +378,10 @@ class Engine:
         with refusals.naming_ids():
             self._arena.import_state(session, encoder, hidden)
 
-    def export_records(self, sessions: Sequence[str], heads: Sequence[Record]) -> list[bytes]:
-        """Write sessions' records, with the memory that the engine has of them.
-
-        Parameters
-        ----------
-        sessions : sequence of str
-            Whose memory.
-        heads : sequence of Record
-            All else that their records say, one each; `encoder` and `hidden` are ignored.
-
-        Returns
-        -------
-        list of bytes
-            What `record.encode` gives for each head with the session's states in it.
-
-        Raises
-        ------
-        InputError
-            ``session_unknown``; ``record_other_model``: a head has another fingerprint than the
-            engine; ``bad_record``: as `record.encode`; ``no_fingerprint``: the engine's bundle was
-            never saved; ``wrong_shape``: not one head a session.
-        """
-        with refusals.naming_ids():
-            return records.write(self._arena, self.fingerprint, sessions, heads)
-
-    def import_records(self, sessions: Sequence[str], data: Sequence[bytes]) -> Imported:
-        """Read sessions' records into the engine, replacing what it has of them.
-
-        Sessions of refused records stay as they are. A tombstone holds no memory: its session is
-        forgotten. What is read counts as stored (`dirty`).
-
-        Parameters
-        ----------
-        sessions : sequence of str
-            Each once.
-        data : sequence of bytes
-            The record of each.
-
-        Returns
-        -------
-        Imported
-            All but the memory, and the records that were refused.
-
-        Raises
-        ------
-        InputError
-            ``no_fingerprint``: the engine's bundle was never saved; ``wrong_shape``: not one record
-            a session; ``repeated_session``. No session changes.
-        """
-        with refusals.naming_ids():
-            return records.read(self._arena, self.fingerprint, sessions, data)
-
     def forget(self, *sessions: str) -> None:
         """Drop the memory of sessions, where there is any."""
         with refusals.naming_ids():
             self._arena.drop(sessions)
-
-    def dirty(self) -> list[str]:
-        """Return the sessions that changed since `clean` was last told of them, oldest first."""
-        return self._arena.dirty()
-
-    def clean(self, sessions: Sequence[str] | None = None) -> None:
-        """Say that a store has these sessions as they are now, or all of them."""
-        with refusals.naming_ids():
-            self._arena.clean(sessions)
-
-    def coldest(self, count: int) -> list[str]:
-        """Return up to `count` sessions that are not dirty, those longest unused first."""
-        return self._arena.coldest(count)
 
     def _rows(self, rows: NDArray[np.float32], count: int | None) -> NDArray[np.float32]:
         """Return rows as the core reads them; `count` of them, or as many as there are."""

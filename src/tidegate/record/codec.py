@@ -23,7 +23,8 @@ offset   type  section
 +8+n     0-7 B zeros, up to the next multiple of 8, where the next section or the checksum begins
 ======== ===== =====================================================================================
 
-The checksum ends the record: a u32, the CRC-32C (Castagnoli) of every byte before it.
+The checksum ends the record: a u32, the CRC-32C (Castagnoli) of every byte before it. So the
+CRC-32C of a whole record is always the same number, 0x48674bc7.
 
 Types 1 to 8 occur exactly once each; a writer puts them first, in this order, so that the hidden
 state always begins at offset 64. Sections of other types follow; readers that do not know them keep
@@ -40,8 +41,9 @@ type section      data
 6    answer_state bytes of the task
 7    answers      u32 k; u32 zero; k rows of (u64 seq, u64 payload hash, f64 effective time,
                   u32 length, u32 more), oldest first; then the k answers, end to end, each a
-                  version and then JSON of that length. more: bit 0, the session was reset by this
-                  event; bits 8 to 31, bytes of the version (UTF-8; 0: it is the record's)
+                  version and then the head's outputs, f32 each, of that length in bytes. more: bit
+                  0, the session was reset by this event; bits 8 to 31, bytes of the version (UTF-8;
+                  0: it is the record's)
 8    events       u32 n; n times u32 length, oldest first; then the n raw events, end to end
 ==== ============ ==================================================================================
 
@@ -61,17 +63,7 @@ from tidegate.core import crc32c
 from tidegate.errors import InputError, RecordError
 from tidegate.record.record import Record, Status, StoredAnswer
 
-__all__ = [
-    "FORMAT",
-    "STATUSES",
-    "decode",
-    "decode_answers",
-    "decode_events",
-    "encode",
-    "encode_answers",
-    "encode_events",
-    "unfit",
-]
+__all__ = ["FORMAT", "decode", "encode"]
 
 FORMAT = 1
 """The format that is written, and the newest that is read."""
@@ -88,10 +80,10 @@ _NAMES = {
     _ANSWERS: "answers",
     _EVENTS: "events",
 }
-STATUSES: tuple[Status, ...] = ("live", "ended", "deleted", "expired")
+_STATUSES: tuple[Status, ...] = ("live", "ended", "deleted", "expired")
 """By their number in a record."""
 
-_STATUS_DATA = {status: struct.pack("<I", code) for code, status in enumerate(STATUSES)}
+_STATUS_DATA = {status: struct.pack("<I", code) for code, status in enumerate(_STATUSES)}
 
 _HEADER_TYPES, _SECTION_TYPES, _SESSION_TYPES = "4sHHQ", "II", "Qddd"
 _HEADER = struct.Struct("<" + _HEADER_TYPES)
@@ -151,8 +143,8 @@ def encode(record: Record) -> bytes:
             (_MODEL, record.fingerprint + record.model_version.encode()),
             (_ENCODER, encoder),
             (_ANSWER_STATE, record.answer_state),
-            (_ANSWERS, encode_answers(record.answers)),
-            (_EVENTS, encode_events(record.events)),
+            (_ANSWERS, _encode_answers(record.answers)),
+            (_EVENTS, _encode_events(record.events)),
             *record.unknown,
         )
         parts = [hidden, _PADDING[-len(hidden) % 8]]
@@ -166,7 +158,12 @@ def encode(record: Record) -> bytes:
             *(_HIDDEN, len(hidden)),
         )
     except (KeyError, UnicodeEncodeError, struct.error) as error:
-        raise unfit(error) from error
+        raise _unfit(
+            None,
+            f"{type(error).__name__}: {error}",
+            "status is live, ended, deleted or expired; seq and payload hashes are unsigned 64-bit "
+            "numbers, lengths and types of sections 32-bit ones; the version is text",
+        ) from error
     body = front + rest
     return body + _U32.pack(crc32c(body))
 
@@ -217,8 +214,8 @@ def decode(data: bytes) -> Record:
         encoder=_floats(data, *known[_ENCODER], _F64, "encoder"),
         hidden=_floats(data, *known[_HIDDEN], _F32, "hidden"),
         answer_state=data[start:end],
-        answers=decode_answers(data, *known[_ANSWERS]),
-        events=decode_events(data, *known[_EVENTS]),
+        answers=_decode_answers(data, *known[_ANSWERS]),
+        events=_decode_events(data, *known[_EVENTS]),
         unknown=unknown,
     )
 
@@ -230,14 +227,7 @@ def _float_bytes(values: NDArray[_T], dtype: np.dtype[_T], name: str) -> bytes:
     return values.tobytes()
 
 
-def encode_answers(answers: tuple[StoredAnswer, ...]) -> bytes:
-    """Return the data of an answers section.
-
-    Raises
-    ------
-    struct.error, UnicodeEncodeError
-        A number or a version is none that the section can hold; see `unfit`.
-    """
+def _encode_answers(answers: tuple[StoredAnswer, ...]) -> bytes:
     parts, data = [_ANSWERS_HEAD.pack(len(answers), 0)], []
     for stored in answers:
         answer, more = stored.answer, int(stored.reset)
@@ -252,8 +242,7 @@ def encode_answers(answers: tuple[StoredAnswer, ...]) -> bytes:
     return b"".join(parts + data)
 
 
-def encode_events(events: tuple[bytes, ...]) -> bytes:
-    """Return the data of an events section."""
+def _encode_events(events: tuple[bytes, ...]) -> bytes:
     lengths = struct.pack(f"<{1 + len(events)}I", len(events), *map(len, events))
     return b"".join([lengths, *events])
 
@@ -339,9 +328,9 @@ def _decode_status(data: bytes, start: int, end: int) -> Status:
     if end - start != _U32.size:
         raise _damaged("status", f"{end - start} bytes instead of {_U32.size}")
     code: int = _U32.unpack_from(data, start)[0]
-    if code >= len(STATUSES):
+    if code >= len(_STATUSES):
         raise _damaged("status", f"{code} is no status")
-    return STATUSES[code]
+    return _STATUSES[code]
 
 
 def _decode_model(data: bytes, start: int, end: int) -> tuple[bytes, str]:
@@ -354,8 +343,7 @@ def _decode_model(data: bytes, start: int, end: int) -> tuple[bytes, str]:
         raise _damaged("model", "the version is not UTF-8") from error
 
 
-def decode_answers(data: bytes, start: int, end: int) -> tuple[StoredAnswer, ...]:
-    """Return the answers of the section whose data lies there; `RecordError` as `decode`."""
+def _decode_answers(data: bytes, start: int, end: int) -> tuple[StoredAnswer, ...]:
     rows = start + _ANSWERS_HEAD.size
     if rows > end:
         raise _damaged("answers", f"{end - start} bytes hold no count")
@@ -381,8 +369,7 @@ def decode_answers(data: bytes, start: int, end: int) -> tuple[StoredAnswer, ...
     return tuple(answers)
 
 
-def decode_events(data: bytes, start: int, end: int) -> tuple[bytes, ...]:
-    """Return the events of the section whose data lies there; `RecordError` as `decode`."""
+def _decode_events(data: bytes, start: int, end: int) -> tuple[bytes, ...]:
     if start + _U32.size > end:
         raise _damaged("events", f"{end - start} bytes hold no count")
     (count,) = _U32.unpack_from(data, start)
@@ -401,16 +388,6 @@ def decode_events(data: bytes, start: int, end: int) -> tuple[bytes, ...]:
 
 def _damaged(section: str | None, message: str) -> RecordError:
     return RecordError("record_damaged", message, field=section, hint=_RESTORE)
-
-
-def unfit(error: Exception) -> InputError:
-    """Word what went wrong while a record's members were turned into bytes."""
-    return _unfit(
-        None,
-        f"{type(error).__name__}: {error}",
-        "status is live, ended, deleted or expired; seq and payload hashes are unsigned 64-bit "
-        "numbers, lengths and types of sections 32-bit ones; the version is text",
-    )
 
 
 def _unfit(field: str | None, message: str, hint: str) -> InputError:

@@ -25,7 +25,7 @@ class StoredAnswer(msgspec.Struct, frozen=True):
     time : float
         Effective time of that event, in unix seconds.
     answer : bytes
-        The answer object as JSON.
+        Outputs of the model's head, from which its answer is worded: float32, little-endian.
     model_version : str
         Version of the bundle that gave it, where that is not the record's; else empty.
     reset : bool

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from importlib import import_module
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from tidegate.metrics import REFUSALS, Distribution, GateMetrics
 from tidegate.serve import lines, refusals, sockets, wire
 from tidegate.serve.codes import status_of
 from tidegate.serve.intake import Intake
+from tidegate.serve.logs import RequestIds
 from tidegate.serve.model import Model, Phase
 from tidegate.serve.operations import Delete, Part, Read, Result
 
@@ -58,7 +60,7 @@ class App:
     intake : Intake
         Reads bodies.
     line_bytes : int
-        Bytes that a line of a stream may have.
+        Bytes that a line of a stream, or a frame of a WebSocket, may have.
     deadline_seconds : float
         How long an event may wait to be stepped, where its request does not say; 0: for ever.
     authorize : callable, optional
@@ -83,6 +85,7 @@ class App:
         refresh: Callable[[], None] = lambda: None,
     ) -> None:
         self._phase: Phase = "starting"
+        self._ids = RequestIds()
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._models = dict(models)
@@ -116,18 +119,28 @@ class App:
         try:
             await self._route(scope, http)
         except TidegateError as error:
-            self._refuse(http, error)
+            self._refuse(scope, http, error)
         except (_Closed, asyncio.CancelledError):
             _log.debug("a client left before its answer, or was abandoned in a drain")
         except Exception:
-            _log.exception("a %s request failed", scope.method)
-            self._refuse(http, refusals.internal())
+            self._refuse(scope, http, refusals.internal(), unexpected=True)
 
-    def _refuse(self, proto: HTTPProtocol, error: TidegateError) -> None:
+    def _refuse(
+        self, scope: Scope, proto: HTTPProtocol, error: TidegateError, *, unexpected: bool = False
+    ) -> None:
+        """Answer with an error, under a name by which the log has it too."""
         # What else refuses a lone event is counted as its outcome.
         if error.code in REFUSALS:
             self._metrics.count_refused(error.code)
-        _respond_error(proto, error)
+        status = status_of(error)
+        request = self._ids.of(scope.headers.get("x-request-id"))
+        level = logging.WARNING if status >= 500 else logging.DEBUG
+        told = {"request_id": request, "code": error.code, "status": status}
+        session = scope.path.partition("/" + _SESSIONS)[2].removesuffix(_EVENTS)
+        if session:
+            told["session"] = session  # the log has its hash
+        _log.log(level, "a request was refused", extra=told, exc_info=unexpected)
+        _respond_error(proto, error, status, request)
 
     def begin(self) -> None:
         """Say that a request is being answered."""
@@ -271,8 +284,8 @@ class App:
             )
 
     async def _post_arrow(self, scope: Scope, proto: HTTPProtocol, model: Model) -> None:
-        from tidegate.serve import arrow  # its library is an extra
-
+        # Its library is an extra, and takes half a second to load: others need not wait for that.
+        arrow = await asyncio.to_thread(import_module, "tidegate.serve.arrow")
         body = await self._intake.whole(scope.headers, proto)
         with self._answering("arrow"):
             table = await arrow.answer(body, model)
@@ -292,7 +305,7 @@ class App:
         self._metrics.websocket_connections.inc()
         self.begin()
         try:
-            await sockets.answer(transport, model, self._intake.waits, self._intake.body_bytes)
+            await sockets.answer(transport, model, self._intake.waits, self._line_bytes)
         except (_Closed, asyncio.CancelledError):
             _log.debug("a client left its WebSocket")
         finally:
@@ -307,7 +320,7 @@ class App:
         if given is None:
             seconds = self._deadline_seconds
             return time.monotonic() + seconds if seconds else float("inf")
-        if not given.isdigit() or len(given) > 9:
+        if not (given.isascii() and given.isdigit()) or len(given) > 9:
             raise InputError(
                 "bad_deadline",
                 f"{given[:20]!r} is no number of milliseconds",
@@ -413,9 +426,8 @@ def _respond_result(proto: HTTPProtocol, result: Result) -> None:
     _respond(proto, 200, wire.encode_result(result))
 
 
-def _respond_error(proto: HTTPProtocol, error: TidegateError) -> None:
-    status = status_of(error)
-    headers = list(_JSON)
+def _respond_error(proto: HTTPProtocol, error: TidegateError, status: int, request: str) -> None:
+    headers = [*_JSON, ("x-request-id", request)]
     if status in (429, 503):
         headers.append(("retry-after", "1"))
     if status == 401:

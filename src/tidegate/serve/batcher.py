@@ -106,7 +106,7 @@ class Batcher:
         self._waiting: deque[_Waiting] = deque()
         self._leaving: deque[_Leaving] = deque()
         self._queued = 0
-        self._durable = 0
+        self._durable = store.progress()[0]
         self._left = 0
         self._pumping = False
         self._timer: asyncio.TimerHandle | None = None

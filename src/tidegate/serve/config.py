@@ -111,7 +111,10 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     body_bytes: Annotated[
         int, About("Size of a request's body that is read whole.", 1, 2**40, "bytes")
     ] = 16 * _MIB
-    line_bytes: Annotated[int, About("Size of one line of NDJSON.", 64, 2**30, "bytes")] = _MIB
+    line_bytes: Annotated[
+        int,
+        About("Size of one line of NDJSON, or of one frame of a WebSocket.", 64, 2**30, "bytes"),
+    ] = _MIB
     max_body_memory_mb: Annotated[
         int, About("Bodies in memory at once, over all requests.", 1, 2**20, "MiB")
     ] = 256

@@ -22,17 +22,13 @@ import secrets
 import sys
 import threading
 import traceback
-from contextvars import ContextVar
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Literal, Self, TextIO
 
 import msgspec
 
-__all__ = ["JsonFormatter", "Logs", "RequestIds", "TextFormatter", "request_id", "session_hash"]
-
-request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""The request that is being answered; its lines say so."""
+__all__ = ["JsonFormatter", "Logs", "RequestIds", "TextFormatter", "session_hash"]
 
 _KEY = secrets.token_bytes(32)
 _LOGGERS = ("tidegate", "_granian", "granian", "asyncio")
@@ -140,9 +136,6 @@ def _members(record: logging.LogRecord, exceptions: bool) -> dict[str, Any]:
         "msg": record.getMessage(),
         "logger": record.name,
     }
-    asked = request_id.get()
-    if asked is not None:
-        members["request_id"] = asked
     for name, value in vars(record).items():
         if name == "session":
             members["session_hash"] = session_hash(str(value))

@@ -50,7 +50,7 @@ _log = logging.getLogger(__name__)
 _CODES = {name: code for code, name in enumerate(core.OUTCOMES)}
 _ANSWERED = _CODES["repeat"]
 """Codes up to this one come with an answer."""
-_REFUSED, _DAMAGED = _CODES["refused"], _CODES["record_damaged"]
+_DAMAGED = _CODES["record_damaged"]
 _NOT_FINITE, _FAULT = _CODES["not_finite_output"], _CODES["schema_fault"]
 
 
@@ -121,7 +121,9 @@ class Processor:
         self._answers = answers.open(bundle.task)
         self._prefix = session_prefix(self._limits.tenant, bundle.name)
         self._group = None if store.volatile else core.Group()
-        self._ticket = 0
+        # What a batch changes is marked with the ticket that it will get. The store's go on from
+        # where they were, and those of groups that it lost are not given again.
+        self._ticket = self._issued = store.progress()[0]
         self.table = engine.table(
             bundle.version,
             self._prefix,
@@ -224,14 +226,14 @@ class Processor:
     @property
     def _next_ticket(self) -> int:
         # What has no ticket is never rolled back: nothing else has it.
-        return 0 if self._group is None else self._ticket + 1
+        return 0 if self._group is None else self._issued + 1
 
     def _hand_over(self) -> None:
         """Give the store what changed; a batch that changed nothing waits for those before it."""
         group = self._group
         if group is not None and len(group):
             try:
-                self._ticket = self._store.append(group)
+                self._ticket = self._issued = self._store.append(group)
             finally:
                 group.clear()
 
@@ -248,11 +250,24 @@ class Processor:
         self._metrics.load_seconds.observe(perf_counter() - began)
 
     def _load_named(self, names: Sequence[str]) -> None:
-        found = self._store.get([self._prefix + name.encode() for name in names])
+        found = self._read_records([self._prefix + name.encode() for name in names])
         there = [(name, data) for name, data in zip(names, found, strict=True) if data is not None]
         if there:
             self.table.load(*zip(*there, strict=True))
             self._metrics.loaded_sessions.inc(len(there))
+
+    def _read_records(self, keys: list[bytes]) -> list[bytes | None]:
+        """Read records; no bytes, which are no record, stand for one that cannot be read."""
+        try:
+            return self._store.get(keys)
+        except StoreError as error:
+            if error.code != "store_damaged":
+                raise
+            if len(keys) == 1:
+                _log.error("a record cannot be read: %s", error)
+                return [b""]
+        half = len(keys) // 2
+        return self._read_records(keys[:half]) + self._read_records(keys[half:])
 
     def evict(self, durable: int) -> None:
         """Drop the sessions that were asked for longest ago, down to the limits.
@@ -269,8 +284,10 @@ class Processor:
             beyond = self.table.nbytes - self._limits.memory_bytes
             if beyond > 0:
                 excess = max(excess, -(-beyond * len(self.table) // self.table.nbytes))
-        if excess > 0:
-            self._metrics.evicted_sessions.inc(self.table.evict(excess, durable))
+        # Also where none has to go: the table then knows what it need not be able to take back.
+        evicted = self.table.evict(max(excess, 0), durable)
+        if evicted:
+            self._metrics.evicted_sessions.inc(evicted)
 
     def wait(self, ticket: int) -> None:
         """Wait until the results of a ticket may be given out.
@@ -361,8 +378,9 @@ class Processor:
 
     def _error(self, block: Block, processed: Processed, index: int) -> TidegateError:
         code = processed.codes[index]
-        if code == _REFUSED:
-            return block.errors[index]
+        own = block.errors.get(index)
+        if own is not None:  # says more than that an earlier event of the session failed, too
+            return own
         if code == _DAMAGED:
             return refusals.record_damaged()
         if code == _NOT_FINITE:

@@ -15,6 +15,9 @@ with one exception: a ``start`` with the number 1, while the session stands at 1
 payload, is the client's retry and gets the stored answer. (Beginning anew would end in the same
 state; only the answer's time would differ.)
 
+A number beyond last + 1 may wait a little for those before it (`reorder.Window`). A session that is
+silent for too long expires, by time alone (`standing`).
+
 An ended, deleted or expired session leaves a tombstone, which refuses events until it is forgotten.
 One that ended keeps its last answers, so that the retry of its last event still finds its answer.
 """
@@ -30,14 +33,18 @@ __all__ = [
     "STEPS",
     "Known",
     "Outcome",
+    "Status",
     "Stored",
     "Verdict",
     "gone",
-    "is_forgotten",
     "judge",
     "judge_after_failure",
     "refusal",
+    "standing",
 ]
+
+Status = Literal["live", "ended", "deleted", "expired"]
+"""What is left of a session: all of it, or why not."""
 
 Outcome = Literal[
     "step",
@@ -72,16 +79,12 @@ class Known(Protocol):
     """What is known of a session that is live or has left a tombstone."""
 
     @property
-    def status(self) -> Literal["live", "ended", "deleted", "expired"]:
+    def status(self) -> Status:
         """Live, or why not."""
 
     @property
     def seq(self) -> int:
         """Number of its last event."""
-
-    @property
-    def updated(self) -> float:
-        """When it last changed, unix seconds by the server's clock."""
 
     @property
     def answers(self) -> Sequence[Stored]:
@@ -121,7 +124,7 @@ def judge(
     Parameters
     ----------
     known : Known or None
-        The session; None if it is unknown (see `is_forgotten`).
+        The session, as it is by now; None if it is unknown (see `standing`).
     seq : int or None
         The event's number, from 1, or none.
     payload_hash : int
@@ -197,17 +200,43 @@ def _find(known: Known, seq: int | None, payload_hash: int) -> Verdict | None:
     return None
 
 
-def is_forgotten(known: Known, now: float, tombstone_seconds: float) -> bool:
-    """Say whether a session's tombstone has stood for its time, so that the session is unknown.
+def standing(
+    status: Status, updated: float, now: float, *, ttl_seconds: float, tombstone_seconds: float
+) -> Status | None:
+    """Say what a session is by now: time alone makes it expire, and be forgotten.
 
     Parameters
     ----------
+    status : Status
+        What it was when it last changed.
+    updated : float
+        When that was, unix seconds by the server's clock.
     now : float
         Unix seconds.
+    ttl_seconds : float
+        How long a session may be silent before it expires.
     tombstone_seconds : float
-        How long a tombstone stands.
+        How long a tombstone stands, that of an expired session from its expiry on.
+
+    Returns
+    -------
+    Status or None
+        None: it is forgotten, and so unknown.
+
+    Examples
+    --------
+    >>> for now in (9.0, 10.0, 14.0, 15.0):
+    ...     print(standing("live", 0.0, now, ttl_seconds=10.0, tombstone_seconds=5.0))
+    live
+    expired
+    expired
+    None
     """
-    return known.status != "live" and now - known.updated >= tombstone_seconds
+    if status == "live":
+        if now - updated < ttl_seconds:
+            return "live"
+        status, updated = "expired", updated + ttl_seconds
+    return None if now - updated >= tombstone_seconds else status
 
 
 def refusal(verdict: Verdict, *, after_failure: bool = False) -> SequenceError:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["answer"]
 
-_AHEAD = 64
+_AHEAD = 16
 """Frames of one connection that are on their way; further ones wait in the network."""
 
 _CLOSE, _BYTES = 0, 1

@@ -1,6 +1,6 @@
 r"""Keys of a store.
 
-The first byte of a key says what it is of: ``s`` a session, ``m`` metadata, NUL the store's own.
+The first byte of a key says what it is of: ``s`` a session, ``m`` metadata.
 Then come names, separated by NUL, so that the sessions of a model lie together, in the order of
 their ids. Only the last name may hold a NUL itself.
 """
@@ -9,10 +9,7 @@ from __future__ import annotations
 
 from tidegate.errors import InputError
 
-__all__ = ["FORMAT_KEY", "meta_key", "session_key", "session_prefix", "split_session_key"]
-
-FORMAT_KEY = b"\0format"
-"""Where a store on disk keeps the version of its layout."""
+__all__ = ["meta_key", "session_key", "session_prefix", "split_session_key"]
 
 _SESSION, _META = b"s", b"m"
 _END = b"\0"

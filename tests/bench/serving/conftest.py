@@ -19,7 +19,9 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(scope="session")
 def load(tmp_path_factory: pytest.TempPathFactory) -> Generator:
-    return generator.build(ROOT / "benchmarks" / "load", tmp_path_factory.mktemp("load"))
+    """With sanitizers: what it does wrong with memory ends it."""
+    flags = ("-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-Werror")
+    return generator.build(ROOT / "benchmarks" / "load", tmp_path_factory.mktemp("load"), flags)
 
 
 @pytest.fixture(scope="session")

@@ -64,13 +64,19 @@ def test_processes_are_watched(load, gate) -> None:
         ("http", {"connections": 8, "prefix": "a"}),
         ("http", {"connections": 8, "prefix": "b", "rate": 300}),
         ("ndjson", {"connections": 2, "events": 200, "fill": True, "prefix": "c"}),
+        ("ndjson", {"connections": 2, "events": 50, "depth": 4, "stream": True, "prefix": "d"}),
+        ("websocket", {"connections": 8, "prefix": "e"}),
+        ("websocket", {"connections": 4, "events": 16, "depth": 2, "prefix": "f"}),
+        ("arrow", {"connections": 2, "events": 100, "prefix": "g"}),
     ],
 )
-def test_a_server_is_loaded_and_has_every_event(mode, options, load, gate) -> None:
+def test_a_server_is_loaded_and_has_every_event(mode, options, load, gate, tmp_path) -> None:
     settings = {**SETTINGS, **options, "sessions": 40}
+    if mode == "arrow":
+        settings["template"] = tmp_path / "template"
+        arrow.write_template(settings["template"], options["events"])
     report = load.load(mode, gate.port, seconds=0.5, **settings)
     assert report.errors == 0, report.first_error
-    assert report.events > 50
     connection = http.client.HTTPConnection("127.0.0.1", gate.port, timeout=20)
     applied = 0
     for session in range(40):
@@ -80,13 +86,15 @@ def test_a_server_is_loaded_and_has_every_event(mode, options, load, gate) -> No
         found = json.loads(response.read())
         applied += found["seq"] if response.status == 200 else 0
     connection.close()
+    assert applied > 0
     assert applied >= report.events + report.fill_events  # and those just before and after
 
 
 def test_errors_of_the_server_are_counted_by_their_code(load, gate) -> None:
     report = load.load("http", gate.port, seconds=0.2, **{**SETTINGS, "model": "another"})
     assert report.error_kinds.keys() == {"model_unknown"}
-    assert report.events == 0 or report.errors >= report.events
+    assert report.events == 0
+    assert report.errors > 0
 
 
 def test_sessions_that_went_on_are_errors(load, gate) -> None:
@@ -140,7 +148,8 @@ def test_another_session_is_an_error(load, serve) -> None:
     # One answer is right: the session that the server always names.
     report = load.load("http", serve(answer), seconds=0.2, model="m", sessions=2, connections=2)
     assert report.error_kinds.keys() == {"wrong_session"}
-    assert 0 < report.errors < report.events
+    assert report.errors > 0
+    assert report.events > 0
 
 
 def test_a_stall_delays_all_that_arrive_meanwhile(load, serve) -> None:
@@ -154,8 +163,19 @@ def test_a_stall_delays_all_that_arrive_meanwhile(load, serve) -> None:
 
     report = load.load("http", serve(answer), seconds=1.0, rate=100, **SETTINGS)
     assert report.errors == 0
-    assert report.p50_ms < 200
     assert report.p90_ms > 100  # a closed loop would have had one slow request of a hundred
+
+
+def test_requests_that_wait_for_a_connection_are_measured_too(load, serve) -> None:
+    def answer(_: object, body: bytes) -> bytes:
+        time.sleep(0.1)
+        return body
+
+    # Ten a second are answered; fifty arrive, of which the last waits for four seconds.
+    report = load.load("http", serve(answer), seconds=1.0, rate=50, **SETTINGS)
+    assert report.errors == 0
+    assert report.events <= 10
+    assert report.max_ms > 2000
 
 
 def test_a_server_that_hangs_up_has_failed(load, serve) -> None:

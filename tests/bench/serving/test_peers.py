@@ -61,6 +61,11 @@ def test_everything_that_a_peer_imports_is_pinned() -> None:
 def test_requirements_are_exact() -> None:
     for line in (PEERS / "requirements.txt").read_text().splitlines():
         assert line.startswith("#") or re.fullmatch(r"[\w.-]+==[\w.]+", line), line
+    ours = install.pinned(PEERS.parents[1] / "constraints.txt")
+    theirs = install.pinned(PEERS / "requirements.txt")
+    both = ours.keys() & theirs.keys()
+    assert {"numpy", "torch"} <= both
+    assert {name: theirs[name] for name in both} == {name: ours[name] for name in both}
 
 
 def test_each_peer_runs_a_file_that_is_there() -> None:

@@ -117,7 +117,7 @@ class Generator:
         return done.stdout
 
 
-def build(sources: Path, folder: Path) -> Generator:
+def build(sources: Path, folder: Path, flags: Sequence[str] = ()) -> Generator:
     """Compile the program, unless it is there and newer than its sources.
 
     Parameters
@@ -126,6 +126,8 @@ def build(sources: Path, folder: Path) -> Generator:
         Folder of the C files: ``benchmarks/load`` of the checkout.
     folder : Path
         Where the program goes.
+    flags : sequence of str
+        More of the compiler's.
 
     Raises
     ------
@@ -153,7 +155,7 @@ def build(sources: Path, folder: Path) -> Generator:
     folder.mkdir(parents=True, exist_ok=True)
     files = [str(file) for file in found if file.suffix == ".c"]
     done = subprocess.run(  # noqa: S603
-        [compiler, *_FLAGS, "-o", str(program), *files, "-lm"],
+        [compiler, *_FLAGS, *flags, "-o", str(program), *files, "-lm"],
         capture_output=True,
         check=False,
         text=True,

@@ -28,7 +28,7 @@ def make_bundle() -> Bundle:
     Examples
     --------
     >>> made = make_bundle()
-    >>> made.spec.input_size, made.spec.state_size
+    >>> made.spec.row_size, made.spec.state_size
     (16, 64)
     """
     rng = np.random.default_rng(0)

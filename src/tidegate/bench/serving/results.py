@@ -49,7 +49,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     seconds : float
         Measured.
     events_per_s : float
-        Answered in that time.
+        Rightly answered in that time.
     p50_ms, p99_ms, p999_ms, max_ms : float
         Of a request, or a frame: from the arrival, or from the moment it was sent, to its answer.
     slowest_second : int
