@@ -271,14 +271,19 @@ class Campaign:
 
     # The verdict
 
-    def look(self) -> Mapping[str, int]:
+    def look(self) -> Mapping[str, int | None]:
         """Ask the server where every session stands."""
-        found = {}
-        for name in sorted({attempt.session for attempt in self.history.attempts}):
-            attempt = self.history.began(name, None)
+        found: dict[str, int | None] = {}
+        lives = self.history.lives()
+        for name, labels in lives.items():
+            found.update(dict.fromkeys(labels))  # all but the last one are over
+            attempt = self.history.began(labels[-1], None)
             status, body = self.get(f"/v1/models/small/sessions/{name}")
-            found[name] = body["seq"] if status == 200 else 0
-            self.history.told(attempt, {"seq": found[name]})
+            if status == 410:
+                self.history.told(attempt, {"code": body["error"]["code"]})
+            else:
+                found[labels[-1]] = body["seq"] if status == 200 else 0
+                self.history.told(attempt, {"seq": found[labels[-1]]})
         return found
 
     def verdict(self) -> Report:

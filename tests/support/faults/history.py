@@ -44,9 +44,20 @@ class Sent(msgspec.Struct, frozen=True):
     seq: int
     event: Mapping[str, Any]
     time: float | None = None
+    start: bool = False
+    end: bool = False
+
+    @property
+    def payload(self) -> tuple[Any, ...]:
+        """What has to be the same in a repeat."""
+        return self.event, self.time
 
 
-@dataclass
+LIFE = "#"
+"""In a name: what follows tells the lives of one session apart."""
+
+
+@dataclass(slots=True)
 class Attempt:
     """Something that was sent, and what came of it.
 
@@ -63,6 +74,8 @@ class Attempt:
     told : Mapping
         All else that was told: `session`, `seq`, `time`, `duplicate`; `code` and `expected` of an
         error; `seq` of a look.
+    deletes : bool
+        The session was asked to be deleted.
     """
 
     session: str
@@ -71,6 +84,7 @@ class Attempt:
     ended: int = 0
     answer: bytes | None = None
     told: Mapping[str, Any] = field(default_factory=dict)
+    deletes: bool = False
 
 
 class History:
@@ -82,10 +96,10 @@ class History:
         self._instants = itertools.count(1)
         self._lock = threading.Lock()
 
-    def began(self, session: str, sent: Sent | None) -> Attempt:
+    def began(self, session: str, sent: Sent | None, *, deletes: bool = False) -> Attempt:
         """Write down that something is about to be sent."""
         with self._lock:
-            attempt = Attempt(session, sent, next(self._instants))
+            attempt = Attempt(session, sent, next(self._instants), deletes=deletes)
             self.attempts.append(attempt)
             return attempt
 
@@ -106,6 +120,13 @@ class History:
         """Return how many events were answered that had not been answered before."""
         with self._lock:
             return sum(a.answer is not None and not a.told.get("duplicate") for a in self.attempts)
+
+    def lives(self) -> dict[str, list[str]]:
+        """Return the lives of each session, in order."""
+        found: dict[str, list[str]] = {}
+        for label in dict.fromkeys(attempt.session for attempt in self.attempts):
+            found.setdefault(label.partition(LIFE)[0], []).append(label)
+        return found
 
     def looked(self, session: str, seq: int) -> None:
         """Write down at which number a session was seen, when nothing was in flight."""
@@ -142,7 +163,7 @@ class Report:
 def check(
     history: History | Iterable[Attempt],
     bundle: Bundle,
-    final: Mapping[str, int],
+    final: Mapping[str, int | None],
     *,
     kept: int = 8,
 ) -> Report:
@@ -154,8 +175,9 @@ def check(
         In the order in which attempts began.
     bundle : Bundle
         What was served.
-    final : mapping of str to int
-        The number at which each session stood in the end; 0 if it was unknown.
+    final : mapping of str to int or None
+        The number at which each session stood in the end; 0 if it was unknown, None if it was known
+        to be over, as a life is before which another one has begun.
     kept : int
         How many answers of a session the server keeps.
 
@@ -181,9 +203,15 @@ class _Session:
     """The breaks of one session that can be told without its numbers."""
 
     def __init__(
-        self, name: str, attempts: Sequence[Attempt], final: int, kept: int, report: Report
+        self,
+        label: str,
+        attempts: Sequence[Attempt],
+        final: int | None,
+        kept: int,
+        report: Report,
     ) -> None:
-        self.name = name
+        self.label = label
+        self.name = label.partition(LIFE)[0]
         self.attempts = attempts
         self.final = final
         self.kept = kept
@@ -193,12 +221,13 @@ class _Session:
         """Judge it; return the events that were taken, in order, each with its first answer."""
         events = self._answers()
         self._observations()
-        applied = max([self.final, *events], default=0)
+        self._endings()
+        applied = max([self.final or 0, *events], default=0)
         offered: dict[int, list[Sent]] = {}  # what may have been taken: all but what was refused
         for attempt in self.attempts:
             if attempt.sent is not None and "code" not in attempt.told:
                 events_of = offered.setdefault(attempt.sent.seq, [])
-                if attempt.sent not in events_of:
+                if attempt.sent.payload not in [sent.payload for sent in events_of]:
                     events_of.append(attempt.sent)
         taken: list[tuple[Sent, Attempt | None]] = []
         for seq in range(1, applied + 1):
@@ -232,7 +261,7 @@ class _Session:
                 self._answer(attempt, sent, first, applied, began[sent.seq])
             elif attempt.told.get("code") == "payload_conflict":
                 known = first.get(sent.seq)
-                if known is not None and known.sent == sent:
+                if known is not None and known.sent and known.sent.payload == sent.payload:
                     self._break("altered", sent.seq, "its retry was refused as another event's")
         return first
 
@@ -256,9 +285,10 @@ class _Session:
         elif sum(instant < attempt.ended for instant in began) < 2:
             self._break("doubled", seq, "its only attempt was answered as a repeat")
         known = first.setdefault(seq, attempt)
-        if known.sent != sent:
+        assert known.sent is not None
+        if known.sent.payload != sent.payload:
             self._break("altered", seq, "another event was answered in its place")
-        elif (known.answer, known.told["time"]) != (attempt.answer, told["time"]):
+        elif known.told["time"] != told["time"] or not _agree(known.answer, attempt.answer):
             self._break("mismatch", seq, "two attempts were answered differently")
 
     def _observations(self) -> None:
@@ -266,8 +296,10 @@ class _Session:
         # By the ends of attempts: what ended before another began was known by then.
         ended = sorted((a for a in self.attempts if a.ended), key=lambda a: a.ended)
         at, answered, seen = 0, 0, 0
-        last = Attempt(self.name, None, 2**62, 2**62, None, {"seq": self.final})
-        for attempt in [*self.attempts, last]:
+        attempts = self.attempts
+        if self.final is not None:
+            attempts = [*attempts, Attempt(self.name, None, 2**62, 2**62, None, {"seq": self.final})]
+        for attempt in attempts:
             while at < len(ended) and ended[at].ended < attempt.began:
                 if ended[at].answer is not None:
                     answered = max(answered, ended[at].told["seq"])
@@ -284,8 +316,39 @@ class _Session:
             if sent is not None and code == "seq_stale" and sent.seq > stood - self.kept:
                 self._break("unanswered", sent.seq, f"refused as stale at {stood}")
 
+    def _endings(self) -> None:
+        """Judge whether what ended the session was the last that happened to it."""
+        over = [a for a in self.attempts if a.deletes or (a.sent and a.sent.end)]
+        told = [str(attempt.told.get("code")) for attempt in self.attempts]
+        if not over and any(code.startswith("session_") for code in told):
+            self._break("lost", 0, "it was told to be over, and nobody had asked for that")
+        over = [a for a in over if a.ended and (a.deletes or a.answer is not None)]
+        if not over:
+            return
+        first = min(attempt.ended for attempt in over)
+        for attempt in self.attempts:
+            goes_on = attempt.answer is not None and not attempt.told.get("duplicate")
+            if attempt.began > first and goes_on:
+                self._break("lost", attempt.told["seq"], "it was over; then an event was answered")
+        if self.final is not None:
+            self._break("lost", self.final, "it was over; then it was there")
+
     def _break(self, kind: str, seq: int, text: str) -> None:
-        self.report.breaks.append(Break(kind, self.name, seq, text))  # type: ignore[arg-type]
+        self.report.breaks.append(Break(kind, self.label, seq, text))  # type: ignore[arg-type]
+
+
+def _agree(one: bytes | None, other: bytes | None) -> bool:
+    """Say whether two answers are the same; Arrow's has less to say than JSON's."""
+    if one is None or other is None or one == other:
+        return one == other
+    return _brief(one) == _brief(other) and one[:1] != other[:1]
+
+
+def _brief(answer: bytes) -> Any:
+    words = msgspec.json.decode(answer)
+    if isinstance(words, dict):
+        return [words["label"], list(words["probabilities"].values())[1]]
+    return words
 
 
 def _stood(attempt: Attempt) -> int | None:
@@ -314,10 +377,11 @@ def _replay(
             event.time if event.time is not None else attempt.told["time"] if attempt else 0.0
             for event, attempt in zip(sent, first, strict=True)
         ]
-        columns = schema.stack([schema.type_event(event.event) for event in sent])
+        columns, wrong = schema.type_events([event.event for event in sent])
+        assert not wrong
         outputs = engine.step_events(now, columns, np.array(times, np.float64)).outputs
         for name, event, attempt, word in zip(now, sent, first, words.answer(outputs), strict=True):
-            if attempt is not None and attempt.answer != msgspec.json.encode(word):
+            if attempt is not None and not _agree(attempt.answer, msgspec.json.encode(word)):
                 report.breaks.append(
                     Break("mismatch", name, event.seq, "the replay answers differently")
                 )
