@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -21,7 +22,10 @@ from faults.disk import Disk
 from faults.history import History, Report, check
 from faults.layer import KINDS, Layer, until
 from faults.tally import TALLY, Tally, say
+from faults.volume import Volume
 from tidegate import bundle as bundles
+from tidegate import record
+from tidegate.store import LogStore, session_prefix
 
 __all__ = ["BUSY", "POINTS", "Campaign"]
 
@@ -188,7 +192,7 @@ class Campaign:
 
     def killed(self) -> None:
         """Wait until a rule has killed the server."""
-        assert self.wait_dead() == -signal.SIGKILL, self.errors
+        assert self.wait_dead(120) == -signal.SIGKILL, self.errors
         self.tally.kills += 1
         self.layer.clear()
 
@@ -223,6 +227,12 @@ class Campaign:
         self.tally.faults += 1
         return self.disk.lose_power(partly=partly)
 
+    def memory(self) -> float:
+        """Return the megabytes that the server has of its own."""
+        assert self.process is not None
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.partition("RssAnon:")[2].split()[0]) / 1024
+
     def get(self, path: str) -> tuple[int, Any]:
         """Ask the server; return the status and the body."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
@@ -243,6 +253,16 @@ class Campaign:
             client = Client(self.port, self.history, names, self.seed, **options)
             self.clients.append(client)
             client.start()
+
+    def load_volume(self, clients: int, sessions: int, **options: Any) -> None:
+        """Let clients begin that send much, each to many sessions of its own."""
+        for _ in range(clients):
+            name = f"volume-{len(self.clients)}"
+            volume = Volume(
+                self.port, self.history, self.seed, name=name, sessions=sessions, **options
+            )
+            self.clients.append(volume)
+            volume.start()
 
     def progress(self, events: int, seconds: float = 60.0) -> None:
         """Wait until the clients have had answers to more events."""
@@ -286,13 +306,36 @@ class Campaign:
                 self.history.told(attempt, {"seq": found[labels[-1]]})
         return found
 
-    def verdict(self) -> Report:
-        """End the clients, look at every session, and judge the history."""
+    def look_offline(self) -> Mapping[str, int | None]:
+        """End the server, and read in its store where every session stands."""
+        self.stop()
+        bundle = bundles.load(self.bundle)
+        prefix = session_prefix("default", bundle.name)
+        stands: dict[str, int | None] = {}
+        with contextlib.closing(LogStore(self.store, read_only=True)) as store:
+            for key, value in store.scan(prefix):
+                found = record.decode(value)
+                # None: it is over.
+                stands[key[len(prefix) :].decode()] = found.seq if found.status == "live" else None
+        final: dict[str, int | None] = {}
+        for name, labels in self.history.lives().items():
+            final.update(dict.fromkeys(labels))
+            final[labels[-1]] = stands.get(name, 0)
+        return final
+
+    def verdict(self, *, offline: bool = False) -> Report:
+        """End the clients, look at every session, and judge the history.
+
+        Parameters
+        ----------
+        offline : bool
+            The server ends, and the sessions are looked at in its store.
+        """
         self.halt()
         report = check(
             self.history,
             bundles.load(self.bundle),
-            self.look(),
+            self.look_offline() if offline else self.look(),
             kept=self._settings.get("kept_answers", 8),
         )
         self.tally.judged(report)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import json
 import random
 import socket
 import threading
@@ -203,7 +202,7 @@ class Client(threading.Thread):
         with contextlib.ExitStack() as ends:
             ends.callback(self._disconnect)
             while True:
-                streams = [stream for stream in self._streams if not stream.broken]
+                streams = self._active()
                 if self._stop_asked.is_set():
                     # A life that is about to begin or to end: else nobody knew which one it is.
                     streams = [s for s in streams if s.deleting or s.pending is not None]
@@ -220,6 +219,9 @@ class Client(threading.Thread):
                 except Exception as error:  # a thread's error would go unseen
                     self.unexpected.append(repr(error))
                     return
+
+    def _active(self) -> Sequence[Stream]:
+        return [stream for stream in self._streams if not stream.broken]
 
     def _disconnect(self) -> None:
         self._connection.close()
@@ -295,13 +297,13 @@ class Client(threading.Thread):
 
     def _send_one(self, stream: Stream, sent: Sent) -> None:
         attempts = [self._began(stream, sent)]
-        status, body = self._ask("POST", self._path(stream), json.dumps(event_of(sent)).encode())
+        status, body = self._ask("POST", self._path(stream), msgspec.json.encode(event_of(sent)))
         if status not in _LATER:
             self._settle([stream], attempts, [_one.decode(body)])
 
     def _send_list(self, stream: Stream, events: Sequence[Sent]) -> None:
         attempts = [self._began(stream, sent) for sent in events]
-        body = json.dumps([event_of(sent) for sent in events]).encode()
+        body = msgspec.json.encode([event_of(sent) for sent in events])
         status, body = self._ask("POST", self._path(stream), body)
         if status not in _LATER:
             self._expect(status, body)
@@ -385,9 +387,7 @@ class Client(threading.Thread):
             return [_of_row(row) for row in stream.read_all().to_pylist()]
 
     def _lines(self, items: Sequence[tuple[Stream, Sent]]) -> list[bytes]:
-        return [
-            json.dumps(event_of(sent, stream.name)).encode() + b"\n" for stream, sent in items
-        ]
+        return [msgspec.json.encode(event_of(sent, stream.name)) + b"\n" for stream, sent in items]
 
     def _path(self, stream: Stream) -> str:
         return f"/v1/models/{self._model}/sessions/{quote(stream.name, safe='')}/events"

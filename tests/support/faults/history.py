@@ -298,7 +298,10 @@ class _Session:
         at, answered, seen = 0, 0, 0
         attempts = self.attempts
         if self.final is not None:
-            attempts = [*attempts, Attempt(self.name, None, 2**62, 2**62, None, {"seq": self.final})]
+            attempts = [
+                *attempts,
+                Attempt(self.name, None, 2**62, 2**62, None, {"seq": self.final}),
+            ]
         for attempt in attempts:
             while at < len(ended) and ended[at].ended < attempt.began:
                 if ended[at].answer is not None:
@@ -367,8 +370,9 @@ def _replay(
     engine = Engine.open(bundle, replay=False)
     words = answers.open(bundle.task)
     schema = bundle.schema
+    now = list(taken)
     for step in itertools.count():
-        now = [name for name, events in taken.items() if len(events) > step]
+        now = [name for name in now if len(taken[name]) > step]
         if not now:
             return
         sent = [taken[name][step][0] for name in now]
