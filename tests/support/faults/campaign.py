@@ -309,14 +309,13 @@ class Campaign:
     def look_offline(self) -> Mapping[str, int | None]:
         """End the server, and read in its store where every session stands."""
         self.stop()
-        bundle = bundles.load(self.bundle)
-        prefix = session_prefix("default", bundle.name)
+        prefix = session_prefix("default", "small")
         stands: dict[str, int | None] = {}
         with contextlib.closing(LogStore(self.store, read_only=True)) as store:
             for key, value in store.scan(prefix):
                 found = record.decode(value)
-                # None: it is over.
-                stands[key[len(prefix) :].decode()] = found.seq if found.status == "live" else None
+                over = found.status != "live"
+                stands[key[len(prefix) :].decode()] = None if over else found.seq
         final: dict[str, int | None] = {}
         for name, labels in self.history.lives().items():
             final.update(dict.fromkeys(labels))
