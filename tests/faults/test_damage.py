@@ -96,7 +96,9 @@ def judge(run, what):
         # A format that was changed may be that of a newer tidegate.
         assert error.code in ("store_damaged", "store_version"), (what, error)
         return "refused"
-    wrong = [key for key in run.contents if key not in damaged and found.get(key) != run.contents[key]]
+    wrong = [
+        key for key in run.contents if key not in damaged and found.get(key) != run.contents[key]
+    ]
     assert not wrong, f"{what}: {wrong}"
     assert found.keys() <= run.contents.keys(), what
     return "said" if damaged else "unharmed"

@@ -247,3 +247,33 @@ def _bundle():
 @pytest.fixture(autouse=True, scope="module")
 def _remember(bundle):
     _made[:] = [bundle]
+
+
+def test_a_session_that_goes_on_after_its_end_is_found(bundle):
+    for ends in ("end", "delete"):
+        gate = Gate(bundle)
+        gate.send("a", event(1))
+        if ends == "end":
+            gate.send("a", msgspec.structs.replace(event(2), end=True))
+        else:
+            gate.history.told(gate.history.began("a", None, deletes=True), {"seq": 1})
+        assert kinds(gate, bundle, a=None) == set()
+        assert kinds(gate, bundle) == {"lost"}  # at the last look it was live
+        gate.send("a", event(gate.at["a"] + 1))
+        assert kinds(gate, bundle, a=None) == {"lost"}
+
+
+def test_a_session_that_nobody_ended_and_that_is_over_is_found(bundle):
+    gate = Gate(bundle)
+    gate.send("a", event(1))
+    gate.history.told(gate.history.began("a", event(2)), {"code": "session_deleted"})
+    assert kinds(gate, bundle, a=None) == {"lost"}
+
+
+def test_a_life_that_is_mixed_with_the_one_before_is_found(bundle):
+    gate = Gate(bundle)
+    gate.send("a", event(1))
+    first = gate.history.began("a#1", msgspec.structs.replace(event(1, 80.0), start=True))
+    told = {"session": "a", "seq": 1, "time": event(1).time}
+    gate.history.answered(first, gate.step("a", event(1, 80.0)), told)  # not from the beginning
+    assert kinds(gate, bundle, **{"a": None, "a#1": 1}) == {"mismatch"}
