@@ -8,6 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tidegate.metrics import GateMetrics, StoreFigures
+from tidegate.serve.config import about
+
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"# (\S+\.\w+)")
@@ -74,6 +77,21 @@ def test_the_pages_of_the_docs(tmp_path: Path) -> None:
     assert "3 True" in said
     assert "100 sessions, each with 3 answers" in said
     assert "7500 answers, 0 errors" in said
+
+
+def test_the_operators_page_names_what_there_is() -> None:
+    page = (ROOT / "docs" / "operate.md").read_text()
+    metrics = GateMetrics("0", {"pumps": "1"}, memory_bound=1)
+    metrics.watch_port(1)
+    metrics.store_size.ask = StoreFigures
+    shown = set(re.findall(r"^# TYPE (\w+)", metrics.render().decode(), re.MULTILINE))
+    named = {name.removesuffix("_bucket") for name in re.findall(r"tidegate_\w+", page)}
+    assert len(named) > 20
+    assert named <= shown
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| (?:none|0|\d|`\W)", page, re.MULTILINE)
+    settings = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert len(settings) > 20
+    assert settings <= {*about()}
 
 
 def test_links_lead_somewhere() -> None:

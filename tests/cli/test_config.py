@@ -69,7 +69,9 @@ def test_what_is_wrong_is_said(tmp_path, monkeypatch):
 
 def test_the_command_line_makes_its_flags_without_loading_a_server():
     # What they are made of, and no more.
-    program = "import sys, tidegate.cli; print(*(m for m in sys.modules if 'tidegate.serve' in m))"
+    program = (
+        "import sys, tidegate.cli.app; print(*(m for m in sys.modules if 'tidegate.serve' in m))"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert set(done.stdout.split()) == {
         "tidegate.serve",

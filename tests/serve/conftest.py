@@ -28,17 +28,15 @@ from tidegate.serve.limits import Limits
 from tidegate.serve.operations import Event, Operation, Part, Result
 from tidegate.serve.processor import Processor
 
-
 NOW = 1_700_000_000.0
 
 
 class Switched:
     """A store that refuses what it is given when it is told to."""
 
-    volatile = False
-
     def __init__(self, inner: store.Store) -> None:
         self.inner = inner
+        self.volatile = inner.volatile
         self.broken = False
         self.appended = 0
 

@@ -131,8 +131,10 @@ serve/sockets.py serve/waits.py serve/wire.py
 def test_every_code_of_the_source_has_its_status_and_its_words() -> None:
     raised = set(typing.get_args(rules.Outcome)) - rules.STEPS - {"repeat"}
     for pattern in ANSWERING.split():
-        for source in Path(tidegate.__path__[0]).glob(pattern):
-            calls = re.findall(r"""(?:Error|_bad_column|super\(\).__init__)\(\s*"(\w+)\"""", source.read_text())
+        for source in Path(tidegate.__file__).parent.glob(pattern):
+            calls = re.findall(
+                r"""(?:Error|_bad_column|super\(\).__init__)\(\s*"(\w+)\"""", source.read_text()
+            )
             raised |= set(calls)
     raised -= {"bad_rows", "wrong_shape"}  # of callers within the package
     assert raised <= CODES.keys()

@@ -427,6 +427,17 @@ def test_what_goes_wrong_inside_is_told_as_internal_and_forgotten(rig, caplog, m
     assert rig.one(rig.event("s", seq=2)).seq == 2
 
 
+def test_a_request_that_the_table_refuses_fails_alone(rig, caplog):
+    # No transport lets such ids in; should one, it must not cost the others theirs.
+    parts = [Part([rig.event(name)]) for name in ("a", "\ud800", "b")]
+    done = rig.processor.process(parts)
+    rig.processor.wait(done.ticket)
+    first, refused, second = done.results
+    assert (first.seq, code(refused), second.seq) == (1, "internal", 1)
+    assert rig.one(rig.event("a", seq=2)).seq == 2
+    assert "failed" in caplog.text
+
+
 def test_answers_are_kept_within_both_bounds(make_rig):
     rig = make_rig(answers=4, answer_bytes=11)  # an answer is the outputs of a head: 4 bytes
     rig.do(*(rig.event("s", float(i), time=0.0) for i in range(6)))

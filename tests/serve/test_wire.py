@@ -117,6 +117,7 @@ def test_a_time_without_an_offset_says_so() -> None:
         (b'{"event":{},"seq":1.5}', "wrong_type", "seq"),
         (b'{"event":{},"seq":true}', "wrong_type", "seq"),
         (b'{"event":{},"seq":99999999999999999999}', "wrong_type", "seq"),
+        (b'{"event":{},"seq":9223372036854775807}', "wrong_type", "seq"),
         (b'{"event":{},"time":"yesterday"}', "wrong_type", "time"),
         (b'{"event":{},"time":"2023-11-14T22:13:20"}', "wrong_type", "time"),
         (b'{"event":{},"time":"2023-02-30T22:13:20Z"}', "wrong_type", "time"),
@@ -192,7 +193,7 @@ def test_ids_that_are_taken(session: str) -> None:
     assert wire.check_session(session) is None
 
 
-@pytest.mark.parametrize("session", ["", "x" * 513, "\u00e9" * 257, "x" * 10_240])
+@pytest.mark.parametrize("session", ["", "x" * 513, "\u00e9" * 257, "x" * 10_240, "\ud800"])
 def test_ids_that_are_refused(session: str) -> None:
     error = wire.check_session(session)
     assert error is not None
@@ -209,20 +210,22 @@ def test_lines_keep_their_numbers() -> None:
 
 
 def test_a_refused_line_still_names_its_session() -> None:
-    named, unnamed, huge = (
+    named, unnamed, huge, half = (
         line_of(line)
         for line in (
             b'{"session":"s","event":{},"seq":-1}',
             b'{"event":{}}',
             b'{"session":"' + b"x" * 513 + b'","event":{}}',
+            b'{"session":"\\ud800","event":{}}',
         )
     )
     assert isinstance(named, Refused)
     assert (named.session, named.error.field) == ("s", "seq")
     # An id that none can have is nobody's: nothing of the request fails after it.
-    assert [(event.session, code_of(event)) for event in (unnamed, huge)] == [
+    assert [(event.session, code_of(event)) for event in (unnamed, huge, half)] == [
         ("", "missing_member"),
         ("", "bad_session_id"),
+        ("", "bad_json"),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -62,16 +63,14 @@ class HeldStore:
         return self._issued
 
     def progress(self) -> tuple[int, bool, list[tuple[float, float, int, int]]]:
-        try:
+        with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._event)
-        except BlockingIOError:
-            pass
         return self._done, self.failed, []
 
     def fileno(self) -> int:
         return self._event
 
-    def wait(self, ticket: int, timeout: float | None = None) -> None:  # noqa: ARG002
+    def wait(self, ticket: int, timeout: float | None = None) -> None:
         if ticket > self._done:
             self._refuse_failed()
             self.let(ticket - self._done)

@@ -107,14 +107,14 @@ class GateMetrics:
             "load_seconds", "Reading the sessions of one batch that were not in memory"
         )
         self.step_seconds = self._distribution(
-            "step_seconds", "Rules, schema, engine and wording of one batch"
+            "step_seconds", "Rules, schema, engine and records of one batch"
         )
         self.write_seconds = self._distribution(
             "write_seconds", "One write of the store: all groups that waited"
         )
         self.sync_seconds = self._distribution("sync_seconds", "One sync of the store")
         self.commit_seconds = self._distribution(
-            "commit_seconds", "One commit, from its group's handing over to its end, sync included"
+            "commit_seconds", "From the beginning of a batch until its answers leave, sync included"
         )
         self.stall_seconds = self._distribution(
             "loop_stall_seconds",
@@ -130,9 +130,11 @@ class GateMetrics:
         )
 
     def _sessions(self) -> None:
-        self.live_sessions = self._gauge("live_sessions", "Sessions that live", ["model"])
+        self.live_sessions = self._gauge(
+            "live_sessions", "Sessions that live, in memory or not", ["model"]
+        )
         self.cached_sessions = self._gauge(
-            "cached_sessions", "Live sessions held in memory", ["model"]
+            "cached_sessions", "Sessions and tombstones held in memory", ["model"]
         )
         self.evicted_sessions = self._counter(
             "evicted_sessions", "Sessions that memory let go of; the store has them"
@@ -141,7 +143,8 @@ class GateMetrics:
             "loaded_sessions", "Sessions that were read from the store"
         )
         self.expired_sessions = self._counter(
-            "expired_sessions", "Sessions that were silent for too long"
+            "expired_sessions",
+            "Records of sessions that were silent for too long, dropped when cutting",
         )
         self.swept_sessions = self._counter(
             "swept_sessions", "Tombstones whose time was over and that were removed"

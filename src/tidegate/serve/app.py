@@ -134,7 +134,9 @@ class App:
             self._metrics.count_refused(error.code)
         status = status_of(error)
         request = self._ids.of(scope.headers.get("x-request-id"))
-        level = logging.WARNING if status >= 500 else logging.DEBUG
+        # Counters tell of the others: an overloaded server needs no line for each of them.
+        is_ours = status == 500 or error.code == "store_failed"
+        level = logging.WARNING if is_ours else logging.DEBUG
         told = {"request_id": request, "code": error.code, "status": status}
         session = scope.path.partition("/" + _SESSIONS)[2].removesuffix(_EVENTS)
         if session:

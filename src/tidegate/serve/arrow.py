@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegate import answers
+from tidegate import answers, instants
 from tidegate.errors import InputError, TidegateError
 from tidegate.schema import faults
 from tidegate.serve import bits
@@ -89,6 +89,11 @@ def read(body: bytes, schema: Schema) -> list[Block]:
             batches = [batch for batch in stream if batch.num_rows]
         for batch in batches:
             batch.validate(full=True)
+        return [
+            _block(batch.slice(first, _ROWS), columns, schema)
+            for batch in batches
+            for first in range(0, batch.num_rows, _ROWS)
+        ]
     except (pa.ArrowException, OSError) as error:
         raise InputError(
             "bad_arrow",
@@ -96,11 +101,6 @@ def read(body: bytes, schema: Schema) -> list[Block]:
             field="body",
             hint="send an Arrow IPC stream, as pyarrow.ipc.new_stream writes it",
         ) from error
-    return [
-        _block(batch.slice(first, _ROWS), columns, schema)
-        for batch in batches
-        for first in range(0, batch.num_rows, _ROWS)
-    ]
 
 
 def _check_names(found: Any, schema: Schema) -> tuple[str, ...]:
@@ -180,7 +180,7 @@ def _numbers(
     fits = pa.types.is_boolean(column.type) if kind == "boolean" else is_number
     if not fits and not pa.types.is_null(column.type):
         raise _bad_column("wrong_type", name, f"is {column.type}, the field is {kind}")
-    values = column.cast(pa.float64())
+    values = column.cast(pa.float64(), safe=False)  # as JSON does: the nearest
     nulls = values.null_count
     found = values.fill_null(np.nan) if nulls else values
     numbers: NDArray[np.float64] = found.to_numpy(zero_copy_only=False)
@@ -221,6 +221,8 @@ def _seqs(batch: Any) -> NDArray[np.int64] | None:
         return None
     if not pa.types.is_integer(column.type):
         raise _bad_column("wrong_type", "seq", f"is {column.type}, not a whole number")
+    if pa.types.is_uint64(column.type) and (pc.max(column).as_py() or 0) >= 2**63:
+        raise _bad_column("wrong_type", "seq", "has a number beyond 2**63 - 1")
     seqs: NDArray[np.int64] = column.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
     if seqs.min(initial=1) < 1 and (column.drop_null().cast(pa.int64()).to_numpy() < 1).any():
         raise _bad_column("wrong_type", "seq", "has a number below 1")
@@ -233,13 +235,15 @@ def _times(batch: Any) -> NDArray[np.float64] | None:
         return None
     if pa.types.is_timestamp(column.type):
         micros = column.cast(pa.timestamp("us", tz="UTC"), safe=False).cast(pa.int64())
-        column = pc.divide(micros.cast(pa.float64()), 1e6)
+        column = pc.divide(micros.cast(pa.float64(), safe=False), 1e6)
     elif not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         raise _bad_column("wrong_type", "time", f"is {column.type}, neither seconds nor an instant")
-    values = column.cast(pa.float64())
+    values = column.cast(pa.float64(), safe=False)
     times: NDArray[np.float64] = values.fill_null(np.nan).to_numpy(zero_copy_only=False)
     if np.isinf(times).any() or int(np.isnan(times).sum()) != values.null_count:
         raise _bad_column("not_finite", "time", "has a value that is not finite")
+    if (times < instants.EARLIEST).any() or (times > instants.LATEST).any():
+        raise _bad_column("wrong_type", "time", "has a value outside of the years 1 to 9999")
     return times
 
 
@@ -279,7 +283,9 @@ class _Writer:
         self, block: Block, failed: set[str]
     ) -> tuple[tuple[Block, Processed, dict[int, TidegateError]], int]:
         """Do a block; sessions that failed before in the same request fail on."""
-        block.failed = [(0, session) for session in failed]
+        if failed:
+            names = failed.intersection(map(block.session, range(block.size)))
+            block.failed = [(0, name) for name in names]
         processed, errors, ticket = self._model.processor.process_block(block)
         failed.update(block.session(row) for row in errors)
         return (block, processed, errors), ticket

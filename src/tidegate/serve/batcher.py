@@ -46,15 +46,24 @@ class _Early(NamedTuple):
     """An event that waits for those before it, and what refuses it if they do not come."""
 
     event: Event
+    deadline: float
     error: TidegateError
     future: asyncio.Future[list[Result]]
+
+
+class _Outcome(NamedTuple):
+    """What was done, and who takes what came of it."""
+
+    waiting: _Waiting
+    future: asyncio.Future[object]
+    result: object
 
 
 class _Leaving(NamedTuple):
     """Results that leave once the store has a ticket."""
 
     ticket: int
-    answers: list[tuple[asyncio.Future[object], object, int]]
+    answers: list[_Outcome]
     began: float
 
 
@@ -110,9 +119,10 @@ class Batcher:
         self._left = 0
         self._pumping = False
         self._timer: asyncio.TimerHandle | None = None
+        self._sweeping: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         if not store.volatile:
-            self._loop.add_reader(store.fileno(), self._on_progress)
+            self._loop.add_reader(store.fileno(), self.look)
 
     @property
     def queued(self) -> int:
@@ -168,10 +178,26 @@ class Batcher:
         self._left = 0
         return moved
 
+    def look(self) -> None:
+        """See how far the store has come: give out what is durable, give up what never will be."""
+        if self._store.volatile:
+            return
+        self._durable, failed, timings = self._store.progress()
+        for write, sync, _, changes in timings:
+            self._metrics.write_seconds.observe(write)
+            self._metrics.sync_seconds.observe(sync)
+            self._metrics.group_events.observe(changes)
+        if self._leaving and self._leaving[0].ticket <= self._durable:
+            self._give_out()
+        if failed and (self._leaving or not self.failed):
+            self._fail()
+        if self._waiting and not self._pumping:
+            self._pump()
+
     def recovered(self) -> None:
         """Say that the store works again after it had failed."""
         self.failed = False
-        self._pump()
+        self.look()  # it may have failed again since
 
     def close(self) -> None:
         """Stop listening to the store."""
@@ -248,15 +274,18 @@ class Batcher:
         parts = [waiting.part for waiting in taken if waiting.part is not None]
         for part in parts:
             self._metrics.queue_seconds.observe(began - part.queued)
+        failed: dict[int, set[str]] = {}
+        if self._window is not None:
+            failed = {id(part.failed): {*part.failed} for part in parts}
         done = self._processor.process(parts)
-        answers: list[tuple[asyncio.Future[object], object, int]] = []
+        answers: list[_Outcome] = []
         first = 0
         for waiting, part in zip(taken, parts, strict=True):
             results = done.results[first : first + waiting.size]
             future = waiting.future
             if self._window is not None:
-                future = self._reorder(self._window, part, results, future)
-            answers.append((future, results, waiting.size))
+                future = self._reorder(self._window, part, results, future, failed[id(part.failed)])
+            answers.append(_Outcome(waiting, future, results))
             first += waiting.size
         return _Leaving(done.ticket, answers, began)
 
@@ -271,7 +300,7 @@ class Batcher:
             _log.exception("a block of %d events failed", waiting.size)
             self._refuse(waiting.future, refusals.internal(), waiting.size)
             return None
-        return _Leaving(ticket, [(waiting.future, result, waiting.size)], began)
+        return _Leaving(ticket, [_Outcome(waiting, waiting.future, result)], began)
 
     # Events before their turn
 
@@ -281,20 +310,32 @@ class Batcher:
         part: Part,
         results: list[Result],
         future: asyncio.Future[object],
+        failed: set[str],
     ) -> asyncio.Future[object]:
         """Let events that came too early wait, and send off those whose turn has come.
+
+        An event that waits has not failed. What of its session came after it in its request was
+        refused, and may have its turn now. But nothing waits for what did fail: `failed` are the
+        sessions of which an earlier event of the request has.
 
         Returns the future that takes `results`; the part's own one follows once they are complete.
         """
         late: list[tuple[int, asyncio.Future[list[Result]]]] = []
+        waiting: set[str] = set()
         for index, (event, result) in enumerate(zip(part.operations, results, strict=True)):
             if isinstance(result, Answer):
                 if result.session in window:
                     self._release(window, result.session, result.seq + 1)
-            elif isinstance(result, TidegateError) and result.code == "seq_gap":
-                early = self._hold(window, cast("Event", event), result)
-                if early is not None:
+            elif isinstance(result, TidegateError) and event.session:
+                early = None
+                if result.code == "seq_gap" and event.session not in failed:
+                    early = self._hold(window, cast("Event", event), part, result)
+                if early is None:
+                    failed.add(event.session)
+                else:
                     late.append((index, early))
+                    waiting.add(event.session)
+        part.failed -= waiting - failed
         if not late:
             return future
         first: asyncio.Future[object] = self._loop.create_future()
@@ -304,49 +345,47 @@ class Batcher:
         return first
 
     def _hold(
-        self, window: Window[_Early], event: Event, error: TidegateError
+        self, window: Window[_Early], event: Event, part: Part, error: TidegateError
     ) -> asyncio.Future[list[Result]] | None:
         if len(window) >= self._max_queue or event.seq is None:
             return None
-        early = _Early(event, error, self._loop.create_future())
+        early = _Early(event, part.deadline, error, self._loop.create_future())
         expected = error.expected or 1
+        if event.seq <= expected:  # it was refused because one before it in its request waits
+            self._put_first(early, part.failed)
+            return early.future
         if not window.hold(event.session, event.seq, expected, self._loop.time(), early):
+            self._metrics.count_reordered("window_full")
             return None
-        if len(window) == 1:
+        self._metrics.count_reordered("held")
+        if self._sweeping is None:
             self._sweep(window)
         return early.future
 
     def _release(self, window: Window[_Early], session: str, seq: int) -> None:
         early = window.release(session, seq)
         if early is not None:
-            part = Part([early.event], queued=time.perf_counter())
-            self._queued += 1
-            # In front: its turn is now, before whatever else its session has sent.
-            self._waiting.appendleft(_Waiting(part, None, 1, early.future))  # type: ignore[arg-type]
+            self._metrics.count_reordered("released")
+            self._put_first(early, set())
+
+    def _put_first(self, early: _Early, failed: set[str]) -> None:
+        """Queue an event in front: its turn is now, before whatever else its session has sent."""
+        part = Part([early.event], failed, early.deadline, time.perf_counter())
+        self._queued += 1
+        self._waiting.appendleft(_Waiting(part, None, 1, early.future))  # type: ignore[arg-type]
 
     def _sweep(self, window: Window[_Early]) -> None:
         """Refuse what has waited for too long, and look again when the next one has."""
+        self._sweeping = None
         for early in window.overdue(self._loop.time()):
+            self._metrics.count_reordered("timed_out")
             if not early.future.cancelled():
                 early.future.set_result([early.error])
         due = window.next_due()
         if due is not None:
-            self._loop.call_at(due, self._sweep, window)
+            self._sweeping = self._loop.call_at(due, self._sweep, window)
 
     # Giving out
-
-    def _on_progress(self) -> None:
-        self._durable, failed, timings = self._store.progress()
-        for write, sync, _, changes in timings:
-            self._metrics.write_seconds.observe(write)
-            self._metrics.sync_seconds.observe(sync)
-            self._metrics.group_events.observe(changes)
-        if self._leaving and self._leaving[0].ticket <= self._durable:
-            self._give_out()
-        if failed and not self.failed:
-            self._fail()
-        if self._waiting and not self._pumping:
-            self._pump()
 
     def _give_out(self) -> None:
         now = time.perf_counter()
@@ -356,8 +395,8 @@ class Batcher:
             leaving = self._leaving.popleft()
             self._left += 1
             self._metrics.commit_seconds.observe(now - leaving.began)
-            for future, result, size in leaving.answers:
-                self._answer(future, result, size)
+            for outcome in leaving.answers:
+                self._answer(outcome.future, outcome.result, outcome.waiting.size)
 
     def _answer(self, future: asyncio.Future[object], result: object, size: int) -> None:
         self._queued -= size
@@ -374,12 +413,14 @@ class Batcher:
         self.failed = True
         self._metrics.store_failures.inc()
         leaving, self._leaving = self._leaving, deque()
-        for each in leaving:
-            for future, result, size in each.answers:
-                if isinstance(result, list):
-                    self._answer(future, [refusals.store_failed()] * size, size)
-                else:
-                    self._refuse(future, refusals.store_failed(), size)
+        for outcome in (outcome for each in leaving for outcome in each.answers):
+            part, _, size, _ = outcome.waiting
+            if part is None:
+                self._refuse(outcome.future, refusals.store_failed(), size)
+                continue
+            # What comes after it in its request must not be applied without it.
+            part.failed.update(each.session for each in part.operations if each.session)
+            self._answer(outcome.future, [refusals.store_failed()] * size, size)
         self._processor.roll_back(self._durable)
 
 

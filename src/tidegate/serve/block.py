@@ -99,7 +99,7 @@ class Block(msgspec.Struct):
             if index not in errors:
                 errors[index] = error
                 flags[index] |= REFUSED
-        several = len(parts) > 1
+        numbers = _request_numbers(parts)
         return cls(
             sessions=[event.session or _NOBODY for event in given],
             size=len(given),
@@ -107,8 +107,13 @@ class Block(msgspec.Struct):
             seqs=np.array(seqs, dtype=np.int64),
             times=_times(given) if timed else None,
             flags=np.array(flags, dtype=np.uint8) if any(flags) else None,
-            requests=_requests(parts) if several else None,
-            failed=[(i, name) for i, part in enumerate(parts) for name in part.failed],
+            requests=_requests(parts, numbers) if len(parts) > 1 else None,
+            failed=[
+                (number, name)
+                for number, part in zip(numbers, parts, strict=True)
+                if part.failed
+                for name in part.failed.intersection(each.session for each in part.operations)
+            ],
             errors=errors,
         )
 
@@ -118,5 +123,11 @@ def _times(events: Sequence[Event | Refused]) -> NDArray[np.float64]:
     return np.array([getattr(event, "time", None) for event in events], dtype=np.float64)
 
 
-def _requests(parts: Sequence[Part]) -> NDArray[np.int64]:
-    return np.repeat(np.arange(len(parts)), [len(part.operations) for part in parts])
+def _request_numbers(parts: Sequence[Part]) -> list[int]:
+    """Return a number a part, the same for those of one request: they share what has failed."""
+    numbers: dict[int, int] = {}
+    return [numbers.setdefault(id(part.failed), len(numbers)) for part in parts]
+
+
+def _requests(parts: Sequence[Part], numbers: Sequence[int]) -> NDArray[np.int64]:
+    return np.repeat(np.array(numbers), [len(part.operations) for part in parts])

@@ -155,7 +155,7 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     memory_mb: Annotated[
         int,
         About(
-            "Memory of the process above which sessions are evicted; 0 is no bound.",
+            "Memory of the sessions held, above which the coldest are evicted; 0 is no bound.",
             0,
             2**24,
             "MiB",

@@ -12,6 +12,7 @@ from tidegate import instants
 from tidegate.errors import InputError, TidegateError, shown
 
 __all__ = [
+    "MOST_SEQ",
     "TIME_HINT",
     "Answer",
     "Delete",
@@ -23,6 +24,9 @@ __all__ = [
     "Result",
     "SessionView",
 ]
+
+MOST_SEQ = 2**63 - 2
+"""The largest number of an event: one more has its place in a signed word of 8 bytes."""
 
 TIME_HINT = "an RFC 3339 string with an offset, or unix seconds as a number"
 
@@ -53,7 +57,7 @@ class Event(msgspec.Struct, forbid_unknown_fields=True):
 
     event: dict[str, Any]
     session: str = ""
-    seq: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)] | None = None
+    seq: Annotated[int, msgspec.Meta(ge=1, le=MOST_SEQ)] | None = None
     time: str | _Seconds | None = None
     start: bool = False
     end: bool = False

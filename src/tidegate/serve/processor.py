@@ -141,6 +141,7 @@ class Processor:
         Nothing raises: what goes wrong is the result of every operation it concerns.
         """
         operations = [operation for part in parts for operation in part.operations]
+        issued = self._issued
         try:
             if all(type(operation) in _EVENTS for operation in operations):
                 results = self._events(Block.of(parts, self.bundle.schema))
@@ -148,12 +149,19 @@ class Processor:
                 results = self._mixed(parts)
         except StoreError as error:
             results = self._failed(len(operations), error)
-        except Exception:
-            _log.exception("a batch of %d operations failed", len(operations))
+        except Exception as error:
             self._undo()
+            # What the table refuses to take at all is one request's fault, and its alone.
+            if len(parts) > 1 and self._issued == issued and isinstance(error, ValueError):
+                return self._one_by_one(parts)
+            _log.exception("a batch of %d operations failed", len(operations))
             results = [refusals.internal()] * len(operations)
         self._note_failures(parts, results)
         tally.count_results(self._metrics, self.bundle.name, operations, results)
+        return Done(results, self._ticket)
+
+    def _one_by_one(self, parts: Sequence[Part]) -> Done:
+        results = [result for part in parts for result in self.process([part]).results]
         return Done(results, self._ticket)
 
     def process_block(self, block: Block) -> tuple[Processed, dict[int, TidegateError], int]:

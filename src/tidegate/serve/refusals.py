@@ -35,7 +35,7 @@ def store_failed() -> StoreError:
     return StoreError(
         "store_failed",
         "the store could not be read or written",
-        hint="nothing was applied; send it again, with the same seq, when /readyz is green",
+        hint="send it again, with the same seq, when /readyz is green",
     )
 
 

@@ -281,13 +281,6 @@ def _app(
     door: Door,
     records: Store,
 ) -> App:
-    def refresh() -> None:
-        table = model.processor.table
-        metrics.live_sessions.labels(model.bundle.name).set(table.live)
-        metrics.cached_sessions.labels(model.bundle.name).set(len(table))
-
-    if isinstance(records, LogStore):
-        metrics.store_size.ask = lambda: _figures(records)
     intake = Intake(
         body_bytes=settings.body_bytes,
         memory_bytes=settings.max_body_memory_mb * _MIB,
@@ -301,8 +294,29 @@ def _app(
         deadline_seconds=settings.deadline_ms / 1000.0,
         authorize=door.authorize,
         stuck=watch.stuck,
-        refresh=refresh,
+        refresh=_refreshing(model, metrics, records),
     )
+
+
+def _refreshing(model: Model, metrics: GateMetrics, records: Store) -> Callable[[], None]:
+    """Return what brings the metrics up to date that somebody else counts."""
+    name, table = model.bundle.name, model.processor.table
+    told = {"expired": 0, "swept": 0}
+
+    def refresh() -> None:
+        live = table.live
+        if isinstance(records, LogStore):
+            found = records.stats()
+            live = found.sessions - found.tombstones
+            metrics.expired_sessions.inc(found.expired - told["expired"])
+            metrics.swept_sessions.inc(found.swept - told["swept"])
+            told.update(expired=found.expired, swept=found.swept)
+        metrics.live_sessions.labels(name).set(live)
+        metrics.cached_sessions.labels(name).set(len(table))
+
+    if isinstance(records, LogStore):
+        metrics.store_size.ask = lambda: _figures(records)
+    return refresh
 
 
 def _figures(records: LogStore) -> StoreFigures:
@@ -320,6 +334,7 @@ async def _recover(records: Store, batcher: Batcher) -> None:
     """After a commit failed, try the store each second, so that readiness comes back by itself."""
     while True:
         await asyncio.sleep(_PROBE_SECONDS)
+        batcher.look()  # what failed must be known to be lost before the store goes on
         if batcher.failed:
             if await asyncio.to_thread(records.recover):
                 _log.warning("the store works again")

@@ -55,11 +55,25 @@ async def answer(transport: Any, model: Model, waits: Waits, frame_bytes: int) -
             if kind == _CLOSE:
                 return
             body = message.data if kind == _BYTES else message.data.encode()
-            await running.put(_submit(body, model, frame_bytes))
-        await running.put(None)
+            await _put(running, _submit(body, model, frame_bytes), sending)
+        await _put(running, None, sending)
         await sending
     finally:
         sending.cancel()
+
+
+async def _put(
+    running: asyncio.Queue[_Running | None], frame: _Running | None, sending: asyncio.Future[None]
+) -> None:
+    """Queue a frame, if there will be somebody to answer it."""
+    if not running.full():
+        running.put_nowait(frame)
+        return
+    putting = asyncio.ensure_future(running.put(frame))
+    try:
+        await asyncio.wait([putting, sending], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        putting.cancel()
 
 
 def _submit(body: bytes, model: Model, frame_bytes: int) -> _Running:

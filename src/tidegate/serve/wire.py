@@ -179,9 +179,12 @@ def check_session(session: str) -> InputError | None:
     """
     if session.isascii() and 0 < len(session) <= MAX_SESSION_BYTES:
         return None
-    size = len(session.encode(errors="surrogatepass"))
-    if 1 <= size <= MAX_SESSION_BYTES:
-        return None
+    try:
+        size = len(session.encode())
+        if 1 <= size <= MAX_SESSION_BYTES:
+            return None
+    except UnicodeEncodeError:  # half of a surrogate pair, which has no UTF-8
+        size = len(session.encode(errors="surrogatepass"))
     shown = session if len(session) <= 20 else session[:20] + "..."
     return InputError(
         "bad_session_id",
