@@ -277,3 +277,11 @@ def test_a_life_that_is_mixed_with_the_one_before_is_found(bundle):
     told = {"session": "a", "seq": 1, "time": event(1).time}
     gate.history.answered(first, gate.step("a", event(1, 80.0)), told)  # not from the beginning
     assert kinds(gate, bundle, **{"a": None, "a#1": 1}) == {"mismatch"}
+
+
+def test_an_end_whose_retry_is_refused_is_found(bundle):
+    gate = Gate(bundle)
+    last = msgspec.structs.replace(event(1), end=True)
+    gate.send("a", last, answered=False)
+    gate.history.told(gate.history.began("a", last), {"code": "session_ended"})
+    assert kinds(gate, bundle, a=None) == {"unanswered"}

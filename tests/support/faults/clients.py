@@ -435,6 +435,9 @@ class Client(threading.Thread):
                 self.refused += 1
                 continue
             self.history.told(attempt, {k: error[k] for k in ("code", "expected") if k in error})
+            if code == "session_ended" and attempt.sent.end:
+                stream.broken = True
+                continue
             if code not in ("seq_gap", "seq_stale", "payload_conflict", "previous_failed"):
                 raise AssertionError(f"{stream.name}/{attempt.sent.seq}: {error}")
             if attempt.sent == stream.event(stream.answered + 1) and code != "previous_failed":

@@ -325,6 +325,11 @@ class _Session:
         told = [str(attempt.told.get("code")) for attempt in self.attempts]
         if not over and any(code.startswith("session_") for code in told):
             self._break("lost", 0, "it was told to be over, and nobody had asked for that")
+        for attempt in over:
+            if attempt.sent is not None and attempt.told.get("code") == "session_ended":
+                self._break(
+                    "unanswered", attempt.sent.seq, "it ended the session; its answer is gone"
+                )
         over = [a for a in over if a.ended and (a.deletes or a.answer is not None)]
         if not over:
             return

@@ -20,8 +20,15 @@ class WebSocket:
 
     def __init__(self, port: int, path: str, *, timeout: float = 20.0) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._data = bytearray()
+        try:
+            self._shake_hands(port, path)
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def _shake_hands(self, port: int, path: str) -> None:
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         key = base64.b64encode(os.urandom(16)).decode()
         self._socket.sendall(
             f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\n"
