@@ -5,7 +5,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo test check lint bench format clean
+.PHONY: help setup demo test check soak lint bench format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ test: lint ## Formatting, lint, types, import contracts, tests and doctests
 
 check: $(READY) ## The C core under sanitizers, on every instruction set, NEON emulated; fuzzing (about 10 minutes)
 	@scripts/check
+
+soak: $(READY) ## Kills, faults and a million events against a server; prints what was lost (about 30 minutes)
+	@PYTHONPATH=tests/support $(BIN)/python -m faults.soak $(SOAK)
 
 lint: $(READY) ## Formatting, lint, types and import contracts alone
 	@$(BIN)/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }

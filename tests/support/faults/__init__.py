@@ -1,0 +1,1 @@
+"""Faults for a server, and the proof that it survives them."""
