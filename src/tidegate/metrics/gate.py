@@ -88,7 +88,9 @@ class GateMetrics:
             "requests_refused", "Requests that were refused as a whole", ["code"]
         )
         self._refused = {code: refused.labels(code) for code in REFUSALS}
-        received = self._counter("received_events", "Events that came in, by how", ["transport"])
+        received = self._counter(
+            "received_events", "Operations that came in, by how", ["transport"]
+        )
         self._received = {name: received.labels(name) for name in TRANSPORTS}
         reordered = self._counter(
             "reordered_events", "Events that came before those before them", ["outcome"]

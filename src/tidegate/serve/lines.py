@@ -181,7 +181,7 @@ class _Stream:
         events, numbers = wire.parse_lines(lines, first)
         if events:
             part = Part(events, failed=self._failed)
-            future = self._model.submit(part, admitted=self._sending is not None)
+            future = self._model.submit(part, "ndjson", admitted=self._sending is not None)
             self._start()
             await self._put((future, numbers))
 

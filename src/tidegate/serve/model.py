@@ -43,20 +43,24 @@ class Model:
         self.processor = processor
         self.batcher = batcher
         self.draining = False
-        self._metrics = metrics
+        self.metrics = metrics
 
     @property
     def healthy(self) -> bool:
         """Whether the store takes what is changed."""
         return not self.batcher.failed
 
-    def submit(self, part: Part, *, admitted: bool = False) -> asyncio.Future[list[Result]]:
+    def submit(
+        self, part: Part, transport: str = "http", *, admitted: bool = False
+    ) -> asyncio.Future[list[Result]]:
         """Queue operations of a request, or refuse it before any of it is applied.
 
         Parameters
         ----------
         part : Part
             The operations.
+        transport : str
+            How they came.
         admitted : bool
             They belong to a request of which a part was accepted before: never refused.
 
@@ -65,22 +69,24 @@ class Model:
         OverloadError
             ``draining`` or ``overloaded``.
         """
+        self.metrics.count_received(transport, len(part.operations))
         try:
             if self.draining and not admitted:
                 raise refusals.draining()
             return self.batcher.submit(part, admitted=admitted)
         except OverloadError as error:
-            self._metrics.count_event(self.bundle.name, error.code, len(part.operations))
+            self.metrics.count_event(self.bundle.name, error.code, len(part.operations))
             raise
 
     def submit_block(
         self, do: Callable[[], tuple[_T, int]], size: int, *, admitted: bool
     ) -> asyncio.Future[_T]:
-        """Queue a block of a request; see `submit` and `Batcher.submit_block`."""
+        """Queue a block of a table; see `submit` and `Batcher.submit_block`."""
+        self.metrics.count_received("arrow", size)
         try:
             if self.draining and not admitted:
                 raise refusals.draining()
             return self.batcher.submit_block(do, size, admitted=admitted)
         except OverloadError as error:
-            self._metrics.count_event(self.bundle.name, error.code, size)
+            self.metrics.count_event(self.bundle.name, error.code, size)
             raise

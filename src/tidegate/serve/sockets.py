@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tidegate.errors import InputError, OverloadError, TidegateError
+from tidegate.metrics import Distribution
 from tidegate.serve import wire
 from tidegate.serve.operations import Event, Part, Refused, Result
 from tidegate.serve.waits import Waits
@@ -28,6 +30,7 @@ class _Running(NamedTuple):
     events: list[Event | Refused]
     seqs: list[int | None]
     is_list: bool
+    began: float
 
 
 async def answer(
@@ -55,7 +58,9 @@ async def answer(
     a whole list (``overloaded``, say) is an object with one ``error``.
     """
     running: asyncio.Queue[_Running | None] = asyncio.Queue(_AHEAD)
-    sending = asyncio.ensure_future(_send(transport, running))
+    sending = asyncio.ensure_future(
+        _send(transport, running, model.metrics.request_seconds["websocket"])
+    )
     sending.add_done_callback(_forget)
     try:
         while not model.draining:
@@ -108,6 +113,7 @@ async def _put(
 
 
 def _submit(body: bytes, model: Model, frame_bytes: int) -> _Running:
+    began = perf_counter()
     events: list[Event | Refused] = []
     seqs: list[int | None] = []
     is_list = False
@@ -123,14 +129,18 @@ def _submit(body: bytes, model: Model, frame_bytes: int) -> _Running:
         if len(events) > model.batcher.max_batch:
             raise wire.too_many(model.batcher.max_batch, "frame")
         seqs = wire.seqs_of(body, events, is_list=is_list)
-        return _Running(model.submit(Part(events)), events, seqs, is_list)
+        future = model.submit(Part(events), "websocket")
     except TidegateError as error:
-        future: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()
+        future = asyncio.get_running_loop().create_future()
         future.set_result([error])
-        return _Running(future, [] if is_list else events, [] if is_list else seqs, False)
+        if is_list:
+            events, seqs, is_list = [], [], False
+    return _Running(future, events, seqs, is_list, began)
 
 
-async def _send(transport: Any, running: asyncio.Queue[_Running | None]) -> None:
+async def _send(
+    transport: Any, running: asyncio.Queue[_Running | None], seen: Distribution
+) -> None:
     while (frame := await running.get()) is not None:
         results = await frame.future
         if frame.is_list or frame.events:
@@ -138,3 +148,4 @@ async def _send(transport: Any, running: asyncio.Queue[_Running | None]) -> None
         else:
             body = wire.encode_result(results[0])
         await transport.send_str(body.decode())
+        seen.observe(perf_counter() - frame.began)
