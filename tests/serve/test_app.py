@@ -69,6 +69,7 @@ async def respond(app, body, path=SESSION, method="POST", **headers):
     proto = Proto(body)
     headers = {"content-length": str(len(body)), **headers}
     scope = SimpleNamespace(proto="http", method=method, path=path, headers=headers)
+    scope.client = scope.server = "127.0.0.1:1"
     await app.__rsgi__(scope, proto)
     return proto
 
