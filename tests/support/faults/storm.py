@@ -32,10 +32,9 @@ def changes(seed: int, number: int) -> dict[bytes, bytes | None]:
 
 def main(folder: str, seed: int, in_flight: int) -> None:
     """Write groups until the store or the process fails."""
-    from tidegate.store.log import LogStore
-
     from tidegate import core
     from tidegate.errors import StoreError
+    from tidegate.store.log import LogStore
 
     log = LogStore(Path(folder), segment_size=1 << 16)
     found = {k.decode(): [int.from_bytes(v[:8], "little"), len(v)] for k, v in log.scan()}
