@@ -101,14 +101,22 @@ MUTANTS = (
 )
 
 
+_SITE = """import sys
+
+sys.meta_path[:] = [f for f in sys.meta_path if not type(f).__module__.startswith("_editable_")]
+"""
+
+
 def patched(patches: tuple[Patch, ...], folder: Path) -> Path:
     """Copy the source, replace text in it, and return what to put on PYTHONPATH."""
-    source = Path(tidegate.__path__[0])
+    source = Path(str(tidegate.__file__)).parent
     target = folder / "tidegate"
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
     compiled = Path(str(import_module("tidegate._core").__file__))
     if not (target / compiled.name).exists():
         shutil.copy(compiled, target)
+    # An editable install finds its own source first, if it is let.
+    (folder / "sitecustomize.py").write_text(_SITE)
     for patch in patches:
         file = target / patch.file
         text = file.read_text()

@@ -125,10 +125,17 @@ def running(system: System, folder: Path) -> Iterator[Running]:
         yield Running(system, port, process, tuple(beside))
 
 
+_CACHED_SESSIONS = 1_200_000
+
+
 def tidegate(bundle: Path, *, durable: bool = True) -> System:
-    """Return our server over a bundle: its store in the folder it runs with, or in memory."""
+    """Return our server over a bundle: its store in the folder it runs with, or in memory.
+
+    It may hold a million sessions in memory, and has its defaults apart from that.
+    """
     store = "{folder}/store" if durable else "memory:"
     command = (sys.executable, "-m", "tidegate", "serve", str(bundle))
+    command += ("--cached-sessions", str(_CACHED_SESSIONS))
     name = "tidegate" if durable else "tidegate, memory:"
     return System(name, (*command, "--store", store, "--port", "{port}"), durable)
 
