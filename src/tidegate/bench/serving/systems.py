@@ -134,8 +134,8 @@ def tidegate(bundle: Path, *, durable: bool = True) -> System:
     It may hold a million sessions in memory, and has its defaults apart from that.
     """
     store = "{folder}/store" if durable else "memory:"
-    command = (sys.executable, "-m", "tidegate", "serve", str(bundle))
-    command += ("--cached-sessions", str(_CACHED_SESSIONS))
+    verb = (sys.executable, "-m", "tidegate", "serve", str(bundle))
+    command = (*verb, "--cached-sessions", str(_CACHED_SESSIONS))
     name = "tidegate" if durable else "tidegate, memory:"
     return System(name, (*command, "--store", store, "--port", "{port}"), durable)
 
