@@ -1,9 +1,12 @@
 """Micro-batches: what arrives is stepped at once; answers leave when the store has their changes.
 
 The processor runs in the event loop's own thread: a batch takes microseconds, and no other thread
-has to be waited for. The store writes and syncs in a thread of its own that needs no interpreter.
-While it syncs one group, the next one is stepped; what arrives then waits and makes one batch. So a
-lone event never waits for others, and a busy server steps and syncs many at a time.
+has to be waited for. Only a block of a table, thousands of events, runs beside the loop, which
+reads the next block and writes the last one meanwhile. One batch runs at a time.
+
+The store writes and syncs in a thread of its own that needs no interpreter. While it syncs one
+group, the next one is stepped; what arrives then waits and makes one batch. So a lone event never
+waits for others, and a busy server steps and syncs many at a time.
 """
 
 from __future__ import annotations
@@ -13,6 +16,8 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, NamedTuple, TypeVar, cast
 
 from tidegate.errors import OverloadError, TidegateError
@@ -117,7 +122,8 @@ class Batcher:
         self._queued = 0
         self._durable = store.progress()[0]
         self._left = 0
-        self._pumping = False
+        self._pumping = self._working = False
+        self._worker = ThreadPoolExecutor(1, "tidegate-blocks")
         self._timer: asyncio.TimerHandle | None = None
         self._sweeping: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
@@ -189,7 +195,8 @@ class Batcher:
             self._metrics.group_events.observe(changes)
         if self._leaving and self._leaving[0].ticket <= self._durable:
             self._give_out()
-        if failed and (self._leaving or not self.failed):
+        # What a block is changing right now must be there to be taken back: it is looked again.
+        if failed and not self._working and (self._leaving or not self.failed):
             self._fail()
         if self._waiting and not self._pumping:
             self._pump()
@@ -201,6 +208,7 @@ class Batcher:
 
     def close(self) -> None:
         """Stop listening to the store."""
+        self._worker.shutdown()
         if not self._store.volatile:
             self._loop.remove_reader(self._store.fileno())
 
@@ -222,36 +230,59 @@ class Batcher:
     def _pump(self) -> None:
         """Step one batch, if the store is not too far behind; go on in the loop's next round."""
         self._pumping = False
-        if not self._waiting:
+        if not self._waiting or self._working:
             return
         if len(self._leaving) >= _AHEAD:
             if self._wait_seconds and self._timer is None:
                 self._timer = self._loop.call_later(self._wait_seconds, self._waited)
             return
         self._step()
-        if self._waiting and len(self._leaving) < _AHEAD:
+        if self._waiting and not self._working and len(self._leaving) < _AHEAD:
             self._pumping = True
             self._loop.call_soon(self._pump)
 
     def _waited(self) -> None:
         self._timer = None
-        if self._waiting:
+        if self._waiting and not self._working:
             self._step()
 
     def _step(self) -> None:
         """Take a batch from the queue, have it done, and let its results wait for the store."""
         began = time.perf_counter()
-        if self._waiting[0].block is not None:
-            leaving = self._do_block(self._waiting.popleft(), began)
-        else:
+        if self._waiting[0].block is None:
             leaving = self._do_parts(self._take(), began)
-        if leaving is None:
+            if leaving is not None:
+                self._done(leaving)
             return
+        waiting = self._waiting.popleft()
+        assert waiting.block is not None
+        self._working = True
+        running = self._loop.run_in_executor(self._worker, waiting.block)
+        running.add_done_callback(partial(self._block_done, waiting, began))
+
+    def _done(self, leaving: _Leaving) -> None:
         self._leaving.append(leaving)
         if self._store.volatile or leaving.ticket <= self._durable:
             self._give_out()
         # Not up to what is done: the table has to be able to take back what a failure does.
         self._processor.evict(self._store.synced)
+
+    def _block_done(
+        self, waiting: _Waiting, began: float, running: asyncio.Future[tuple[object, int]]
+    ) -> None:
+        self._working = False
+        try:
+            result, ticket = running.result()
+        except TidegateError as error:
+            self._refuse(waiting.future, error, waiting.size)
+        except Exception:
+            _log.exception("a block of %d events failed", waiting.size)
+            self._refuse(waiting.future, refusals.internal(), waiting.size)
+        else:
+            self._done(_Leaving(ticket, [_Outcome(waiting, waiting.future, result)], began))
+        self.look()
+        if not self._pumping:
+            self._pump()
 
     def _take(self) -> list[_Waiting]:
         taken: list[_Waiting] = []
@@ -289,19 +320,6 @@ class Batcher:
             answers.append(_Outcome(waiting, future, results))
             first += waiting.size
         return _Leaving(done.ticket, answers, began)
-
-    def _do_block(self, waiting: _Waiting, began: float) -> _Leaving | None:
-        assert waiting.block is not None
-        try:
-            result, ticket = waiting.block()
-        except TidegateError as error:
-            self._refuse(waiting.future, error, waiting.size)
-            return None
-        except Exception:
-            _log.exception("a block of %d events failed", waiting.size)
-            self._refuse(waiting.future, refusals.internal(), waiting.size)
-            return None
-        return _Leaving(ticket, [_Outcome(waiting, waiting.future, result)], began)
 
     # Events before their turn
 
