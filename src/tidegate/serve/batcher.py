@@ -1,8 +1,8 @@
 """Micro-batches: what arrives is stepped at once; answers leave when the store has their changes.
 
 The processor runs in the event loop's own thread: a batch takes microseconds, and no other thread
-has to be waited for. Only a block of a table, thousands of events, runs beside the loop, which
-reads the next block and writes the last one meanwhile. One batch runs at a time.
+has to be waited for. Only a large one, of a table or of many lines, runs beside the loop, which
+reads the next events and writes the last answers meanwhile. One batch runs at a time.
 
 The store writes and syncs in a thread of its own that needs no interpreter. While it syncs one
 group, the next one is stepped; what arrives then waits and makes one batch. So a lone event never
@@ -15,7 +15,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple, TypeVar, cast
@@ -24,7 +24,7 @@ from tidegate.errors import OverloadError, TidegateError
 from tidegate.metrics import GateMetrics
 from tidegate.serve import refusals
 from tidegate.serve.operations import Answer, Event, Part, Result
-from tidegate.serve.processor import Processor
+from tidegate.serve.processor import Done, Processor
 from tidegate.serve.reorder import Window
 from tidegate.store import Store
 
@@ -34,6 +34,9 @@ _log = logging.getLogger(__name__)
 
 _AHEAD = 2
 """Groups on their way to the store, above which what arrives waits and makes one batch."""
+
+_LARGE = 256
+"""Operations of a batch that is done beside the loop."""
 
 _T = TypeVar("_T")
 
@@ -249,16 +252,37 @@ class Batcher:
     def _step(self) -> None:
         """Take a batch from the queue, have it done, and let its results wait for the store."""
         began = time.perf_counter()
-        if self._waiting[0].block is None:
-            leaving = self._do_parts(self._take(), began)
-            if leaving is not None:
-                self._done(leaving)
+        if self._waiting[0].block is not None:
+            waiting = self._waiting.popleft()
+            assert waiting.block is not None
+            self._beside(waiting.block, partial(self._block_done, waiting, began))
             return
-        waiting = self._waiting.popleft()
-        assert waiting.block is not None
+        taken = self._take()
+        if not taken:
+            return
+        parts = [waiting.part for waiting in taken if waiting.part is not None]
+        for part in parts:
+            self._metrics.queue_seconds.observe(began - part.queued)
+        finish = partial(self._parts_done, taken, parts, self._failed_before(parts), began)
+        if sum(waiting.size for waiting in taken) < _LARGE:
+            finish(self._processor.process(parts))
+        else:
+            self._beside(
+                partial(self._processor.process, parts), lambda running: finish(running.result())
+            )
+
+    def _beside(self, work: Callable[[], _T], finish: Callable[[asyncio.Future[_T]], None]) -> None:
+        """Do a large batch in the other thread, and what follows from it here."""
+
+        def finished(running: asyncio.Future[_T]) -> None:
+            self._working = False
+            finish(running)
+            self.look()
+            if not self._pumping:
+                self._pump()
+
         self._working = True
-        running = self._loop.run_in_executor(self._worker, waiting.block)
-        running.add_done_callback(partial(self._block_done, waiting, began))
+        self._loop.run_in_executor(self._worker, work).add_done_callback(finished)
 
     def _done(self, leaving: _Leaving) -> None:
         self._leaving.append(leaving)
@@ -270,7 +294,6 @@ class Batcher:
     def _block_done(
         self, waiting: _Waiting, began: float, running: asyncio.Future[tuple[object, int]]
     ) -> None:
-        self._working = False
         try:
             result, ticket = running.result()
         except TidegateError as error:
@@ -280,9 +303,6 @@ class Batcher:
             self._refuse(waiting.future, refusals.internal(), waiting.size)
         else:
             self._done(_Leaving(ticket, [_Outcome(waiting, waiting.future, result)], began))
-        self.look()
-        if not self._pumping:
-            self._pump()
 
     def _take(self) -> list[_Waiting]:
         taken: list[_Waiting] = []
@@ -300,16 +320,20 @@ class Batcher:
             size += first.size
         return taken
 
-    def _do_parts(self, taken: list[_Waiting], began: float) -> _Leaving | None:
-        if not taken:
-            return None
-        parts = [waiting.part for waiting in taken if waiting.part is not None]
-        for part in parts:
-            self._metrics.queue_seconds.observe(began - part.queued)
-        failed: dict[int, set[str]] = {}
-        if self._window is not None:
-            failed = {id(part.failed): {*part.failed} for part in parts}
-        done = self._processor.process(parts)
+    def _failed_before(self, parts: Sequence[Part]) -> dict[int, set[str]]:
+        """Return what had failed in each request, where events may wait for their turn."""
+        if self._window is None:
+            return {}
+        return {id(part.failed): {*part.failed} for part in parts}
+
+    def _parts_done(
+        self,
+        taken: Sequence[_Waiting],
+        parts: Sequence[Part],
+        failed: Mapping[int, set[str]],
+        began: float,
+        done: Done,
+    ) -> None:
         answers: list[_Outcome] = []
         first = 0
         for waiting, part in zip(taken, parts, strict=True):
@@ -319,7 +343,7 @@ class Batcher:
                 future = self._reorder(self._window, part, results, future, failed[id(part.failed)])
             answers.append(_Outcome(waiting, future, results))
             first += waiting.size
-        return _Leaving(done.ticket, answers, began)
+        self._done(_Leaving(done.ticket, answers, began))
 
     # Events before their turn
 
