@@ -183,7 +183,7 @@ class Batcher:
 
     def is_moving(self) -> bool:
         """Say whether results have left since the last call, or none had to."""
-        moved = self._left > 0 or not self._leaving
+        moved = self._left > 0 or not (self._leaving or self._working)
         self._left = 0
         return moved
 
