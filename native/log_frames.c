@@ -158,8 +158,10 @@ tg_log_code tg_scan_tail(tg_log *log, tg_segment *segment, const uint8_t *data, 
     const tail tail = find_tail(log, segment, data, size);
     segment->end = tail.start;
     if (tail.gap < tail.start && log->options.tolerant) {
-        /* Everything that can be read; but room that was taken in advance is no damage. */
-        segment->end = all_zeros(data + tail.end, size - tail.end) ? tail.end : size;
+        /* Everything that can be read; but room that was taken in advance is no damage. A file may
+         * end within its header. */
+        const bool has_room = tail.end < size && all_zeros(data + tail.end, size - tail.end);
+        segment->end = has_room ? tail.end : size;
         return scan(log, segment, data, TG_HEADER, segment->end, error);
     }
     tg_log_code code = scan(log, segment, data, TG_HEADER, tail.start, error);
