@@ -150,7 +150,7 @@ static tg_log_code take_last_group(tg_log *log, tg_segment *segment, const uint8
 }
 
 static bool all_zeros(const uint8_t *data, uint64_t size) {
-    return !size || (!data[0] && !memcmp(data, data + 1, size - 1));
+    return !data[0] && !memcmp(data, data + 1, size - 1);
 }
 
 tg_log_code tg_scan_tail(tg_log *log, tg_segment *segment, const uint8_t *data, uint64_t size,
