@@ -1,8 +1,9 @@
 """Micro-batches: what arrives is stepped at once; answers leave when the store has their changes.
 
 The processor runs in the event loop's own thread: a batch takes microseconds, and no other thread
-has to be waited for. Only a large one, of a table or of many lines, runs beside the loop, which
-reads the next events and writes the last answers meanwhile. One batch runs at a time.
+has to be waited for. Only a block of a table, thousands of events, runs beside the loop, which
+reads the next block and writes the last one meanwhile: little of that time needs the interpreter.
+One batch runs at a time.
 
 The store writes and syncs in a thread of its own that needs no interpreter. While it syncs one
 group, the next one is stepped; what arrives then waits and makes one batch. So a lone event never
@@ -34,9 +35,6 @@ _log = logging.getLogger(__name__)
 
 _AHEAD = 2
 """Groups on their way to the store, above which what arrives waits and makes one batch."""
-
-_LARGE = 256
-"""Operations of a batch that is done beside the loop."""
 
 _T = TypeVar("_T")
 
@@ -263,16 +261,11 @@ class Batcher:
         parts = [waiting.part for waiting in taken if waiting.part is not None]
         for part in parts:
             self._metrics.queue_seconds.observe(began - part.queued)
-        finish = partial(self._parts_done, taken, parts, self._failed_before(parts), began)
-        if sum(waiting.size for waiting in taken) < _LARGE:
-            finish(self._processor.process(parts))
-        else:
-            self._beside(
-                partial(self._processor.process, parts), lambda running: finish(running.result())
-            )
+        failed = self._failed_before(parts)
+        self._parts_done(taken, parts, failed, began, self._processor.process(parts))
 
     def _beside(self, work: Callable[[], _T], finish: Callable[[asyncio.Future[_T]], None]) -> None:
-        """Do a large batch in the other thread, and what follows from it here."""
+        """Do a block in the other thread, and what follows from it here."""
 
         def finished(running: asyncio.Future[_T]) -> None:
             self._working = False
