@@ -120,7 +120,7 @@ def restore(run):
 @pytest.mark.parametrize("way", [flip, truncate, zero, tear])
 def test_damaged_segments_are_said(run, way):
     found = Counter()
-    for path in segments(run) * 4:
+    for path in segments(run) * 12:  # most of what is written is outdated, and its damage harmless
         what = damage(run, path, way, written(path))
         found[judge(run, what)] += 1
         restore(run)
