@@ -27,19 +27,29 @@ def test_each_mutant_is_found(campaign, mutant, tmp_path):
     run.progress(50)
     if rule is not None:
         until(lambda: rule.fired > 0, "the mutant's rule to act")
-    # It dies where most is at stake: just before an answer leaves, or just after.
+    for _ in range(mutant.deaths):
+        if not die(run, answered=mutant.answered):
+            assert "refused" in mutant.found, run.said
+            return
+    report = run.verdict()
+    found = set(report.counts())
+    assert found & mutant.found if mutant is not NONE else not found, str(report)
+
+
+def die(run, *, answered):
+    """Die where most is at stake, just before an answer leaves or just after, and begin again.
+
+    Returns whether the server takes what is left of its store.
+    """
     slow = run.layer.arm("sync", "delay", count=0, argument=20_000_000)
     run.progress(60)
-    run.layer.kill("send", after=mutant.answered, nth=5)
+    run.layer.kill("send", after=answered, nth=5)
     assert run.wait_dead() == -9
     assert slow.seen > 0
     run.layer.clear()
     run.lose_power()
     if run.start(ready=False).get("event") != "ready":
         run.wait_dead()
-        assert "refused" in mutant.found, run.said
-        return
+        return False
     run.progress(50)
-    report = run.verdict()
-    found = set(report.counts())
-    assert found & mutant.found if mutant is not NONE else not found, str(report)
+    return True

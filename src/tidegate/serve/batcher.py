@@ -45,7 +45,7 @@ class _Waiting(NamedTuple):
     part: Part | None
     block: Callable[[], tuple[object, int]] | None
     size: int
-    future: asyncio.Future[object]
+    future: asyncio.Future[Any]
 
 
 class _Early(NamedTuple):
@@ -61,7 +61,7 @@ class _Outcome(NamedTuple):
     """What was done, and who takes what came of it."""
 
     waiting: _Waiting
-    future: asyncio.Future[object]
+    future: asyncio.Future[Any]
     result: object
 
 
@@ -158,7 +158,7 @@ class Batcher:
         """
         future: asyncio.Future[list[Result]] = self._loop.create_future()
         part.queued = time.perf_counter()
-        self._admit(_Waiting(part, None, len(part.operations), future), admitted)  # type: ignore[arg-type]
+        self._admit(_Waiting(part, None, len(part.operations), future), admitted)
         return future
 
     def submit_block(
@@ -176,7 +176,7 @@ class Batcher:
             As for `submit`.
         """
         future: asyncio.Future[_T] = self._loop.create_future()
-        self._admit(_Waiting(None, block, size, future), admitted)  # type: ignore[arg-type]
+        self._admit(_Waiting(None, block, size, future), admitted)
         return future
 
     def is_moving(self) -> bool:
@@ -408,7 +408,7 @@ class Batcher:
         """Queue an event in front: its turn is now, before whatever else its session has sent."""
         part = Part([early.event], failed, early.deadline, time.perf_counter())
         self._queued += 1
-        self._waiting.appendleft(_Waiting(part, None, 1, early.future))  # type: ignore[arg-type]
+        self._waiting.appendleft(_Waiting(part, None, 1, early.future))
 
     def _sweep(self, window: Window[_Early]) -> None:
         """Refuse what has waited for too long, and look again when the next one has."""

@@ -148,7 +148,7 @@ class Processor:
             else:
                 results = self._mixed(parts)
         except StoreError as error:
-            results = self._failed(len(operations), error)
+            results = [self._failed(error)] * len(operations)
         except Exception as error:
             self._undo()
             # What the table refuses to take at all is one request's fault, and its alone.
@@ -184,7 +184,7 @@ class Processor:
         try:
             processed = self._step(block)
         except StoreError as error:
-            raise self._failed(block.size, error)[0] from error  # type: ignore[misc]
+            raise self._failed(error) from error
         except Exception:
             self._undo()
             raise
@@ -329,11 +329,12 @@ class Processor:
             self._store.wait(self._ticket)
         self.table.rollback(self._ticket)
 
-    def _failed(self, count: int, cause: StoreError) -> list[Result]:
+    def _failed(self, cause: StoreError) -> StoreError:
+        """Forget a batch that the store did not take; return the error of all that is in it."""
         _log.error("the store failed: %s", cause)
         self._metrics.store_failures.inc()
         self._undo()
-        return [refusals.store_failed()] * count
+        return refusals.store_failed()
 
     # Words
 

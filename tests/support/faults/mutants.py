@@ -44,6 +44,8 @@ class Mutant:
         Arms a rule of the library of faults.
     answered : bool
         Whether it is to die just after an answer has left, or just before.
+    deaths : int
+        How often: for what shows only if the death meets the right moment.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Mutant:
     patches: tuple[Patch, ...] = ()
     arm: Callable[[Layer], Rule] | None = None
     answered: bool = True
+    deaths: int = 1
 
 
 MUTANTS = (
@@ -84,6 +87,7 @@ MUTANTS = (
         "answers are not persisted",
         frozenset({"unanswered"}),
         answered=False,
+        deaths=4,
         patches=(
             Patch(
                 "serve/processor.py",
