@@ -15,6 +15,7 @@ void bind_arena(nb::module_ &m);
 void bind_encode(nb::module_ &m);
 void bind_engine(nb::module_ &m);
 void bind_group(nb::module_ &m);
+void bind_lines(nb::module_ &m);
 void bind_log(nb::module_ &m);
 void bind_model(nb::module_ &m);
 void bind_peaks(nb::module_ &m);
@@ -38,6 +39,7 @@ NB_MODULE(_core, m) {
     bind_arena(m);
     bind_encode(m);
     bind_group(m);
+    bind_lines(m);
     bind_log(m);
     bind_model(m);
     bind_engine(m);
