@@ -24,6 +24,7 @@
 #include <pthread.h>
 #include <sys/uio.h>
 
+#include "grow.h"
 #include "log.h"
 #include "log_index.h"
 
@@ -175,7 +176,6 @@ void tg_make_current(const tg_log *log, uint64_t end, tg_current *current);
 static inline bool tg_is_full(int error) { return error == ENOSPC || error == EDQUOT; }
 double tg_monotonic(void);
 double tg_unix_time(void);
-int tg_grow(void *memory, size_t *capacity, size_t wanted, size_t item); /* *memory: a pointer */
 int tg_log_fail(tg_log_error *error, tg_log_code code, int number, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
