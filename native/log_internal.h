@@ -10,7 +10,7 @@
  *   NUMBER.new               a segment that CURRENT does not name yet, or has just begun to name
  *
  * A segment ends where the header of the next one says; what lies behind is void. CURRENT says where
- * the newest ends if the log was closed. Else that must be found (log_tail.c), and may be, because:
+ * the newest ends if the log was closed. Else that must be found (log_frames.c), and may be, because:
  *   - frames that are synced together are a sync group. Each frame says where its sync group began:
  *     `group` is a position in the log, the header's `first_group` that of the segment's first frame;
  *   - a sync group is only written after the one before it was synced. So only the last sync group of

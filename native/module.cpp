@@ -18,6 +18,7 @@ void bind_group(nb::module_ &m);
 void bind_log(nb::module_ &m);
 void bind_model(nb::module_ &m);
 void bind_peaks(nb::module_ &m);
+void bind_rules(nb::module_ &m);
 void bind_table(nb::module_ &m);
 void bind_typing(nb::module_ &m);
 
@@ -42,6 +43,7 @@ NB_MODULE(_core, m) {
     bind_model(m);
     bind_engine(m);
     bind_peaks(m);
+    bind_rules(m);
     bind_table(m);
     bind_typing(m);
 }
