@@ -33,7 +33,8 @@ BUSY: dict[str, Any] = {
     "cached_sessions": 4,
     "segment_mb": 1,
     "store_space": 1.5,
-    "kept_answers": 200,  # so that records are large
+    "kept_answers": 1000,  # so that records are large
+    "kept_answer_bytes": 65_536,
 }
 """Settings of a server that evicts, and begins and cuts away segments, all the time."""
 POINTS = (
@@ -253,6 +254,11 @@ class Campaign:
             client = Client(self.port, self.history, names, self.seed, **options)
             self.clients.append(client)
             client.start()
+
+    def load_growing(self) -> None:
+        """Let clients begin, of which one never ends its session: the record grows, and fills segments."""
+        self.load(clients=2)
+        self.load(clients=1, sessions=1, lives=0.0)
 
     def load_volume(self, clients: int, sessions: int, **options: Any) -> None:
         """Let clients begin that send much, each to many sessions of its own."""
