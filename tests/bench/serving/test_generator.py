@@ -244,13 +244,14 @@ def test_requests_that_wait_for_a_connection_are_measured_too(load, serve) -> No
     assert report.max_ms > 2000
 
 
-def test_a_server_that_hangs_up_has_failed(load, serve) -> None:
+@pytest.mark.parametrize("options", [{}, {"connections": 4, "zipf": 2}])
+def test_a_server_that_hangs_up_has_failed(options, load, serve) -> None:
     def hang_up(handler: BaseHTTPRequestHandler, body: bytes) -> bytes:
         handler.close_connection = True
         return body
 
     with pytest.raises(TidegateError) as failed:
-        load.load("http", serve(hang_up), seconds=1.0, **SETTINGS)
+        load.load("http", serve(hang_up), seconds=1.0, **SETTINGS, **options)
     assert failed.value.code == "load_failed"
 
 
