@@ -1,9 +1,10 @@
 """A crowd: many sessions, few of them often active, at a server that holds fewer in memory.
 
-Every session is begun by an event. Then events arrive one by one over HTTP, whatever the server
-does, at half the rate that it can take: which session is next follows Zipf's law. Latencies count
-from the time that an event was due, so that those that come during a stall are late too, and so
-are those that wait for the event before them of their session.
+Every session is given as many events as the server keeps answers: its record grows no more. Then
+events arrive one by one over HTTP, whatever the server does, at half the rate that it can take:
+which session is next follows Zipf's law. Latencies count from the time that an event was due, so
+that those that come during a stall are late too, and so are those that wait for the event before
+them of their session.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ _SOURCES = Path(__file__).parents[3] / "benchmarks" / "load"
 _EXPONENT = 1.0
 _CONNECTIONS = 64
 _SHARE = 0.5
+_KEPT_ANSWERS = 8
 _LOOKS = 1000
 _GROWTH = 1.10
 
@@ -51,7 +53,7 @@ class Crowd:
     rate : float
         Events a second that arrived.
     errors : int
-        Of all loads, the first one included.
+        Of all loads, those before the crowd's included.
     first_error : str
         Empty if there was none.
     evicted, loaded : int
@@ -146,16 +148,18 @@ def crowd(
             )
 
         single = {"connections": _CONNECTIONS, "zipf": _EXPONENT}
-        filled = load("ndjson", 0.01, connections=4, events=min(2000, sessions // 4), fill=True)
-        say(f"crowd: {sessions:,} sessions in {filled.fill_s:.0f} s, {running.rss_mb():.0f} MB")
-        closed = load("http", measured, seed=2, **single)
+        bulk = {"connections": 4, "events": min(2000, sessions // 4), "fill": True}
+        fills = [load("ndjson", 0.01, seed=i, **bulk) for i in range(_KEPT_ANSWERS)]
+        took = sum(each.fill_s for each in fills)
+        say(f"crowd: {sessions:,} sessions in {took:.0f} s, {running.rss_mb():.0f} MB")
+        closed = load("http", measured, seed=_KEPT_ANSWERS, **single)
         rate = max(_SHARE * closed.events_per_s, 1.0)
         say(f"crowd: {closed.events_per_s:,.0f} events/s in a closed loop")
         before = _moved(running.port)
         with _watched(running) as memory:
-            opened = load("http", seconds, seed=3, rate=rate, **single)
+            opened = load("http", seconds, seed=_KEPT_ANSWERS + 1, rate=rate, **single)
         evicted, loaded = (b - a for a, b in zip(before, _moved(running.port), strict=True))
-        loads = (filled, closed, opened)
+        loads = (*fills, closed, opened)
         return Crowd(
             sessions=sessions,
             cached=cached,
@@ -179,8 +183,9 @@ def thirds(values: Sequence[float]) -> tuple[float, float]:
 
 def _system(bundle: Path, cached: int) -> System:
     serve = (sys.executable, "-W", "error", "-m", "tidegate", "serve", str(bundle))
-    options = ("--cached-sessions", str(cached), "--store", "{folder}/store", "--port", "{port}")
-    return System("tidegate", (*serve, *options), durable=True)
+    sizes = ("--cached-sessions", str(cached), "--kept-answers", str(_KEPT_ANSWERS))
+    places = ("--store", "{folder}/store", "--port", "{port}")
+    return System("tidegate", (*serve, *sizes, *places), durable=True)
 
 
 @contextlib.contextmanager
