@@ -61,7 +61,7 @@ void tg_events_begin(void) {
     }
 }
 
-/* What --seqs is for: a load that goes on with the sessions of the one before. */
+/* The next load can go on with these sessions. */
 void tg_events_end(void) {
     if (tg_options.seqs == NULL) return;
     FILE *file = fopen(tg_options.seqs, "wb");

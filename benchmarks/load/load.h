@@ -74,7 +74,7 @@ struct tg_item {
 };
 
 void tg_events_begin(void);
-void tg_events_end(void);
+void tg_events_end(void); /* writes the file of --seqs */
 uint64_t tg_draw(void); /* 64 random bits */
 double tg_normal(void);
 void tg_zipf_begin(void);

@@ -76,7 +76,7 @@ static void take_off(struct tg_connection *connection, uint64_t due) {
     on_the_way++;
     if (tg_take_seqs(flight))
         transport->send(connection, flight);
-    else
+    else /* it waits: to draw others instead would give busy sessions less than their share */
         waiting[waiting_count++] = connection;
 }
 

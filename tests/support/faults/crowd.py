@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import random
 import sys
 import threading
 import time
@@ -22,6 +21,7 @@ from pathlib import Path
 from statistics import linear_regression, median
 
 import numpy as np
+from numpy.typing import NDArray
 from prometheus_client.parser import text_string_to_metric_families
 
 from faults.tally import say
@@ -101,7 +101,7 @@ class Crowd:
             f"  latency from when each was due, ms: p50 {load.p50_ms:.2f}, p99 {load.p99_ms:.2f}, "
             f"p99.9 {load.p999_ms:.2f}, max {load.max_ms:.2f}\n"
             f"  {self.evicted:,} sessions evicted, {self.loaded:,} loaded; {self.errors} errors; "
-            f"{self.strayed} of {min(_LOOKS, self.sessions):,} sessions not where they were left\n"
+            f"{self.strayed} of {_LOOKS:,} sessions not where they were left\n"
             f"  memory: {first:.0f} MB in the first third, {last:.0f} MB in the last, "
             f"{max(memory):.0f} MB at most; {60 * slope:+.2f} MB a minute"
         )
@@ -122,7 +122,7 @@ def crowd(
     folder : Path
         For the server's store, and what else is made; is made if it is not there.
     sessions, cached : int
-        In all, and in memory.
+        In all, at least 1,000, and in memory.
     seconds : float
         Of the load.
     measured : float
@@ -155,10 +155,10 @@ def crowd(
         closed = load("http", measured, seed=_KEPT_ANSWERS, **single)
         rate = max(_SHARE * closed.events_per_s, 1.0)
         say(f"crowd: {closed.events_per_s:,.0f} events/s in a closed loop")
-        before = _moved(running.port)
+        before = _evicted_and_loaded(running.port)
         with _watched(running) as memory:
             opened = load("http", seconds, seed=_KEPT_ANSWERS + 1, rate=rate, **single)
-        evicted, loaded = (b - a for a, b in zip(before, _moved(running.port), strict=True))
+        after = _evicted_and_loaded(running.port)
         loads = (*fills, closed, opened)
         return Crowd(
             sessions=sessions,
@@ -168,8 +168,8 @@ def crowd(
             rate=rate,
             errors=sum(each.errors for each in loads),
             first_error=next((each.first_error for each in loads if each.errors), ""),
-            evicted=evicted,
-            loaded=loaded,
+            evicted=after[0] - before[0],
+            loaded=after[1] - before[1],
             strayed=_strayed(running.port, np.fromfile(seqs, np.uint32)),
             memory=memory,
         )
@@ -208,8 +208,8 @@ def _watched(running: Running) -> Iterator[list[tuple[float, float]]]:
         thread.join()
 
 
-def _moved(port: int) -> tuple[int, int]:
-    """Ask how many sessions were evicted and loaded so far."""
+def _evicted_and_loaded(port: int) -> tuple[int, int]:
+    """Ask how many sessions were, so far."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     with contextlib.closing(connection):
         connection.request("GET", "/metrics")
@@ -219,24 +219,18 @@ def _moved(port: int) -> tuple[int, int]:
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
-    names = ("tidegate_evicted_sessions_total", "tidegate_loaded_sessions_total")
-    evicted, loaded = (values[name] for name in names)
-    return evicted, loaded
+    return values["tidegate_evicted_sessions_total"], values["tidegate_loaded_sessions_total"]
 
 
-def _strayed(port: int, seqs: np.ndarray) -> int:
-    """Count those that the server has elsewhere, of the busiest sessions and of any."""
-    busiest = np.argsort(seqs)[-_LOOKS // 2 :].tolist()
-    rest = sorted({*range(len(seqs))} - {*busiest})
-    chosen = busiest + random.Random(0).sample(rest, min(_LOOKS - len(busiest), len(rest)))
+def _strayed(port: int, seqs: NDArray[np.uint32]) -> int:
+    """Count those that are not where they were left, of the busiest sessions and of the rest."""
+    rest, busiest = np.split(np.argsort(seqs), [-_LOOKS // 2])
+    chosen = [*busiest, *np.random.default_rng(0).choice(rest, _LOOKS // 2, replace=False)]
     strayed = 0
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     with contextlib.closing(connection):
         for session in chosen:
             connection.request("GET", f"/v1/models/{model.NAME}/sessions/s{session:08d}")
-            response = connection.getresponse()
-            content = json.loads(response.read())
-            # Of a session that the loads have not reached there is nothing.
-            found = content["seq"] if response.status == 200 else 0
-            strayed += found != seqs[session] - 1
+            content = json.loads(connection.getresponse().read())
+            strayed += content.get("seq") != seqs[session] - 1  # an error has none
     return strayed
