@@ -1,5 +1,6 @@
-// tidegate._core.Table: the sessions of a server. Ids, arrays and sizes are validated here, once; the C
-// below trusts its caller. While a batch is processed, the interpreter's lock is released.
+// tidegate._core.Table: the sessions of a server. Ids, arrays and sizes are validated here and in
+// bind_batch.h, once; the C below trusts its caller. While a batch is processed, the interpreter's lock is
+// released.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/pair.h>
@@ -11,15 +12,14 @@
 #include <memory>
 #include <mutex>
 #include <new>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_set>
 #include <utility>
 #include <vector>
 
-#include "array.h"
 #include "bind_arena.h"
+#include "bind_batch.h"
 #include "bind_encode.h"
 #include "bind_group.h"
 #include "bind_model.h"
@@ -27,20 +27,20 @@
 extern "C" {
 #include "kept.h"
 #include "sessions.h"
-#include "utf8.h"
 }
 
 namespace nb = nanobind;
 using namespace nb::literals;
-using tidegate::ArrayOf;
+using tidegate::Array;
 using tidegate::Encoder;
+using tidegate::Ids;
 using tidegate::Model;
+using tidegate::Optional;
+using tidegate::Processed;
+using tidegate::refuse;
+using tidegate::Results;
 
 namespace {
-
-template <typename T> using Array = nb::ndarray<nb::numpy, T>;
-
-[[noreturn]] void refuse(const std::string &what) { throw nb::value_error(what.c_str()); }
 
 tg_span span_of(const nb::bytes &bytes) {
     return {static_cast<const uint8_t *>(bytes.data()), bytes.size()};
@@ -49,127 +49,6 @@ tg_span span_of(const nb::bytes &bytes) {
 nb::bytes bytes_of(tg_span span) { return nb::bytes(span.data, span.size); }
 
 nb::str text_of(tg_span span) { return nb::str(reinterpret_cast<const char *>(span.data), span.size); }
-
-// ---- Session ids: a sequence of str, or Arrow's offsets and UTF-8 ----
-
-class Ids {
-public:
-    explicit Ids(nb::handle sessions) {
-        if (PyTuple_Check(sessions.ptr()) && PyTuple_Size(sessions.ptr()) == 2 &&
-            !PyUnicode_Check(PyTuple_GetItem(sessions.ptr(), 0))) {
-            read(PyTuple_GetItem(sessions.ptr(), 0), PyTuple_GetItem(sessions.ptr(), 1));
-            return;
-        }
-        if (!PySequence_Check(sessions.ptr())) throw nb::type_error("sessions: not a sequence of str");
-        keys_ = read_keys(sessions);
-    }
-
-    size_t size() const { return keys_.size(); }
-    const tg_key *data() const { return keys_.data(); }
-    const tg_key &operator[](size_t i) const { return keys_.keys[i]; }
-
-private:
-    void read(nb::handle offsets, nb::handle data) {
-        bytes_.emplace(data, "sessions: data");
-        if (is_wide(offsets)) read_offsets(wide_.emplace(offsets, "sessions: offsets"));
-        else read_offsets(narrow_.emplace(offsets, "sessions: offsets"));
-    }
-
-    static bool is_wide(nb::handle offsets) {
-        const nb::object size = nb::getattr(offsets, "itemsize", nb::none());
-        return !size.is_none() && nb::cast<size_t>(size) == sizeof(int64_t);
-    }
-
-    template <typename Offsets> void read_offsets(const Offsets &offsets) {
-        if (offsets.size() == 0) refuse("sessions: offsets: none, and there is one more than ids");
-        keys_.keys.resize(offsets.size() - 1);
-        for (size_t i = 0; i < keys_.size(); i++) {
-            const int64_t from = offsets.data()[i], to = offsets.data()[i + 1];
-            const auto where = [i] { return "sessions: position " + std::to_string(i) + ": "; };
-            if (from < 0 || to < from || static_cast<uint64_t>(to) > bytes_->size())
-                refuse(where() + "offsets beyond the data");
-            const auto size = static_cast<size_t>(to - from);
-            const uint8_t *at = bytes_->data() + from;
-            if (size == 0) refuse(where() + "an empty id");
-            if (size > TG_KEY_MAX)
-                refuse(where() + "an id of " + std::to_string(size) + " bytes, more than " +
-                       std::to_string(TG_KEY_MAX));
-            if (!tg_is_utf8(at, size)) refuse(where() + "an id that is not UTF-8");
-            keys_.keys[i] = {reinterpret_cast<const char *>(at), size};
-        }
-    }
-
-    Keys keys_;
-    std::optional<ArrayOf<uint8_t, 1>> bytes_;
-    std::optional<ArrayOf<int32_t, 1>> narrow_;
-    std::optional<ArrayOf<int64_t, 1>> wide_;
-};
-
-// An array with one item an event, or None.
-template <typename T> class Optional {
-public:
-    Optional(nb::handle given, const char *name, size_t n) {
-        if (given.is_none()) return;
-        array_.emplace(given, name);
-        if (array_->size() != n) refuse(std::string(name) + ": length is not the number of events");
-    }
-    const T *data() const { return array_ ? array_->data() : nullptr; }
-
-private:
-    std::optional<ArrayOf<T, 1>> array_;
-};
-
-// ---- What comes of a batch ----
-
-struct Processed {
-    nb::object codes, seqs, expected, times, marks, outputs, faults;
-    nb::dict encoder_before, versions;
-    size_t changed = 0;
-};
-
-// The arrays of a result: one piece of memory.
-class Results {
-public:
-    Results(size_t n, size_t n_outputs) : n_(n), n_outputs_(n_outputs) {
-        const size_t wide = 3 * n * 8, middle = n * n_outputs * sizeof(float) + 2 * n * sizeof(int32_t);
-        auto *memory = new uint8_t[wide + middle + 2 * n + 1];
-        owner_ = nb::capsule(memory, [](void *data) noexcept { delete[] static_cast<uint8_t *>(data); });
-        numbers = reinterpret_cast<int64_t *>(memory);
-        expected = numbers + n;
-        times = reinterpret_cast<double *>(expected + n);
-        outputs = reinterpret_cast<float *>(times + n);
-        faults = reinterpret_cast<int32_t *>(outputs + n * n_outputs);
-        codes = reinterpret_cast<uint8_t *>(faults + 2 * n);
-        marks = codes + n;
-    }
-
-    void give(Processed &to) const {
-        to.codes = one(codes);
-        to.seqs = one(numbers);
-        to.expected = one(expected);
-        to.times = one(times);
-        to.marks = one(marks);
-        to.outputs = two(outputs, n_outputs_);
-        to.faults = two(faults, 2);
-    }
-
-    int64_t *numbers, *expected;
-    double *times;
-    float *outputs;
-    int32_t *faults;
-    uint8_t *codes, *marks;
-
-private:
-    template <typename T> nb::object one(T *data) const { return nb::cast(Array<T>(data, {n_}, owner_)); }
-    template <typename T> nb::object two(T *data, size_t width) const {
-        return nb::cast(Array<T>(data, {n_, width}, owner_));
-    }
-
-    size_t n_, n_outputs_;
-    nb::capsule owner_;
-};
-
-// ---- The table ----
 
 class Table {
 public:
@@ -447,58 +326,12 @@ private:
     std::mutex mutex_;
 };
 
-// ---- The rules alone ----
-
-template <typename T> using Vector = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-
-// What each of n events is to a session. The answers kept of session i: those from offsets[i] to
-// offsets[i + 1].
-nb::tuple judge_each(Vector<uint8_t> statuses, Vector<int64_t> last, Vector<int64_t> offsets,
-                     Vector<uint64_t> kept_seqs, Vector<uint64_t> kept_hashes, Vector<int64_t> seqs,
-                     Vector<uint64_t> hashes, Vector<uint8_t> starts) {
-    const size_t n = statuses.size();
-    if (last.size() != n || offsets.size() != n + 1 || seqs.size() != n || hashes.size() != n ||
-        starts.size() != n || kept_seqs.size() != kept_hashes.size())
-        refuse("lengths do not fit");
-    std::vector<tg_answer_row> rows(kept_seqs.size());
-    for (size_t i = 0; i < rows.size(); i++) rows[i] = {kept_seqs.data()[i], kept_hashes.data()[i], 0, 0, 0};
-    std::vector<tg_known> known(n);
-    for (size_t i = 0; i < n; i++) {
-        const int64_t from = offsets.data()[i], to = offsets.data()[i + 1];
-        if (from < 0 || to < from || static_cast<size_t>(to) > rows.size()) refuse("offsets: not of the answers");
-        if (statuses.data()[i] > TG_EXPIRED) refuse("statuses: not in 0 to 4");
-        if (last.data()[i] < 0 || seqs.data()[i] < 0 || last.data()[i] == INT64_MAX)
-            refuse("last, seqs: not in 0 to 2^63 - 2");
-        known[i] = {static_cast<tg_status>(statuses.data()[i]), last.data()[i], static_cast<size_t>(to - from),
-                    rows.data() + from};
-    }
-    std::vector<tg_verdict> verdicts(n);
-    tg_judge_each(n, known.data(), seqs.data(), hashes.data(), starts.data(), verdicts.data());
-    nb::list found[4];
-    for (const tg_verdict &verdict : verdicts) {
-        found[0].append(static_cast<int>(verdict.outcome));
-        found[1].append(verdict.seq);
-        found[2].append(verdict.expected);
-        found[3].append(verdict.answer);
-    }
-    return nb::make_tuple(found[0], found[1], found[2], found[3]);
-}
-
 } // namespace
 
 void bind_table(nb::module_ &m) {
     m.attr("RECORD_CODES") = nb::make_tuple(
         "", "record_truncated", "record_magic", "record_version", "record_damaged", "record_trailing",
         "record_checksum", "other_model", "other_size");
-    m.attr("OUTCOMES") = nb::make_tuple(
-        "step", "begin", "begin_anew", "repeat", "payload_conflict", "seq_stale", "seq_gap", "previous_failed",
-        "session_ended", "session_deleted", "session_expired", "refused", "record_damaged", "not_finite_output",
-        "schema_fault");
-    m.def("judge_each", &judge_each, "statuses"_a, "last"_a, "offsets"_a, "kept_seqs"_a, "kept_hashes"_a,
-          "seqs"_a, "hashes"_a, "starts"_a,
-          "(outcomes, seqs, expected, answers) of events by the sequence rules alone. Statuses: 0 unknown, 1\n"
-          "live, 2 ended, 3 deleted, 4 expired. Event i meets a session at last[i], of which the answers\n"
-          "from offsets[i] to offsets[i + 1] are kept.");
     nb::class_<Processed>(m, "Processed", "What came of a batch: an item an event.")
         .def_ro("codes", &Processed::codes)
         .def_ro("seqs", &Processed::seqs)

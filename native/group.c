@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "crc32c.h"
+#include "grow.h"
 
 _Static_assert(sizeof(tg_frame) == 40, "frames have no padding of a compiler's");
 
@@ -15,24 +16,11 @@ void tg_group_free(tg_group *group) {
 
 void tg_group_clear(tg_group *group) { group->size = group->n = 0; }
 
-/* Room for `more` further items of a size; 0, or -1 with nothing changed. */
-static int reserve(void **memory, size_t *capacity, size_t used, size_t more, size_t item) {
-    if (used + more <= *capacity) return 0;
-    size_t wanted = *capacity ? *capacity : 64;
-    while (wanted < used + more) wanted *= 2;
-    void *grown = realloc(*memory, wanted * item);
-    if (!grown) return -1;
-    *memory = grown;
-    *capacity = wanted;
-    return 0;
-}
-
 uint8_t *tg_group_add(tg_group *group, const void *key, size_t key_size, tg_frame_kind kind, double stamp,
                       size_t value_size) {
     const size_t size = tg_frame_size(key_size, value_size);
-    if (reserve((void **)&group->data, &group->capacity, group->size, size, 1)) return NULL;
-    if (reserve((void **)&group->offsets, &group->offsets_capacity, group->n, 1, sizeof(size_t)))
-        return NULL;
+    if (tg_grow(&group->data, &group->capacity, group->size + size, 1)) return NULL;
+    if (tg_grow(&group->offsets, &group->offsets_capacity, group->n + 1, sizeof(size_t))) return NULL;
     uint8_t *at = group->data + group->size;
     tg_frame *frame = (tg_frame *)(void *)at;
     memset(frame, 0, sizeof *frame);

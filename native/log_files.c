@@ -98,19 +98,6 @@ double tg_monotonic(void) { return seconds_of(CLOCK_MONOTONIC); }
 
 double tg_unix_time(void) { return seconds_of(CLOCK_REALTIME); }
 
-int tg_grow(void *memory, size_t *capacity, size_t wanted, size_t item) {
-    if (wanted <= *capacity) return 0;
-    size_t grown = *capacity ? *capacity : 16;
-    while (grown < wanted) grown *= 2;
-    void *old;
-    memcpy(&old, memory, sizeof old);
-    void *new = realloc(old, grown * item);
-    if (!new) return ENOMEM;
-    memcpy(memory, &new, sizeof new);
-    *capacity = grown;
-    return 0;
-}
-
 int tg_log_fail(tg_log_error *error, tg_log_code code, int number, const char *format, ...) {
     error->code = code;
     error->error = number;

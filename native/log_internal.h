@@ -10,7 +10,7 @@
  *   NUMBER.new               a segment that CURRENT does not name yet, or has just begun to name
  *
  * A segment ends where the header of the next one says; what lies behind is void. CURRENT says where
- * the newest ends if the log was closed. Else that must be found (log_tail.c), and may be, because:
+ * the newest ends if the log was closed. Else that must be found (log_frames.c), and may be, because:
  *   - frames that are synced together are a sync group. Each frame says where its sync group began:
  *     `group` is a position in the log, the header's `first_group` that of the segment's first frame;
  *   - a sync group is only written after the one before it was synced. So only the last sync group of
@@ -24,6 +24,7 @@
 #include <pthread.h>
 #include <sys/uio.h>
 
+#include "grow.h"
 #include "log.h"
 #include "log_index.h"
 
@@ -175,7 +176,6 @@ void tg_make_current(const tg_log *log, uint64_t end, tg_current *current);
 static inline bool tg_is_full(int error) { return error == ENOSPC || error == EDQUOT; }
 double tg_monotonic(void);
 double tg_unix_time(void);
-int tg_grow(void *memory, size_t *capacity, size_t wanted, size_t item); /* *memory: a pointer */
 int tg_log_fail(tg_log_error *error, tg_log_code code, int number, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 

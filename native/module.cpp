@@ -15,9 +15,11 @@ void bind_arena(nb::module_ &m);
 void bind_encode(nb::module_ &m);
 void bind_engine(nb::module_ &m);
 void bind_group(nb::module_ &m);
+void bind_lines(nb::module_ &m);
 void bind_log(nb::module_ &m);
 void bind_model(nb::module_ &m);
 void bind_peaks(nb::module_ &m);
+void bind_rules(nb::module_ &m);
 void bind_table(nb::module_ &m);
 void bind_typing(nb::module_ &m);
 
@@ -38,10 +40,12 @@ NB_MODULE(_core, m) {
     bind_arena(m);
     bind_encode(m);
     bind_group(m);
+    bind_lines(m);
     bind_log(m);
     bind_model(m);
     bind_engine(m);
     bind_peaks(m);
+    bind_rules(m);
     bind_table(m);
     bind_typing(m);
 }

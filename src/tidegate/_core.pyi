@@ -5,6 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.core.ids import Ids
+from tidegate.core.pieces import Piece
 
 RECORD_CODES: tuple[str, ...]
 OUTCOMES: tuple[str, ...]
@@ -204,6 +205,30 @@ def step_events(
 ) -> int: ...
 
 Column = NDArray[Any] | tuple[NDArray[np.int32], Sequence[str]]
+
+class LinePlan:
+    def __init__(
+        self,
+        fields: Sequence[tuple[str, str, bool]],
+        earliest: float,
+        latest: float,
+        most_seq: int,
+    ) -> None: ...
+    def read(
+        self, data: bytes, count: int
+    ) -> (
+        tuple[
+            tuple[NDArray[np.int32], NDArray[np.uint8]],
+            NDArray[np.int64],
+            NDArray[np.float64] | None,
+            NDArray[np.uint8] | None,
+            dict[str, Column],
+        ]
+        | None
+    ): ...
+
+def cut_lines(data: bytes, begin: int, most: int, bytes: int) -> tuple[int, int, int, bool]: ...
+def write_rows(size: int, pieces: list[Piece]) -> bytes: ...
 
 class Typing:
     def __init__(self, fields: Sequence[tuple[str, str, bool]]) -> None: ...

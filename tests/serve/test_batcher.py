@@ -15,6 +15,7 @@ from tidegate.serve.batcher import Batcher
 from tidegate.serve.block import Block
 from tidegate.serve.operations import Answer, Delete, Operation, Part, Read, Result
 from tidegate.serve.reorder import Window
+from tidegate.serve.work import Work
 
 
 @contextlib.asynccontextmanager
@@ -213,7 +214,7 @@ def test_a_full_queue_refuses_and_keeps_what_it_accepted(held):
                 batcher.submit(events(held, "i"))
             assert refused.value.code == "overloaded"
             with pytest.raises(OverloadError):
-                batcher.submit_block(lambda: (None, 0), 1)
+                batcher.submit_block(block(held, "i"))
             futures.append(batcher.submit(events(held, "j"), admitted=True))
             held.store.let_all()
             done = await asyncio.gather(*futures)
@@ -295,14 +296,16 @@ def test_a_store_that_fails_answers_nobody_and_leaves_nothing_behind(held):
             await until(lambda: len(held.store.pending) == 1)
             # A repeat of what is not durable fails with it.
             again = batcher.submit(Part([held.event("a", seq=2, time=2.0), Read("new")]))
-            block = batcher.submit_block(lambda: step_columns(held, ["a"]), 1)
+            failed: set[str] = set()
+            blocked = batcher.submit_block(block(held, "a", failed=failed))
             await rounds()
             held.store.fail()
             assert told(await first) == ["store_failed"] * 2
             assert told(await again) == ["store_failed"] * 2
             with pytest.raises(StoreError, match="store_failed"):
-                await block
+                await blocked
             assert batcher.failed
+            assert failed == {"a"}  # nothing that comes later in its request is applied
             # While it has failed all is refused, and nothing is applied.
             assert told(await batcher.submit(events(held, "a", seq=2))) == ["store_failed"]
             assert "new" not in held.table
@@ -407,11 +410,15 @@ def test_a_store_that_fails_again_and_again_never_leaves_memory_ahead(held):
 # Blocks
 
 
-def step_columns(rig: Any, names: list[str], **members: Any) -> tuple[Any, int]:
-    """Do events as a block of columns; its results are codes."""
-    block = Block.of([events(rig, *names, **members)], rig.bundle.schema)
-    processed, errors, ticket = rig.processor.process_block(block)
-    return (processed.seqs.tolist(), sorted(errors)), ticket
+def block(rig: Any, *names: str, failed: set[str] | None = None, **members: Any) -> Work[Any]:
+    """Make a block of columns; what it returns are numbers, and which rows are errors."""
+    made = Block.of([events(rig, *names, **members)], rig.bundle.schema)
+    return Work(
+        rig.processor,
+        made,
+        set() if failed is None else failed,
+        lambda _, processed, errors: (processed.seqs.tolist(), sorted(errors)),
+    )
 
 
 def test_blocks_and_parts_keep_their_order(held):
@@ -419,9 +426,9 @@ def test_blocks_and_parts_keep_their_order(held):
         async with batching(held) as batcher:
             futures: list[Any] = [
                 batcher.submit(events(held, "a", seq=1)),
-                batcher.submit_block(lambda: step_columns(held, ["a"], seq=2), 1),
+                batcher.submit_block(block(held, "a", seq=2)),
                 batcher.submit(events(held, "a", seq=3)),
-                batcher.submit_block(lambda: step_columns(held, ["a", "b"], seq=4), 2),
+                batcher.submit_block(block(held, "a", "b", seq=4)),
             ]
             await until(lambda: len(held.store.pending) == 2)
             assert batcher.queued == 5
@@ -438,14 +445,18 @@ def test_blocks_and_parts_keep_their_order(held):
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, StoreError("store_failed", "no")])
 def test_a_block_that_raises_hangs_nobody(held, caplog, error):
-    def fails() -> tuple[None, int]:
+    def fails(*_: object) -> None:
         raise error
+
+    def work(*names: str) -> Work[None]:
+        made = Block.of([events(held, *names)], held.bundle.schema)
+        return Work(held.processor, made, set(), fails)
 
     async def test() -> None:
         async with batching(held) as batcher:
             held.store.let_all()
-            broken = batcher.submit_block(fails, 3)
-            gone = batcher.submit_block(fails, 1)
+            broken = batcher.submit_block(work("b", "c", "d"))
+            gone = batcher.submit_block(work("e"))
             gone.cancel()
             after = batcher.submit(events(held, "a"))
             with pytest.raises(TidegateError) as refused:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.answers.classify import Classify
-from tidegate.answers.columns import Column
+from tidegate.answers.columns import Column, Piece
 from tidegate.answers.labels import encode_labels, fit_task, session_labels, task_labels
 from tidegate.answers.metrics import HIGHER_IS_BETTER
 from tidegate.answers.regress import Regress
@@ -29,6 +29,7 @@ __all__ = [
     "HIGHER_IS_BETTER",
     "Answers",
     "Column",
+    "Piece",
     "encode_labels",
     "fit_task",
     "open",
@@ -67,6 +68,20 @@ class Answers(Protocol):
         -------
         dict of str to Column
             Of a row an event. One whose output is NaN has no meaning.
+        """
+
+    def json(self, outputs: NDArray[np.float32]) -> list[Piece]:
+        """Word the outputs as `core.write_rows` puts them together: the JSON of `answer`.
+
+        Parameters
+        ----------
+        outputs : float32 array (events, output_size)
+            Outputs of the head, finite.
+
+        Returns
+        -------
+        list of Piece
+            Of a row an event.
         """
 
     def metrics(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.answers import metrics
-from tidegate.answers.columns import Column
+from tidegate.answers.columns import Column, Piece
 from tidegate.spec import TaskSpec
 
 __all__ = ["Regress"]
@@ -40,6 +40,10 @@ class Regress:
     def columns(self, outputs: NDArray[np.float32]) -> dict[str, Column]:
         """Return ``value``."""
         return {"value": self.scores(outputs)}
+
+    def json(self, outputs: NDArray[np.float32]) -> list[Piece]:
+        """Return the JSON of each answer, in pieces."""
+        return [b'{"value":', self.scores(outputs), b"}"]
 
     def metrics(
         self, outputs: NDArray[np.float32], labels: NDArray[np.float64]

@@ -8,7 +8,7 @@ units in the last place and, unlike NumPy's, the same bits on every processor. `
 `Log` (`tidegate.store.LogStore` is its face). A `Table` holds the sessions of a server, and takes
 batches of events through the sequence rules, the schema and the model; `OUTCOMES` names what it
 says of each, and `judge_each` is the rules alone. `type_columns` turns dicts of raw fields into
-columns.
+columns; `cut_lines` and a `LinePlan` do so with lines of JSON, and `write_rows` writes such lines.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tidegate._core import (
     Arena,
     Encoder,
     Group,
+    LinePlan,
     Log,
     LogError,
     Model,
@@ -30,6 +31,7 @@ from tidegate._core import (
     activate,
     cos_turn,
     crc32c,
+    cut_lines,
     exp,
     judge_each,
     log1p,
@@ -41,11 +43,13 @@ from tidegate._core import (
     step,
     step_events,
     type_columns,
+    write_rows,
     xxh64,
 )
 from tidegate.core.ids import Ids
 from tidegate.core.isa import isa, isas, use_isa
 from tidegate.core.pack import FEW_OUTPUTS, Precision, pack
+from tidegate.core.pieces import Piece
 
 __all__ = [
     "FEW_OUTPUTS",
@@ -57,9 +61,11 @@ __all__ = [
     "Encoder",
     "Group",
     "Ids",
+    "LinePlan",
     "Log",
     "LogError",
     "Model",
+    "Piece",
     "Precision",
     "Processed",
     "Table",
@@ -67,6 +73,7 @@ __all__ = [
     "activate",
     "cos_turn",
     "crc32c",
+    "cut_lines",
     "exp",
     "isa",
     "isas",
@@ -82,5 +89,6 @@ __all__ = [
     "step_events",
     "type_columns",
     "use_isa",
+    "write_rows",
     "xxh64",
 ]

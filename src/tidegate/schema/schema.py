@@ -164,6 +164,11 @@ class Schema:
         """
         return typed.type_event(self._typing, event)
 
+    @property
+    def field_specs(self) -> Sequence[tuple[str, str, bool]]:
+        """Name and kind of each field, and whether every event has to have it."""
+        return self._typing.specs
+
     def type_events(
         self, events: Sequence[Mapping[str, object]]
     ) -> tuple[dict[str, NDArray[Any]], dict[int, InputError]]:

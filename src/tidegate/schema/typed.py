@@ -42,24 +42,25 @@ class TypingPlan:
     steps: tuple[tuple[str, Callable[[str, object], float | bool | str], bool], ...]
     names: frozenset[str]
     is_category: tuple[bool, ...]
+    specs: Sequence[tuple[str, str, bool]]
+    """Name, kind, and whether it has to be there: for those that type in C."""
     bulk: Typing
     """The same in C, for many events at a time."""
 
     @classmethod
     def of(cls, config: SchemaConfig) -> TypingPlan:
         """Work out the plan of a configuration."""
-        steps = tuple(
-            (name, _TYPERS[field.kind], field.missing == "refuse" and not field.constant)
+        specs = [
+            (name, field.kind, field.missing == "refuse" and not field.constant)
             for name, field in config.fields.items()
+        ]
+        return cls(
+            steps=tuple((name, _TYPERS[kind], required) for name, kind, required in specs),
+            names=frozenset(config.fields),
+            is_category=tuple(kind == "category" for _, kind, _ in specs),
+            specs=specs,
+            bulk=Typing(specs),
         )
-        categories = tuple(field.kind == "category" for field in config.fields.values())
-        bulk = Typing(
-            [
-                (step[0], field.kind, step[2])
-                for step, field in zip(steps, config.fields.values(), strict=True)
-            ]
-        )
-        return cls(steps, frozenset(config.fields), categories, bulk)
 
 
 def type_event(plan: TypingPlan, event: Mapping[str, object]) -> TypedEvent:

@@ -16,7 +16,7 @@ from granian import rsgi
 
 from tidegate.errors import InputError, TidegateError
 from tidegate.metrics import REFUSALS, Distribution, GateMetrics
-from tidegate.serve import lines, refusals, sockets, wire
+from tidegate.serve import bulk, lines, refusals, sockets, wire
 from tidegate.serve.codes import status_of
 from tidegate.serve.intake import Intake
 from tidegate.serve.logs import RequestIds
@@ -284,7 +284,7 @@ class App:
 
     async def _post_lines(self, scope: Scope, proto: HTTPProtocol, model: Model) -> None:
         length = scope.headers.get("content-length")
-        slices = lines.Slices(line_bytes=self._line_bytes, most=model.batcher.max_batch)
+        slices = lines.Slices(line_bytes=self._line_bytes, most=bulk.MOST_LINES)
         with self._answering("ndjson"):
             await lines.answer(
                 self._intake.pieces(proto, ends=length is not None),

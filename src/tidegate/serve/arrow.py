@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 from collections import deque
 from collections.abc import Iterator
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from tidegate.serve import arrow_bounds, bits
 from tidegate.serve.arrow_bounds import pa, pc
 from tidegate.serve.block import Block
 from tidegate.serve.operations import MOST_SEQ
+from tidegate.serve.work import Work
 from tidegate.spec import MAX_SESSION_BYTES
 
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ async def answer(body: bytes, model: Model) -> bytes:
     running: deque[asyncio.Future[Any]] = deque()
     failed: set[str] = set()
     for number, block in enumerate(blocks):
-        step = partial(writer.step, block, failed)
-        running.append(model.submit_block(step, block.size, admitted=number > 0))
+        work = Work(model.processor, block, failed, lambda *done: done)
+        running.append(model.submit_block(work, admitted=number > 0))
         if len(running) > _AHEAD:
             writer.write(await running.popleft())
     while running:
@@ -334,17 +334,6 @@ class _Writer:
         self._columns = answers.open(model.bundle.task).columns
         self._sink = pa.BufferOutputStream()
         self._stream: Any = None
-
-    def step(
-        self, block: Block, failed: set[str]
-    ) -> tuple[tuple[Block, Processed, dict[int, TidegateError]], int]:
-        """Do a block; sessions that failed before in the same request fail on."""
-        if failed:
-            names = failed.intersection(map(block.session, range(block.size)))
-            block.failed = [(0, name) for name in names]
-        processed, errors, ticket = self._model.processor.process_block(block)
-        failed.update(block.session(row) for row in errors)
-        return (block, processed, errors), ticket
 
     def write(self, done: tuple[Block, Processed, dict[int, TidegateError]]) -> None:
         """Write the answers of a block."""

@@ -1,7 +1,7 @@
 """Micro-batches: what arrives is stepped at once; answers leave when the store has their changes.
 
 The processor runs in the event loop's own thread: a batch takes microseconds, and no other thread
-has to be waited for. Only a block of a table, thousands of events, runs beside the loop, which
+has to be waited for. Only a block of a table or of many lines runs beside the loop, which
 reads the next block and writes the last one meanwhile: little of that time needs the interpreter.
 One batch runs at a time.
 
@@ -27,6 +27,7 @@ from tidegate.serve import refusals
 from tidegate.serve.operations import Answer, Event, Part, Result
 from tidegate.serve.processor import Done, Processor
 from tidegate.serve.reorder import Window
+from tidegate.serve.work import Work
 from tidegate.store import Store
 
 __all__ = ["Batcher"]
@@ -43,7 +44,7 @@ class _Waiting(NamedTuple):
     """Something that is queued: what does it, how many events it has, and who waits."""
 
     part: Part | None
-    block: Callable[[], tuple[object, int]] | None
+    work: Work[object] | None
     size: int
     future: asyncio.Future[Any]
 
@@ -132,6 +133,11 @@ class Batcher:
             self._loop.add_reader(store.fileno(), self.look)
 
     @property
+    def takes_blocks(self) -> bool:
+        """Whether lines may come as blocks: an event of a block cannot wait for those before it."""
+        return self._window is None
+
+    @property
     def queued(self) -> int:
         """Operations accepted and not yet answered."""
         return self._queued
@@ -161,22 +167,23 @@ class Batcher:
         self._admit(_Waiting(part, None, len(part.operations), future), admitted)
         return future
 
-    def submit_block(
-        self, block: Callable[[], tuple[_T, int]], size: int, *, admitted: bool = False
-    ) -> asyncio.Future[_T]:
-        """Queue a batch of its own; see `Processor.process_block`.
+    def submit_block(self, work: Work[_T], *, admitted: bool = False) -> asyncio.Future[_T]:
+        """Queue a batch of its own, which is done beside the loop.
 
         Parameters
         ----------
-        block : callable
-            Does it, and returns its result and ticket.
-        size : int
-            How many events it has.
+        work : Work
+            Does it.
         admitted : bool
             As for `submit`.
+
+        Returns
+        -------
+        Future
+            Of what the work returns. ``store_failed``: nothing was applied.
         """
         future: asyncio.Future[_T] = self._loop.create_future()
-        self._admit(_Waiting(None, block, size, future), admitted)
+        self._admit(_Waiting(None, work, work.size, future), admitted)
         return future
 
     def is_moving(self) -> bool:
@@ -250,10 +257,10 @@ class Batcher:
     def _step(self) -> None:
         """Take a batch from the queue, have it done, and let its results wait for the store."""
         began = time.perf_counter()
-        if self._waiting[0].block is not None:
+        work = self._waiting[0].work
+        if work is not None:
             waiting = self._waiting.popleft()
-            assert waiting.block is not None
-            self._beside(waiting.block, partial(self._block_done, waiting, began))
+            self._beside(work.step, partial(self._block_done, waiting, work, began))
             return
         taken = self._take()
         if not taken:
@@ -285,14 +292,20 @@ class Batcher:
         self._processor.evict(self._store.synced)
 
     def _block_done(
-        self, waiting: _Waiting, began: float, running: asyncio.Future[tuple[object, int]]
+        self,
+        waiting: _Waiting,
+        work: Work[object],
+        began: float,
+        running: asyncio.Future[tuple[object, int]],
     ) -> None:
         try:
             result, ticket = running.result()
         except TidegateError as error:
+            work.lost()
             self._refuse(waiting.future, error, waiting.size)
         except Exception:
             _log.exception("a block of %d events failed", waiting.size)
+            work.lost()
             self._refuse(waiting.future, refusals.internal(), waiting.size)
         else:
             self._done(_Leaving(ticket, [_Outcome(waiting, waiting.future, result)], began))
@@ -302,7 +315,7 @@ class Batcher:
         size = 0
         while self._waiting:
             first = self._waiting[0]
-            if first.block is not None or (taken and size + first.size > self.max_batch):
+            if first.work is not None or (taken and size + first.size > self.max_batch):
                 break
             self._waiting.popleft()
             assert first.part is not None
@@ -450,11 +463,13 @@ class Batcher:
         self._metrics.store_failures.inc()
         leaving, self._leaving = self._leaving, deque()
         for outcome in (outcome for each in leaving for outcome in each.answers):
-            part, _, size, _ = outcome.waiting
-            if part is None:
+            part, work, size, _ = outcome.waiting
+            # What comes after it in its request must not be applied without it.
+            if work is not None:
+                work.lost()
                 self._refuse(outcome.future, refusals.store_failed(), size)
                 continue
-            # What comes after it in its request must not be applied without it.
+            assert part is not None
             part.failed.update(each.session for each in part.operations if each.session)
             self._answer(outcome.future, [refusals.store_failed()] * size, size)
         self._processor.roll_back(self._durable)

@@ -67,6 +67,12 @@ class Block(msgspec.Struct):
             return bytes(data[offsets[index] : offsets[index + 1]]).decode()
         return self.sessions[index]
 
+    def names(self) -> Sequence[str]:
+        """Return the session of each event."""
+        if isinstance(self.sessions, tuple):
+            return [self.session(index) for index in range(self.size)]
+        return self.sessions
+
     @classmethod
     def of(cls, parts: Sequence[Part], schema: Schema) -> Block:
         """Make a block of events that came as objects.

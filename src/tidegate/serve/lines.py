@@ -3,23 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tidegate import core
 from tidegate.errors import InputError, TidegateError
-from tidegate.serve import refusals, wire
+from tidegate.serve import bulk, refusals, wire
 from tidegate.serve.operations import Part, Result
 
 if TYPE_CHECKING:
     from tidegate.serve.model import Model
     from tidegate.serve.outflow import Outflow
 
-__all__ = ["Slices", "answer"]
+__all__ = ["Slice", "Slices", "answer"]
 
 _AHEAD = 3
 """Parts of one request that are on their way; further lines wait in the network."""
 
 Send = Callable[[bytes], object]
+
+
+class Slice(NamedTuple):
+    """A run of whole lines.
+
+    Parameters
+    ----------
+    first : int
+        Number of the first.
+    data : bytes
+        The lines.
+    lines, filled : int
+        How many there are, and how many of them hold something.
+    """
+
+    first: int
+    data: bytes
+    lines: int
+    filled: int
 
 
 class Slices:
@@ -35,8 +55,11 @@ class Slices:
     Examples
     --------
     >>> slices = Slices(line_bytes=100, most=2)
-    >>> [*slices.feed(b"a\nb\nc\nd")], [*slices.end(whole=True)]
-    ([(1, b'a\nb\n'), (3, b'c\n')], [(4, b'd')])
+    >>> for run in [*slices.feed(b"a\n\nc\nd"), *slices.end(whole=True)]:
+    ...     print(run)
+    Slice(first=1, data=b'a\n\n', lines=2, filled=1)
+    Slice(first=3, data=b'c\n', lines=1, filled=1)
+    Slice(first=4, data=b'd', lines=1, filled=1)
     """
 
     def __init__(self, *, line_bytes: int, most: int) -> None:
@@ -46,8 +69,8 @@ class Slices:
         self._line_bytes = line_bytes
         self._most = most
 
-    def feed(self, piece: bytes) -> Iterator[tuple[int, bytes]]:
-        """Yield the runs that a further piece completes, each with the number of its first line.
+    def feed(self, piece: bytes) -> Iterator[Slice]:
+        """Yield the runs that a further piece completes.
 
         Raises
         ------
@@ -61,7 +84,7 @@ class Slices:
             yield from self._cut(whole)
         self._keep(piece[end:])
 
-    def end(self, *, whole: bool) -> list[tuple[int, bytes]]:
+    def end(self, *, whole: bool) -> list[Slice]:
         """Return the last line, if it has no newline.
 
         Raises
@@ -79,7 +102,7 @@ class Slices:
                 field="body",
                 hint="it was not applied; end every line of a streamed body with a newline",
             )
-        return [(self.line, rest)]
+        return [Slice(self.line, rest, 1, 1)]
 
     def _keep(self, piece: bytes) -> None:
         self._rest_bytes += len(piece)
@@ -88,21 +111,18 @@ class Slices:
         if piece:
             self._rest.append(piece)
 
-    def _cut(self, whole: bytes) -> Iterator[tuple[int, bytes]]:
+    def _cut(self, whole: bytes) -> Iterator[Slice]:
         begin = 0
         while begin < len(whole):
-            first, end = self.line, begin
-            for _ in range(self._most):
-                line_end = whole.find(b"\n", end)
-                if line_end - end > self._line_bytes:
-                    if end > begin:
-                        yield first, whole[begin:end]
-                    raise self._too_long()
-                end = line_end + 1
-                self.line += 1
-                if end == len(whole):
-                    break
-            yield first, whole[begin:end]
+            end, count, filled, too_long = core.cut_lines(
+                whole, begin, self._most, self._line_bytes
+            )
+            if count:
+                first = self.line
+                self.line += count
+                yield Slice(first, whole[begin:end], count, filled)
+            if too_long:
+                raise self._too_long()
             begin = end
 
     def _too_long(self) -> InputError:
@@ -153,16 +173,23 @@ async def answer(
                 if model.draining and length is None:  # else it has an end, which the drain awaits
                     raise refusals.draining()
                 received += len(piece)
-                for first, lines in slices.feed(piece):
-                    await stream.submit(lines, first)
-            for first, lines in slices.end(whole=received == length):
-                await stream.submit(lines, first)
+                for run in slices.feed(piece):
+                    await stream.submit(run)
+            for run in slices.end(whole=received == length):
+                await stream.submit(run)
         except TidegateError as error:
             await stream.break_off(error, slices.line)
         await stream.end()
     finally:
         stream.abandon()
         outflow.close()
+
+
+class _Sent(NamedTuple):
+    """A part on its way: its results, or the very lines that answer it, and their numbers."""
+
+    future: asyncio.Future[Any]
+    numbers: Sequence[int]
 
 
 class _Stream:
@@ -173,17 +200,30 @@ class _Stream:
         self._begin = begin
         self._outflow = outflow
         self._failed: set[str] = set()
-        self._running: asyncio.Queue[tuple[asyncio.Future[list[Result]], list[int]] | None]
-        self._running = asyncio.Queue(_AHEAD)
+        self._running: asyncio.Queue[_Sent | None] = asyncio.Queue(_AHEAD)
         self._sending: asyncio.Task[None] | None = None
 
-    async def submit(self, lines: bytes, first: int) -> None:
-        events, numbers = wire.parse_lines(lines, first)
-        if events:
-            part = Part(events, failed=self._failed)
-            future = self._model.submit(part, "ndjson", admitted=self._sending is not None)
-            self._start()
-            await self._put((future, numbers))
+    async def submit(self, run: Slice) -> None:
+        if run.filled >= bulk.LEAST_LINES and self._model.batcher.takes_blocks:
+            work = self._model.bulk.read(run.data, run.first, run.lines, self._failed)
+            if work is not None:
+                future = self._model.submit_block(work, "ndjson", admitted=self._is_admitted)
+                await self._sent(future, range(run.first, run.first + run.lines))
+                return
+        events, numbers = wire.parse_lines(run.data, run.first)
+        size = self._model.batcher.max_batch
+        for at in range(0, len(events), size):
+            part = Part(events[at : at + size], failed=self._failed)
+            results = self._model.submit(part, "ndjson", admitted=self._is_admitted)
+            await self._sent(results, numbers[at : at + size])
+
+    @property
+    def _is_admitted(self) -> bool:
+        return self._sending is not None
+
+    async def _sent(self, future: asyncio.Future[Any], numbers: Sequence[int]) -> None:
+        self._start()
+        await self._put(_Sent(future, numbers))
 
     async def break_off(self, error: TidegateError, line: int) -> None:
         """End with an error, in place of the lines from one on."""
@@ -191,7 +231,7 @@ class _Stream:
             raise error
         future: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()
         future.set_result([error])
-        await self._put((future, [line]))
+        await self._put(_Sent(future, [line]))
 
     async def end(self) -> None:
         self._start()
@@ -208,7 +248,7 @@ class _Stream:
             send = self._begin()
             self._sending = asyncio.get_running_loop().create_task(self._send(send))
 
-    async def _put(self, item: tuple[asyncio.Future[list[Result]], list[int]] | None) -> None:
+    async def _put(self, item: _Sent | None) -> None:
         """Queue what is to be answered; raise what ended the sending, if it has."""
         sending = self._sending
         assert sending is not None
@@ -225,7 +265,10 @@ class _Stream:
 
     async def _send(self, send: Send) -> None:
         while (item := await self._running.get()) is not None:
-            future, numbers = item
-            body = wire.encode_lines(await future, numbers)
+            try:
+                found = await item.future
+            except TidegateError as error:
+                found = [error] * len(item.numbers)
+            body = found if type(found) is bytes else wire.encode_lines(found, item.numbers)
             await send(body)  # type: ignore[misc]
             await self._outflow.sent(len(body))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Literal, TypeVar
 
 from tidegate.bundle import Bundle
@@ -11,8 +10,10 @@ from tidegate.errors import OverloadError
 from tidegate.metrics import GateMetrics
 from tidegate.serve import refusals
 from tidegate.serve.batcher import Batcher
+from tidegate.serve.bulk import Bulk
 from tidegate.serve.operations import Part, Result
 from tidegate.serve.processor import Processor
+from tidegate.serve.work import Work
 
 __all__ = ["Model", "Phase"]
 
@@ -41,6 +42,7 @@ class Model:
     ) -> None:
         self.bundle = bundle
         self.processor = processor
+        self.bulk = Bulk(processor)
         self.batcher = batcher
         self.draining = False
         self.metrics = metrics
@@ -79,14 +81,14 @@ class Model:
             raise
 
     def submit_block(
-        self, do: Callable[[], tuple[_T, int]], size: int, *, admitted: bool
+        self, work: Work[_T], transport: str = "arrow", *, admitted: bool = False
     ) -> asyncio.Future[_T]:
-        """Queue a block of a table; see `submit` and `Batcher.submit_block`."""
-        self.metrics.count_received("arrow", size)
+        """Queue a block of a request; see `submit` and `Batcher.submit_block`."""
+        self.metrics.count_received(transport, work.size)
         try:
             if self.draining and not admitted:
                 raise refusals.draining()
-            return self.batcher.submit_block(do, size, admitted=admitted)
+            return self.batcher.submit_block(work, admitted=admitted)
         except OverloadError as error:
-            self.metrics.count_event(self.bundle.name, error.code, size)
+            self.metrics.count_event(self.bundle.name, error.code, work.size)
             raise

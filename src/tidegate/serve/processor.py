@@ -9,7 +9,7 @@ comes with them is durable (`Batcher` does). What the store refuses is forgotten
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import groupby
 from time import perf_counter
@@ -208,7 +208,7 @@ class Processor:
 
     def _events(self, block: Block) -> list[Result]:
         processed = self._step(block)
-        return self._worded(block, processed)
+        return self.worded(block, processed, self._errors(block, processed))
 
     def _step(self, block: Block) -> Processed:
         self._metrics.batch_events.observe(block.size)
@@ -338,18 +338,19 @@ class Processor:
 
     # Words
 
-    def _worded(self, block: Block, processed: Processed) -> list[Result]:
-        codes = processed.codes
+    def worded(
+        self, block: Block, processed: Processed, errors: Mapping[int, TidegateError]
+    ) -> list[Result]:
+        """Return the result of each event of a block, in order."""
         version = self.bundle.version
-        sessions = cast("Sequence[str]", block.sessions)
         rows = zip(
-            sessions,
+            block.names(),
             processed.seqs.tolist(),
             processed.times.tolist(),
             processed.marks.tolist(),
             strict=True,
         )
-        if codes.max(initial=0) <= _ANSWERED and not processed.versions:
+        if not errors and not processed.versions:
             words = self._answers.answer(processed.outputs)
             return [
                 Answer(
@@ -363,8 +364,7 @@ class Processor:
                 )
                 for (session, seq, time, mark), answer in zip(rows, words, strict=True)
             ]
-        errors = self._errors(block, processed)
-        answered = iter(self._answers.answer(processed.outputs[codes <= _ANSWERED]))
+        answered = iter(self._answers.answer(processed.outputs[processed.codes <= _ANSWERED]))
         return [
             errors[index]
             if index in errors
@@ -382,7 +382,10 @@ class Processor:
 
     def _errors(self, block: Block, processed: Processed) -> dict[int, TidegateError]:
         """Word what refused each event that has no answer."""
-        refused = np.flatnonzero(processed.codes > _ANSWERED).tolist()
+        codes = processed.codes
+        if codes.max(initial=0) <= _ANSWERED:
+            return {}
+        refused = np.flatnonzero(codes > _ANSWERED).tolist()
         return {index: self._error(block, processed, index) for index in refused}
 
     def _error(self, block: Block, processed: Processed, index: int) -> TidegateError:

@@ -1,4 +1,4 @@
-"""What a loss of power leaves of a folder, worked out from the recording of preload.c.
+"""What a loss of power leaves of a folder, worked out from the library in preload/.
 
 A model of a file system: each file has its contents as programs see them, and as the disk has them;
 so has each folder its names. A write reaches the disk when a sync of that file succeeds that began
@@ -136,9 +136,9 @@ class Disk:
     Parameters
     ----------
     folder : Path
-        What preload.c was told to watch. What is in it now counts as durable.
+        What the library in preload/ was told to watch. What is in it now counts as durable.
     recording : Path
-        What preload.c wrote.
+        What the library in preload/ wrote.
     seed : int
         Of the choice of what reaches the disk.
     """

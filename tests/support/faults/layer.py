@@ -1,4 +1,4 @@
-"""The test's side of preload.c: build it, arm its rules, read its counters."""
+"""The test's side of preload/: build it, arm its rules, read its counters."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ KINDS = (
 )
 ACTIONS = ("nothing", "kill", "fail", "short", "delay", "swallow")
 
-_SOURCE = Path(__file__).with_name("preload.c")
+_SOURCES = sorted(Path(__file__).with_name("preload").glob("*.c"))
 _MAGIC = 0x7466617530303031
 _COUNTS_AT = 8
 _RULES_AT = _COUNTS_AT + 16 * 8
@@ -46,7 +46,7 @@ def library() -> Path:
     target = Path(tempfile.mkdtemp(prefix="faults-")) / "preload.so"
     flags = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
     flags += ["-fvisibility=hidden", "-pthread"]
-    subprocess.run(["cc", *flags, "-o", str(target), str(_SOURCE)], check=True)
+    subprocess.run(["cc", *flags, "-o", str(target), *map(str, _SOURCES)], check=True)
     return target
 
 
