@@ -25,7 +25,7 @@ test: lint ## Formatting, lint, types, import contracts, tests and doctests
 check: $(READY) ## The C core under sanitizers, on every instruction set, NEON emulated; fuzzing (about 10 minutes)
 	@scripts/check
 
-soak: $(READY) ## Kills, faults and a million events against a server; prints what was lost (about 30 minutes)
+soak: $(READY) ## Kills, faults and a million events, then a million sessions; prints what was lost (about 40 minutes)
 	@PYTHONPATH=tests/support $(BIN)/python -m faults.soak $(SOAK)
 
 lint: $(READY) ## Formatting, lint, types and import contracts alone

@@ -76,6 +76,7 @@ void tg_read_options(int count, char **words) {
         else if (!strcmp(name, "--path")) o->path = value;
         else if (!strcmp(name, "--template")) o->template_file = value;
         else if (!strcmp(name, "--file")) o->file = value;
+        else if (!strcmp(name, "--seqs")) o->seqs = value;
         else if (!strcmp(name, "--watch")) o->watch = value;
         else if (!strcmp(name, "--prefix")) o->prefix = *value;
         else if (!strcmp(name, "--port")) o->port = (uint32_t)number(name, value, 0, 65535);
@@ -87,8 +88,10 @@ void tg_read_options(int count, char **words) {
         else if (!strcmp(name, "--seconds")) o->seconds = number(name, value, 0.01, TG_MOST_SECONDS - 1);
         else if (!strcmp(name, "--warmup")) o->warmup = number(name, value, 0, 3600);
         else if (!strcmp(name, "--rate")) o->rate = number(name, value, 0, 1e7);
+        else if (!strcmp(name, "--zipf")) o->zipf = number(name, value, 0, 10);
         else if (!strcmp(name, "--seed")) o->seed = (uint64_t)number(name, value, 0, 1e15);
         else tg_die("%s is no option", name);
     }
     if (o->sessions < o->connections) tg_die("each connection needs a session of its own");
+    if (o->zipf > 0 && o->depth > 1) tg_die("--zipf takes no --depth");
 }

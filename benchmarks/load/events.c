@@ -17,6 +17,7 @@ static struct {
 } members[TG_FIELDS][VALUES];
 
 static uint32_t *next_seq; /* by session: what is to be sent next */
+static bool *taken;        /* by session: it is on the way; only where connections share sessions */
 static uint64_t state[2];
 
 uint64_t tg_draw(void) { /* xoroshiro128+ (Blackman and Vigna) */
@@ -40,6 +41,17 @@ void tg_events_begin(void) {
     next_seq = malloc(tg_options.sessions * sizeof *next_seq);
     if (next_seq == NULL) tg_die("no memory for %u sessions", tg_options.sessions);
     for (uint32_t i = 0; i < tg_options.sessions; i++) next_seq[i] = 1;
+    FILE *file = tg_options.seqs ? fopen(tg_options.seqs, "rb") : NULL;
+    if (file != NULL) {
+        if (fread(next_seq, sizeof *next_seq, tg_options.sessions, file) != tg_options.sessions)
+            tg_die("%s has not the seqs of %u sessions", tg_options.seqs, tg_options.sessions);
+        fclose(file);
+    }
+    if (tg_options.zipf > 0) {
+        tg_zipf_begin();
+        taken = calloc(tg_options.sessions, sizeof *taken);
+        if (taken == NULL) tg_die("no memory for %u sessions", tg_options.sessions);
+    }
     for (int field = 0; field < TG_FIELDS; field++) {
         for (int value = 0; value < VALUES; value++) {
             double number = fmax(-9.0, fmin(9.0, tg_normal()));
@@ -47,6 +59,15 @@ void tg_events_begin(void) {
             members[field][value].length = (uint8_t)length;
         }
     }
+}
+
+/* The next load can go on with these sessions. */
+void tg_events_end(void) {
+    if (tg_options.seqs == NULL) return;
+    FILE *file = fopen(tg_options.seqs, "wb");
+    if (file == NULL || fwrite(next_seq, sizeof *next_seq, tg_options.sessions, file) !=
+                            tg_options.sessions || fclose(file) != 0)
+        tg_die("cannot write %s", tg_options.seqs);
 }
 
 void tg_session_name(char *name, uint32_t session) {
@@ -92,11 +113,29 @@ void tg_take_sessions(struct tg_connection *connection, struct tg_flight *flight
     uint32_t first = connection->number, step = tg_options.connections;
     uint32_t owned = (tg_options.sessions - first + step - 1) / step;
     for (uint32_t i = 0; i < flight->count; i++) {
-        uint64_t place = connection->filled < owned ? connection->filled++
-                                                    : ((tg_draw() >> 32) * owned) >> 32;
-        uint32_t session = first + (uint32_t)place * step;
-        flight->items[i] = (struct tg_item){session, next_seq[session]++};
+        uint32_t session;
+        if (connection->filled < owned) session = first + connection->filled++ * step;
+        else if (tg_options.zipf > 0) session = tg_draw_zipf();
+        else session = first + (uint32_t)(((tg_draw() >> 32) * owned) >> 32) * step;
+        flight->items[i] = (struct tg_item){session, 0};
     }
+}
+
+bool tg_take_seqs(struct tg_flight *flight) {
+    struct tg_item *end = flight->items + flight->count;
+    if (taken != NULL) {
+        for (struct tg_item *item = flight->items; item < end; item++)
+            if (taken[item->session]) return false;
+        for (struct tg_item *item = flight->items; item < end; item++) taken[item->session] = true;
+    }
+    for (struct tg_item *item = flight->items; item < end; item++)
+        item->seq = next_seq[item->session]++;
+    return true;
+}
+
+void tg_release_sessions(const struct tg_flight *flight) {
+    if (taken == NULL || flight->items[0].seq == 0) return; /* it never had them */
+    for (uint32_t i = 0; i < flight->count; i++) taken[flight->items[i].session] = false;
 }
 
 static void count_error(const char *kind, size_t kind_length, const char *text, size_t length) {
@@ -128,7 +167,7 @@ void tg_fail(struct tg_flight *flight, const char *kind, const char *text, size_
     count_error(kind, kind_length, text, length);
     struct tg_item item = flight->items[flight->answered++];
     flight->failed++;
-    if (next_seq[item.session] > item.seq) next_seq[item.session] = item.seq; /* it is sent again */
+    if (item.seq && next_seq[item.session] > item.seq) next_seq[item.session] = item.seq; /* again */
 }
 
 void tg_fail_rest(struct tg_flight *flight, const char *kind, const char *text, size_t length) {

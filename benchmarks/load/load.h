@@ -3,6 +3,7 @@
  * main.c      the loop, the report
  * basics.c    options, bytes, time
  * events.c    sessions and their seq, events as JSON, answers checked
+ * zipf.c      which session is next where some are more active than others
  * http.c      responses decoded; one event a request, and bulk as lines of JSON
  * websocket.c RFC 6455, the client's side
  * arrow.c     bulk as Arrow IPC streams
@@ -55,9 +56,10 @@ uint64_t tg_percentile(const struct tg_histogram *histogram, double share);
 /* ---- what is asked for ---- */
 
 struct tg_options {
-    const char *host, *model, *path, *template_file, *file, *watch;
+    const char *host, *model, *path, *template_file, *file, *seqs, *watch;
     uint32_t port, connections, sessions, events, depth, wrong;
     double seconds, warmup, rate; /* rate: requests a second; 0: closed loop */
+    double zipf;                  /* the exponent; 0: all sessions are as active */
     uint64_t seed;
     char prefix;
     bool fill, stream;
@@ -68,12 +70,15 @@ void tg_read_options(int count, char **words); /* from the second word on */
 /* ---- events ---- */
 
 struct tg_item {
-    uint32_t session, seq;
+    uint32_t session, seq; /* seq: 0 until it is given out */
 };
 
 void tg_events_begin(void);
+void tg_events_end(void); /* writes the file of --seqs */
 uint64_t tg_draw(void); /* 64 random bits */
 double tg_normal(void);
+void tg_zipf_begin(void);
+uint32_t tg_draw_zipf(void); /* a session; O(1) */
 void tg_session_name(char *name, uint32_t session);
 /* Writes {"session":...,"seq":...,"event":{...}} and returns its end; without the session where
  * `named` is false. At most TG_EVENT_BYTES. */
@@ -123,8 +128,13 @@ struct tg_connection {
     uint32_t first, flying;
 };
 
-/* Connections own the sessions number, number + connections, ... */
+/* Chooses the sessions of a flight. Connections own the sessions number, number + connections, ...;
+ * with --zipf they own them only while they fill. */
 void tg_take_sessions(struct tg_connection *connection, struct tg_flight *flight);
+/* Gives out the seqs of a flight. False, and nothing is changed: another connection has one of its
+ * sessions on the way, and what is sent on two connections may arrive in any order. */
+bool tg_take_seqs(struct tg_flight *flight);
+void tg_release_sessions(const struct tg_flight *flight);
 
 static inline struct tg_flight *tg_oldest(struct tg_connection *connection) {
     return connection->flying ? &connection->flights[connection->first] : NULL;

@@ -27,6 +27,8 @@ static const struct tg_transport *transport;
 static struct tg_connection *connections;
 static struct tg_connection **idle; /* a ring: one place for each flight that may take off */
 static uint32_t idle_first, idle_count, idle_size, alive, unfilled, on_the_way;
+static struct tg_connection **waiting; /* for a session that another has on the way; in order */
+static uint32_t waiting_count;
 static uint64_t next_due;
 static int poll_fd, timer_fd = -1;
 
@@ -47,6 +49,7 @@ void tg_landed(struct tg_connection *connection) {
     struct tg_flight *flight = &connection->flights[connection->first];
     uint64_t now = tg_now();
     uint32_t right = flight->count - flight->failed;
+    tg_release_sessions(flight);
     if (flight->due < fill_end) report.filled += right;
     if (now >= measure_began && now < measure_end) {
         report.events += right;
@@ -71,7 +74,10 @@ static void take_off(struct tg_connection *connection, uint64_t due) {
     if (!was_filled && connection->filled == connection->owned) unfilled--;
     connection->flying++;
     on_the_way++;
-    transport->send(connection, flight);
+    if (tg_take_seqs(flight))
+        transport->send(connection, flight);
+    else /* it waits: to draw others instead would give busy sessions less than their share */
+        waiting[waiting_count++] = connection;
 }
 
 static void lose(struct tg_connection *connection, const char *why) {
@@ -83,6 +89,7 @@ static void lose(struct tg_connection *connection, const char *why) {
     close(connection->fd);
     for (; connection->flying; connection->flying--, on_the_way--) {
         tg_fail_rest(tg_oldest(connection), why, "", 0);
+        tg_release_sessions(tg_oldest(connection));
         connection->first = (connection->first + 1) % tg_options.depth;
     }
 }
@@ -106,6 +113,22 @@ static void flush(struct tg_connection *connection) {
     }
 }
 
+/* Sends what waited for a session that is free again. */
+static void send_waiting(void) {
+    uint32_t count = waiting_count;
+    waiting_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct tg_connection *connection = waiting[i];
+        if (connection->dead) continue;
+        if (tg_take_seqs(tg_oldest(connection))) {
+            transport->send(connection, tg_oldest(connection));
+            flush(connection);
+        } else {
+            waiting[waiting_count++] = connection;
+        }
+    }
+}
+
 /* Arrivals are those of a Poisson process, whatever the server does. */
 static void arrive_next(void) {
     double u = ((double)(tg_draw() >> 11) + 1.0) * 0x1p-53;
@@ -117,6 +140,7 @@ static bool is_behind(void) { return tg_options.rate > 0 && next_due < measure_e
 
 static void pump(void) {
     bool open_loop = tg_options.rate > 0 && phase != FILL;
+    send_waiting();
     if (phase == CONNECT || phase == DONE || (phase == DRAIN && !is_behind())) return;
     uint64_t now = tg_now();
     while (idle_count && (!open_loop || (next_due <= now && (phase < DRAIN || is_behind())))) {
@@ -241,7 +265,8 @@ static void open_connections(void) {
     connections = calloc(tg_options.connections, sizeof *connections);
     idle_size = tg_options.connections * tg_options.depth;
     idle = calloc(idle_size, sizeof(struct tg_connection *));
-    if (connections == NULL || idle == NULL) tg_die("no memory");
+    waiting = calloc(tg_options.connections, sizeof(struct tg_connection *));
+    if (connections == NULL || idle == NULL || waiting == NULL) tg_die("no memory");
     for (uint32_t i = 0; i < tg_options.connections; i++) {
         struct tg_connection *connection = &connections[i];
         int one = 1;
@@ -354,6 +379,7 @@ int main(int count, char **words) {
         if (phase != DONE) wait_for_events(tg_now());
     }
     leave();
+    tg_events_end();
     print_report();
     return 0;
 }

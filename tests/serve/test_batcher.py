@@ -377,7 +377,8 @@ def test_one_timer_sweeps_the_window_however_often_it_fills(rig):
                 await until(lambda: len(window))
                 await batcher.submit(events(rig, "a", seq=seq - 1))
                 await early
-            assert began.count(batcher._sweep) == 1
+            assert batcher._early is not None
+            assert began.count(batcher._early._sweep) == 1
 
     run(test())
 

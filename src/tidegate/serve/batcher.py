@@ -19,12 +19,13 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar
 
 from tidegate.errors import OverloadError, TidegateError
 from tidegate.metrics import GateMetrics
 from tidegate.serve import refusals
-from tidegate.serve.operations import Answer, Event, Part, Result
+from tidegate.serve.early import EarlyEvent, EarlyEvents
+from tidegate.serve.operations import Part, Result
 from tidegate.serve.processor import Done, Processor
 from tidegate.serve.reorder import Window
 from tidegate.serve.work import Work
@@ -47,15 +48,6 @@ class _Waiting(NamedTuple):
     work: Work[object] | None
     size: int
     future: asyncio.Future[Any]
-
-
-class _Early(NamedTuple):
-    """An event that waits for those before it, and what refuses it if they do not come."""
-
-    event: Event
-    deadline: float
-    error: TidegateError
-    future: asyncio.Future[list[Result]]
 
 
 class _Outcome(NamedTuple):
@@ -108,7 +100,7 @@ class Batcher:
         max_batch: int,
         max_queue: int,
         wait_seconds: float = 0.0,
-        window: Window[Any] | None = None,
+        window: Window[EarlyEvent] | None = None,
     ) -> None:
         self.max_batch = max_batch
         self.failed = False
@@ -117,8 +109,6 @@ class Batcher:
         self._metrics = metrics
         self._max_queue = max_queue
         self._wait_seconds = wait_seconds
-        self._window = window
-        self._completing: set[asyncio.Task[None]] = set()
         self._waiting: deque[_Waiting] = deque()
         self._leaving: deque[_Leaving] = deque()
         self._queued = 0
@@ -127,15 +117,17 @@ class Batcher:
         self._pumping = self._working = False
         self._worker = ThreadPoolExecutor(1, "tidegate-blocks")
         self._timer: asyncio.TimerHandle | None = None
-        self._sweeping: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
+        self._early: EarlyEvents | None = None
+        if window is not None:
+            self._early = EarlyEvents(window, metrics, max_queue, self._put_first)
         if not store.volatile:
             self._loop.add_reader(store.fileno(), self.look)
 
     @property
     def takes_blocks(self) -> bool:
         """Whether lines may come as blocks: an event of a block cannot wait for those before it."""
-        return self._window is None
+        return self._early is None
 
     @property
     def queued(self) -> int:
@@ -221,6 +213,12 @@ class Batcher:
             self._loop.remove_reader(self._store.fileno())
 
     # Queueing
+
+    def _put_first(self, part: Part, future: asyncio.Future[list[Result]]) -> None:
+        """Queue an event in front, before whatever else its session has sent."""
+        part.queued = time.perf_counter()
+        self._queued += 1
+        self._waiting.appendleft(_Waiting(part, None, 1, future))
 
     def _admit(self, waiting: _Waiting, admitted: bool) -> None:
         if not admitted and self._queued + waiting.size > max(self._max_queue, waiting.size):
@@ -328,7 +326,7 @@ class Batcher:
 
     def _failed_before(self, parts: Sequence[Part]) -> dict[int, set[str]]:
         """Return what had failed in each request, where events may wait for their turn."""
-        if self._window is None:
+        if self._early is None:
             return {}
         return {id(part.failed): {*part.failed} for part in parts}
 
@@ -345,94 +343,11 @@ class Batcher:
         for waiting, part in zip(taken, parts, strict=True):
             results = done.results[first : first + waiting.size]
             future = waiting.future
-            if self._window is not None:
-                future = self._reorder(self._window, part, results, future, failed[id(part.failed)])
+            if self._early is not None:
+                future = self._early.sort_out(part, results, future, failed[id(part.failed)])
             answers.append(_Outcome(waiting, future, results))
             first += waiting.size
         self._done(_Leaving(done.ticket, answers, began))
-
-    # Events before their turn
-
-    def _reorder(
-        self,
-        window: Window[_Early],
-        part: Part,
-        results: list[Result],
-        future: asyncio.Future[object],
-        failed: set[str],
-    ) -> asyncio.Future[object]:
-        """Let events that came too early wait, and send off those whose turn has come.
-
-        An event that waits has not failed. What of its session came after it in its request was
-        refused, and may have its turn now. But nothing waits for what did fail: `failed` are the
-        sessions of which an earlier event of the request has.
-
-        Returns the future that takes `results`; the part's own one follows once they are complete.
-        """
-        late: list[tuple[int, asyncio.Future[list[Result]]]] = []
-        waiting: set[str] = set()
-        for index, (event, result) in enumerate(zip(part.operations, results, strict=True)):
-            if isinstance(result, Answer):
-                if result.session in window:
-                    self._release(window, result.session, result.seq + 1)
-            elif isinstance(result, TidegateError) and event.session:
-                early = None
-                if result.code == "seq_gap" and event.session not in failed:
-                    early = self._hold(window, cast("Event", event), part, result)
-                if early is None:
-                    failed.add(event.session)
-                else:
-                    late.append((index, early))
-                    waiting.add(event.session)
-        part.failed -= waiting - failed
-        if not late:
-            return future
-        first: asyncio.Future[object] = self._loop.create_future()
-        completing = self._loop.create_task(_complete(first, late, future))
-        self._completing.add(completing)
-        completing.add_done_callback(self._completing.discard)
-        return first
-
-    def _hold(
-        self, window: Window[_Early], event: Event, part: Part, error: TidegateError
-    ) -> asyncio.Future[list[Result]] | None:
-        if len(window) >= self._max_queue or event.seq is None:
-            return None
-        early = _Early(event, part.deadline, error, self._loop.create_future())
-        expected = error.expected or 1
-        if event.seq <= expected:  # it was refused because one before it in its request waits
-            self._put_first(early, part.failed)
-            return early.future
-        if not window.hold(event.session, event.seq, expected, self._loop.time(), early):
-            self._metrics.count_reordered("window_full")
-            return None
-        self._metrics.count_reordered("held")
-        if self._sweeping is None:
-            self._sweep(window)
-        return early.future
-
-    def _release(self, window: Window[_Early], session: str, seq: int) -> None:
-        early = window.release(session, seq)
-        if early is not None:
-            self._metrics.count_reordered("released")
-            self._put_first(early, set())
-
-    def _put_first(self, early: _Early, failed: set[str]) -> None:
-        """Queue an event in front: its turn is now, before whatever else its session has sent."""
-        part = Part([early.event], failed, early.deadline, time.perf_counter())
-        self._queued += 1
-        self._waiting.appendleft(_Waiting(part, None, 1, early.future))
-
-    def _sweep(self, window: Window[_Early]) -> None:
-        """Refuse what has waited for too long, and look again when the next one has."""
-        self._sweeping = None
-        for early in window.overdue(self._loop.time()):
-            self._metrics.count_reordered("timed_out")
-            if not early.future.cancelled():
-                early.future.set_result([early.error])
-        due = window.next_due()
-        if due is not None:
-            self._sweeping = self._loop.call_at(due, self._sweep, window)
 
     # Giving out
 
@@ -473,16 +388,3 @@ class Batcher:
             part.failed.update(each.session for each in part.operations if each.session)
             self._answer(outcome.future, [refusals.store_failed()] * size, size)
         self._processor.roll_back(self._durable)
-
-
-async def _complete(
-    first: asyncio.Future[object],
-    late: list[tuple[int, asyncio.Future[list[Result]]]],
-    future: asyncio.Future[object],
-) -> None:
-    """Put the results of events that had to wait in their places."""
-    results = cast("list[Result]", await first)
-    for index, early in late:
-        [results[index]] = await early
-    if not future.cancelled():
-        future.set_result(results)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 import uvloop
@@ -29,6 +29,7 @@ from tidegate.serve.app import App
 from tidegate.serve.batcher import Batcher
 from tidegate.serve.config import ServeSettings
 from tidegate.serve.door import Door
+from tidegate.serve.early import EarlyEvent
 from tidegate.serve.health import Watch, keep_watch
 from tidegate.serve.identity import claim
 from tidegate.serve.intake import Intake
@@ -262,7 +263,7 @@ def _about(bundle: Bundle, url: str) -> dict[str, str | int]:
 def _batcher(
     settings: ServeSettings, processor: Processor, records: Store, metrics: GateMetrics
 ) -> Batcher:
-    window: Window[Any] | None = None
+    window: Window[EarlyEvent] | None = None
     if settings.reorder_ms:
         window = Window(settings.reorder_ms / 1000.0, settings.reorder_max)
     return Batcher(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -23,6 +26,7 @@ LOADS: dict[str, tuple[str, dict[str, Any]]] = {
     "websocket": ("websocket", {"connections": 8}),
     "websocket of 16": ("websocket", {"connections": 4, "events": 16, "depth": 2}),
     "ndjson": ("ndjson", {"connections": 2, "events": 300, "fill": True}),
+    "ndjson, some more active": ("ndjson", {"connections": 2, "events": 30, "zipf": 1}),
     "ndjson, streamed": ("ndjson", {"connections": 2, "events": 50, "depth": 4, "stream": True}),
 }
 SETTINGS: dict[str, Any] = {"model": model.NAME, "sessions": 500}
@@ -68,6 +72,13 @@ def test_processes_are_watched(load, gate) -> None:
         ("websocket", {"connections": 8, "prefix": "e"}),
         ("websocket", {"connections": 4, "events": 16, "depth": 2, "prefix": "f"}),
         ("arrow", {"connections": 2, "events": 100, "prefix": "g"}),
+        # Connections share sessions, of which some are nearly always on the way.
+        ("http", {"connections": 8, "zipf": 1.5, "prefix": "h"}),
+        ("http", {"connections": 8, "zipf": 1.5, "rate": 300, "prefix": "i"}),
+        ("ndjson", {"connections": 2, "events": 50, "zipf": 1, "fill": True, "prefix": "j"}),
+        ("ndjson", {"connections": 2, "events": 5, "zipf": 1, "stream": True, "prefix": "k"}),
+        ("websocket", {"connections": 4, "events": 4, "zipf": 1, "prefix": "l"}),
+        ("arrow", {"connections": 2, "events": 100, "zipf": 1, "prefix": "m"}),
     ],
 )
 def test_a_server_is_loaded_and_has_every_event(mode, options, load, gate, tmp_path) -> None:
@@ -103,6 +114,61 @@ def test_sessions_that_went_on_are_errors(load, gate) -> None:
     again = load.load("http", gate.port, seconds=0.3, **{**settings, "seed": 2})
     assert again.error_kinds.keys() <= {"payload_conflict", "seq_stale"}
     assert again.errors > 0
+
+
+def test_a_load_goes_on_where_another_ended(load, gate, tmp_path) -> None:
+    seqs = tmp_path / "seqs"
+    settings = {**SETTINGS, "sessions": 40, "connections": 2, "prefix": "y", "seqs": seqs}
+    assert load.load("ndjson", gate.port, seconds=0.1, events=50, fill=True, **settings).errors == 0
+    first = np.fromfile(seqs, np.uint32)
+    assert len(first) == 40
+    assert first.min() > 1
+    again = load.load("http", gate.port, seconds=0.3, zipf=1, **settings)
+    assert again.errors == 0, again.first_error
+    assert np.sum(np.fromfile(seqs, np.uint32) - first) >= again.events > 0
+    with pytest.raises(TidegateError, match="has not the seqs of 41"):
+        load.load("http", gate.port, seconds=0.1, **{**settings, "sessions": 41})
+
+
+# ---- which sessions ----
+
+
+@pytest.mark.parametrize(("exponent", "sessions"), [(0.5, 60), (1.0, 60), (1.0, 1000), (2.5, 60)])
+def test_activity_is_zipfs(exponent, sessions, load, serve) -> None:
+    drawn: Counter[bytes] = Counter()
+
+    def answer(_: object, body: bytes) -> bytes:
+        drawn.update(re.findall(rb"s\d{8}", body))
+        return body
+
+    options = {"sessions": sessions, "connections": 2, "events": 500, "zipf": exponent}
+    report = load.load("ndjson", serve(answer), seconds=1, **{**SETTINGS, **options})
+    assert report.errors == 0, report.first_error
+    weights = np.arange(1, sessions + 1.0) ** -exponent
+    total = sum(drawn.values())
+    wanted = total * weights / weights.sum()
+    found = np.zeros(sessions)
+    found[: len(drawn)] = sorted(drawn.values(), reverse=True)
+    # Those that are too rare to be told apart are one.
+    rare = wanted < 20
+    wanted = np.append(wanted[~rare], wanted[rare].sum() or 1)
+    found = np.append(found[~rare], found[rare].sum() if rare.any() else 1)
+    assert total > 5000
+    assert np.sum((found - wanted) ** 2 / wanted) < len(wanted) + 6 * np.sqrt(2 * len(wanted))
+
+
+def test_active_sessions_are_no_neighbours(load, serve) -> None:
+    drawn: Counter[int] = Counter()
+
+    def answer(_: object, body: bytes) -> bytes:
+        drawn.update(map(int, re.findall(rb"s(\d{8})", body)))
+        return body
+
+    options = {"sessions": 100_000, "events": 1000, "zipf": 1.2}
+    load.load("ndjson", serve(answer), seconds=0.5, **{**SETTINGS, **options})
+    assert max(drawn) < 100_000
+    hottest = sorted(session for session, _ in drawn.most_common(20))
+    assert np.diff(hottest).min() > 1000
 
 
 # ---- servers that do wrong ----
@@ -178,13 +244,14 @@ def test_requests_that_wait_for_a_connection_are_measured_too(load, serve) -> No
     assert report.max_ms > 2000
 
 
-def test_a_server_that_hangs_up_has_failed(load, serve) -> None:
+@pytest.mark.parametrize("options", [{}, {"connections": 4, "zipf": 2}])
+def test_a_server_that_hangs_up_has_failed(options, load, serve) -> None:
     def hang_up(handler: BaseHTTPRequestHandler, body: bytes) -> bytes:
         handler.close_connection = True
         return body
 
     with pytest.raises(TidegateError) as failed:
-        load.load("http", serve(hang_up), seconds=1.0, **SETTINGS)
+        load.load("http", serve(hang_up), seconds=1.0, **SETTINGS, **options)
     assert failed.value.code == "load_failed"
 
 
@@ -298,7 +365,14 @@ def test_a_port_where_nobody_listens(load) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"connections": 0}, {"sessions": 4, "connections": 8}, {"nothing": 1}]
+    "options",
+    [
+        {"connections": 0},
+        {"sessions": 4, "connections": 8},
+        {"nothing": 1},
+        {"zipf": -1},
+        {"zipf": 1, "depth": 2},
+    ],
 )
 def test_bad_options_are_refused(options, load, echo) -> None:
     with pytest.raises(TidegateError):

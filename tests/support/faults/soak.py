@@ -1,10 +1,12 @@
 """The long form: kills and faults by the hundred, events by the million, and the figures.
 
     PYTHONPATH=tests/support python -m faults.soak [--kills 100] [--events 1000000] [--seed N]
+        [--crowd-seconds 300] [--crowd-sessions 1000000]
 
 Rounds until both are reached. In each the server is started, clients keep it busy, a fault may
 come, it is killed (at random, at a point, in recovery), and power may be lost. After ten rounds
 every session is looked at, the history is judged, and a new store and a new history begin.
+Then a crowd comes (`faults.crowd`), to a server that is not killed.
 """
 
 from __future__ import annotations
@@ -19,10 +21,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from faults.campaign import POINTS, Campaign
+from faults.crowd import crowd, thirds
 from faults.layer import until
 from faults.tally import TALLY, say
 from tidegate import bundle as bundles
@@ -30,6 +32,7 @@ from tidegate import bundle as bundles
 __all__ = ["main"]
 
 _ROUNDS = 10
+_CACHED = 0.3
 
 
 @dataclass
@@ -39,18 +42,19 @@ class _Figures:
     memory: list[float] = field(default_factory=list)
 
     def __str__(self) -> str:
-        third = max(len(self.memory) // 3, 1)
-        first, last = median(self.memory[:third]), median(self.memory[-third:])
+        first, last = thirds(self.memory)
         return f"{first:.0f} MB at first, {last:.0f} MB at last, {max(self.memory):.0f} MB at most"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run; return 0 if nothing was lost, doubled or answered wrongly."""
+    """Run; return 0 if nothing was lost, doubled or answered wrongly, and memory did not grow."""
     parser = argparse.ArgumentParser(description="Kills, faults and events, until it is enough.")
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(32))
     parser.add_argument("--sessions", type=int, default=200_000, help="in all, Zipf-distributed")
+    parser.add_argument("--crowd-seconds", type=float, default=300.0, help="0: no crowd")
+    parser.add_argument("--crowd-sessions", type=int, default=1_000_000)
     given = parser.parse_args(arguments)
     began = time.monotonic()
     rng = random.Random(given.seed)
@@ -64,9 +68,20 @@ def main(arguments: list[str] | None = None) -> int:
             _campaign(bundle, Path(folder) / f"campaign-{number}", rng, part, given, figures)
             number += 1
             say(f"{time.monotonic() - began:7.1f} s  {TALLY}")
-    say(f"soak: seed {given.seed}: {TALLY}")
-    say(f"soak: {time.monotonic() - began:.0f} s; the server's memory {figures}")
-    return int(bool(TALLY.lost or TALLY.doubled or TALLY.mismatches))
+        say(f"soak: seed {given.seed}: {TALLY}")
+        if figures.memory:
+            say(f"soak: {time.monotonic() - began:.0f} s; the server's memory {figures}")
+        failures = _crowd(Path(folder) / "crowd", given) if given.crowd_seconds else []
+    return int(bool(TALLY.lost or TALLY.doubled or TALLY.mismatches or failures))
+
+
+def _crowd(folder: Path, given: argparse.Namespace) -> list[str]:
+    cached = int(_CACHED * given.crowd_sessions)
+    seen = crowd(folder, sessions=given.crowd_sessions, cached=cached, seconds=given.crowd_seconds)
+    say(f"crowd: {seen}")
+    for failure in seen.failures:
+        say(f"crowd: {failure}")
+    return seen.failures
 
 
 def _campaign(
