@@ -47,10 +47,10 @@ def stored(saved_bundle, tmp_path_factory):
     with Campaign(saved_bundle, folder, 20, recorded=False, **BUSY) as run:
         run.start()
         run.load_volume(clients=1, sessions=500, events=200)
-        run.progress(3000)
+        run.progress(1500)
         run.kill()
         run.start()
-        run.progress(3000)
+        run.progress(1500)
         run.passes()
         run.stop()
         run.intact = folder / "intact"

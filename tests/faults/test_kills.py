@@ -31,7 +31,7 @@ def test_kills_at_each_point(campaign):
         if loss != "none":
             run.lose_power(partly=loss == "partly")
         run.start()
-    run.progress(500)
+    run.progress(200)
     run.kill()
     run.start()
     run.passes()
@@ -44,7 +44,7 @@ def test_kills_in_recovery(campaign):
     run = campaign(**BUSY)
     run.start()
     run.load_growing()
-    run.progress(600)
+    run.progress(400)
     run.kill()
     run.start()
     run.progress(50)

@@ -42,7 +42,7 @@ def die(run, *, answered):
     Returns whether the server takes what is left of its store.
     """
     slow = run.layer.arm("sync", "delay", count=0, argument=20_000_000)
-    run.progress(60)
+    run.progress(30)
     run.layer.kill("send", after=answered, nth=5)
     assert run.wait_dead() == -9
     assert slow.seen > 0
