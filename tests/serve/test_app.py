@@ -120,7 +120,7 @@ def test_a_request_keeps_the_name_that_its_client_gave_it(rig, caplog):
         async with hosting(rig, phase="draining") as app:
             return await ask(app, {"event": {}}, **{"x-request-id": "checkout-7"})
 
-    with caplog.at_level(logging.DEBUG, "tidegate.serve.app"):
+    with caplog.at_level(logging.DEBUG, "tidegate.serve.responses"):
         _, _, headers = asyncio.run(run())
     assert headers["x-request-id"] == "checkout-7"
     told = [(each.request_id, each.code) for each in caplog.records if "refused" in each.msg]

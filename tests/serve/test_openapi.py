@@ -123,7 +123,7 @@ ANSWERING = """
 engine/refusals.py schema/faults.py schema/schema.py schema/typed.py serve/app.py serve/arrow.py
 serve/arrow_bounds.py serve/batcher.py serve/block.py serve/intake.py serve/lines.py
 serve/model.py serve/not_finite.py serve/operations.py serve/processor.py serve/refusals.py
-serve/rules.py serve/sockets.py serve/waits.py serve/wire.py
+serve/responses.py serve/rules.py serve/sockets.py serve/waits.py serve/wire.py
 """
 """What may refuse a request; the rest of the package refuses to start, or to train."""
 

@@ -1,11 +1,11 @@
-"""Routes, statuses and bodies: the gate's face to HTTP, as an RSGI application."""
+"""The gate's routes, as an RSGI application; `responses` has what leaves on them."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from functools import cached_property
 from importlib import import_module
 from time import perf_counter
@@ -15,22 +15,29 @@ import msgspec
 from granian import rsgi
 
 from tidegate.errors import InputError, TidegateError
-from tidegate.metrics import REFUSALS, Distribution, GateMetrics
+from tidegate.metrics import Distribution, GateMetrics
 from tidegate.serve import bulk, lines, refusals, sockets, wire
-from tidegate.serve.codes import status_of
 from tidegate.serve.intake import Intake
-from tidegate.serve.logs import RequestIds
 from tidegate.serve.model import Model, Phase
-from tidegate.serve.operations import Delete, Part, Read, Result
+from tidegate.serve.operations import Delete, Part, Read
 from tidegate.serve.outflow import Outflow
+from tidegate.serve.responses import (
+    ARROW,
+    ARROW_TYPE,
+    HTML,
+    NDJSON,
+    NotAllowedError,
+    Refusing,
+    describe,
+    respond,
+    respond_result,
+)
 
 if TYPE_CHECKING:
     from granian._granian import RSGIHeaders as Headers
     from granian._granian import RSGIHTTPProtocol as HTTPProtocol
     from granian._granian import RSGIWebsocketProtocol as WebsocketProtocol
     from granian.rsgi import Scope
-
-    from tidegate.bundle import Bundle
 
 __all__ = ["App"]
 
@@ -39,11 +46,6 @@ _Closed: type[Exception] = vars(rsgi)["ProtocolClosed"]
 
 _log = logging.getLogger(__name__)
 
-_JSON = [("content-type", "application/json")]
-_NDJSON = [("content-type", "application/x-ndjson")]
-_ARROW_TYPE = "application/vnd.apache.arrow.stream"
-_ARROW = [("content-type", _ARROW_TYPE)]
-_HTML = [("content-type", "text/html; charset=utf-8")]
 _MODELS = "/v1/models"
 _SESSIONS = "sessions/"
 _EVENTS = "/events"
@@ -87,11 +89,11 @@ class App:
         refresh: Callable[[], None] = lambda: None,
     ) -> None:
         self._phase: Phase = "starting"
-        self._ids = RequestIds()
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._models = dict(models)
         self._metrics = metrics
+        self._refusing = Refusing(metrics)
         self._intake = intake
         self._line_bytes = line_bytes
         self._deadline_seconds = deadline_seconds
@@ -123,30 +125,11 @@ class App:
             if handling is not None:
                 await handling
         except TidegateError as error:
-            self._refuse(scope, http, error)
+            self._refusing.refuse(scope, http, error)
         except (_Closed, asyncio.CancelledError, TimeoutError):
             _log.debug("a client left before its answer, did not take it, or was abandoned")
         except Exception:
-            self._refuse(scope, http, refusals.internal(), unexpected=True)
-
-    def _refuse(
-        self, scope: Scope, proto: HTTPProtocol, error: TidegateError, *, unexpected: bool = False
-    ) -> None:
-        """Answer with an error, under a name by which the log has it too."""
-        # What else refuses a lone event is counted as its outcome.
-        if error.code in REFUSALS:
-            self._metrics.count_refused(error.code)
-        status = status_of(error)
-        request = self._ids.of(scope.headers.get("x-request-id"))
-        # Counters tell of the others: an overloaded server needs no line for each of them.
-        is_ours = status == 500 or error.code == "store_failed"
-        level = logging.WARNING if is_ours else logging.DEBUG
-        told = {"request_id": request, "code": error.code, "status": status}
-        session = scope.path.partition("/" + _SESSIONS)[2].removesuffix(_EVENTS)
-        if session:
-            told["session"] = session  # the log has its hash
-        _log.log(level, "a request was refused", extra=told, exc_info=unexpected)
-        _respond_error(proto, error, status, request)
+            self._refusing.refuse(scope, http, refusals.internal(), unexpected=True)
 
     def begin(self) -> None:
         """Say that a request is being answered."""
@@ -188,17 +171,17 @@ class App:
             return self._route_model(scope, proto, self._model(name), rest)
         if path == _MODELS:
             _allow(scope, "GET")
-            models = [_describe(model.bundle) for model in self._models.values()]
-            _respond(proto, 200, msgspec.json.encode({"models": models}))
+            models = [describe(model.bundle) for model in self._models.values()]
+            respond(proto, 200, msgspec.json.encode({"models": models}))
         elif path == "/healthz":
             _allow(scope, "GET")
             stuck = self._stuck()
             alive = {"status": "stuck", "what": stuck} if stuck else {"status": "alive"}
-            _respond(proto, 503 if stuck else 200, msgspec.json.encode(alive))
+            respond(proto, 503 if stuck else 200, msgspec.json.encode(alive))
         elif path == "/readyz":
             _allow(scope, "GET")
             status = "store_failed" if self._phase == "ready" and not self.ready else self._phase
-            _respond(proto, 200 if self.ready else 503, msgspec.json.encode({"status": status}))
+            respond(proto, 200 if self.ready else 503, msgspec.json.encode({"status": status}))
         elif path == "/metrics":
             _allow(scope, "GET")
             self._metrics.queued_events.set(sum(m.batcher.queued for m in self._models.values()))
@@ -208,12 +191,12 @@ class App:
             proto.response_bytes(200, headers, self._metrics.render())
         elif path == "/openapi.json":
             _allow(scope, "GET")
-            _respond(proto, 200, msgspec.json.encode(self._document))
+            respond(proto, 200, msgspec.json.encode(self._document))
         elif path == "/docs":
             _allow(scope, "GET")
             from tidegate.serve import openapi_page  # few look at it
 
-            proto.response_bytes(200, _HTML, openapi_page.page(self._document))
+            proto.response_bytes(200, HTML, openapi_page.page(self._document))
         else:
             raise _no_route(path)
         return None
@@ -232,13 +215,13 @@ class App:
         if rest == _EVENTS[1:]:
             _allow(scope, "POST")
             kind = scope.headers.get("content-type") or ""
-            if kind.partition(";")[0].strip().lower() == _ARROW_TYPE:
+            if kind.partition(";")[0].strip().lower() == ARROW_TYPE:
                 return self._post_arrow(scope, proto, model)
             return self._post_lines(scope, proto, model)
         if rest:
             raise _no_route(scope.path)
         _allow(scope, "GET")
-        _respond(proto, 200, msgspec.json.encode(_describe(model.bundle)))
+        respond(proto, 200, msgspec.json.encode(describe(model.bundle)))
         return None
 
     def _route_session(
@@ -256,7 +239,7 @@ class App:
 
     async def _manage(self, proto: HTTPProtocol, model: Model, operation: Read | Delete) -> None:
         with self._answering("http"):
-            _respond_result(proto, (await model.submit(Part([operation])))[0])
+            respond_result(proto, (await model.submit(Part([operation])))[0])
 
     async def _post_events(
         self, scope: Scope, proto: HTTPProtocol, model: Model, session: str
@@ -272,7 +255,7 @@ class App:
             deadline = self._deadline(headers)
             if not is_list:
                 results = await model.submit(Part(events, deadline=deadline))
-                _respond_result(proto, results[0])
+                respond_result(proto, results[0])
                 return
             results = []
             failed: set[str] = set()
@@ -280,7 +263,7 @@ class App:
             for first in range(0, len(events), size):
                 part = Part(events[first : first + size], failed, deadline)
                 results += await model.submit(part, admitted=first > 0)
-            _respond(proto, 200, wire.encode_items(results))
+            respond(proto, 200, wire.encode_items(results))
 
     async def _post_lines(self, scope: Scope, proto: HTTPProtocol, model: Model) -> None:
         length = scope.headers.get("content-length")
@@ -291,7 +274,7 @@ class App:
                 model,
                 slices,
                 length=None if length is None else int(length),
-                begin=lambda: proto.response_stream(200, _NDJSON).send_bytes,
+                begin=lambda: proto.response_stream(200, NDJSON).send_bytes,
                 outflow=Outflow(scope.client, scope.server, self._intake.seconds),
             )
 
@@ -301,7 +284,7 @@ class App:
         body = await self._intake.whole(scope.headers, proto)
         with self._answering("arrow"):
             table = await arrow.answer(body, model)
-            proto.response_bytes(200, _ARROW, table)
+            proto.response_bytes(200, ARROW, table)
 
     async def _socket(self, scope: Scope, proto: WebsocketProtocol) -> None:
         path: str = scope.path
@@ -396,23 +379,10 @@ def _path_session(session: str) -> str:
     return session
 
 
-class _NotAllowedError(InputError):
-    """A path that does not know a method, with those that it knows."""
-
-    def __init__(self, method: str, allowed: Sequence[str]) -> None:
-        super().__init__(
-            "method_not_allowed",
-            f"{method} is not for this path",
-            field="method",
-            hint=f"use {' or '.join(allowed)}",
-        )
-        self.allowed = allowed
-
-
 def _allow(scope: Scope, *methods: str) -> None:
     method = "GET" if scope.method == "HEAD" else scope.method
     if method not in methods:
-        raise _NotAllowedError(scope.method, methods)
+        raise NotAllowedError(scope.method, methods)
 
 
 def _no_route(path: str) -> InputError:
@@ -422,34 +392,3 @@ def _no_route(path: str) -> InputError:
         field="path",
         hint="events go to POST /v1/models/{model}/sessions/{session}/events",
     )
-
-
-def _describe(bundle: Bundle) -> dict[str, object]:
-    return {
-        "name": bundle.name,
-        "version": bundle.version,
-        "fingerprint": bundle.fingerprint.hex(),
-        "task": bundle.task,
-        "fields": bundle.schema.config.fields,
-    }
-
-
-def _respond(proto: HTTPProtocol, status: int, body: bytes) -> None:
-    proto.response_bytes(status, _JSON, body)
-
-
-def _respond_result(proto: HTTPProtocol, result: Result) -> None:
-    if isinstance(result, TidegateError):
-        raise result
-    _respond(proto, 200, wire.encode_result(result))
-
-
-def _respond_error(proto: HTTPProtocol, error: TidegateError, status: int, request: str) -> None:
-    headers = [*_JSON, ("x-request-id", request)]
-    if status in (429, 503):
-        headers.append(("retry-after", "1"))
-    if status == 401:
-        headers.append(("www-authenticate", "Bearer"))  # RFC 9110, 15.5.2
-    if isinstance(error, _NotAllowedError):
-        headers.append(("allow", ", ".join(error.allowed)))  # RFC 9110, 15.5.6
-    proto.response_bytes(status, headers, wire.encode_error(error))

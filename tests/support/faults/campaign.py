@@ -256,7 +256,7 @@ class Campaign:
             client.start()
 
     def load_growing(self) -> None:
-        """Let clients begin, of which one never ends its session: the record grows, and fills segments."""
+        """Let clients begin, of which one never ends its session: its record fills segments."""
         self.load(clients=2)
         self.load(clients=1, sessions=1, lives=0.0)
 
