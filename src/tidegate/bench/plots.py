@@ -5,15 +5,12 @@ The colours are those of M. Okabe and K. Ito (2008), which people with colour-bl
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import altair as alt
-import vl_convert
 
-from tidegate import files
 from tidegate.bench import page
 from tidegate.bench.markdown import crowds, facts, table
 from tidegate.bench.results import Results, Row
@@ -28,31 +25,10 @@ _SERIES = {
     "roof": "#7A7A7A",
 }
 _WIDTH, _HEIGHT, _PANELS = 235, 210, 3
-
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>tidegate: a step, timed</title>
-<style>
-body {{ font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 1000px;
-  margin: 2rem auto; padding: 0 1rem; }}
-h1 {{ font-size: 1.6rem; }}  figure {{ margin: 2rem 0; overflow-x: auto; }}
-table {{ border-collapse: collapse; font-size: .87rem; }}
-td, th {{ padding: .2rem .8rem .2rem 0; border-bottom: 1px solid #e6e6e6; text-align: right;
-  vertical-align: bottom; font-variant-numeric: tabular-nums; }}
-td:first-child, th:first-child {{ text-align: left; }}
-</style>
-<script>{javascript}</script></head><body>
-<h1>A recurrent step on one thread</h1>
-<p>Microseconds of one call, which steps a whole batch. The roof is the least time that this
-processor allows: the weights read once from the cache that holds them, or the multiply-adds at the
-measured peak, whichever takes longer. Both scales are logarithmic.</p>
-{figures}
-<table>
-{table}
-</table>
-{facts}
-</body></html>
+_ABOUT = """
+Microseconds of one call, which steps a whole batch. The roof is the least time that this processor
+allows: the weights read once from the cache that holds them, or the multiply-adds at the measured
+peak, whichever takes longer. Both scales are logarithmic.
 """
 
 
@@ -95,21 +71,16 @@ def write(folder: Path, results: Results) -> list[Path]:
     list of Path
         What was written.
     """
-    drawn = charts(results)
-    filled = _PAGE.format(
-        javascript=page.javascript(),
-        figures="\n".join(page.figure(name, chart) for name, chart in drawn.items()),
-        table="\n".join(page.table_row(cells) for cells in table(results)),
-        facts="\n".join(
-            f"<p>{html.escape(line)}</p>" for line in (*crowds(results), *facts(results))
-        ),
+    return page.write(
+        folder,
+        "engine",
+        charts(results),
+        title="tidegate: a step, timed",
+        heading="A recurrent step on one thread",
+        about=[_ABOUT],
+        table=table(results),
+        facts=(*crowds(results), *facts(results)),
     )
-    contents = {"engine.html": filled.encode()}
-    for name, chart in drawn.items():
-        contents[f"engine-{name}.png"] = vl_convert.vegalite_to_png(chart.to_json(), scale=1.5)
-    for name, content in contents.items():
-        files.write_file(folder / name, content)
-    return [folder / name for name in contents]
 
 
 def _chart(rows: Sequence[Row], title: str) -> alt.TopLevelMixin:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -12,7 +12,9 @@ from tidegate.bench.cases import Case
 from tidegate.errors import InputError
 from tidegate.spec import Cell
 
-__all__ = ["Machine", "Results", "Row", "Settings", "Timing", "load", "save"]
+__all__ = ["Machine", "Results", "Row", "Settings", "Timing", "load", "read", "save"]
+
+T = TypeVar("T")
 
 
 class Row(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -140,7 +142,7 @@ class Results(msgspec.Struct, frozen=True):
     timings: list[Timing]
 
 
-def save(path: Path, results: Results) -> None:
+def save(path: Path, results: msgspec.Struct) -> None:
     """Write results as JSON, whole or not at all."""
     data = msgspec.json.format(msgspec.json.encode(results), indent=1)
     files.write_file(path, data + b"\n")
@@ -154,12 +156,17 @@ def load(path: Path) -> Results:
     InputError
         ``bad_results``: the file is missing or is not one of these.
     """
+    return read(path, Results, "engine")
+
+
+def read(path: Path, kind: type[T], command: str) -> T:
+    """Read results of a kind, which a command of `tidegate bench` wrote; raises as `load`."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Results)
+        return msgspec.json.decode(path.read_bytes(), type=kind)
     except (OSError, msgspec.DecodeError) as error:
         raise InputError(
             "bad_results",
             f"{str(path)!r} cannot be read: {error}",
             field="FILE",
-            hint="give a file that `tidegate bench engine --json FILE` wrote",
+            hint=f"give a file that `tidegate bench {command} --json FILE` wrote",
         ) from error

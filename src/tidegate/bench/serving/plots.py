@@ -5,16 +5,13 @@ The colours are those of M. Okabe and K. Ito (2008), which people with colour-bl
 
 from __future__ import annotations
 
-import html
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import altair as alt
-import vl_convert
 
-from tidegate import files
 from tidegate.bench import page
 from tidegate.bench.serving.markdown import PRICE, facts, load, table
 from tidegate.bench.serving.results import Row, ServeResults
@@ -26,29 +23,6 @@ _COLOURS = (
     *("#7A7A7A", "#000000"),
 )
 _WIDTH, _HEIGHT, _BAR = 640, 320, 18
-
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>tidegate: servers, timed</title>
-<style>
-body {{ font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 1100px;
-  margin: 2rem auto; padding: 0 1rem; }}
-h1 {{ font-size: 1.6rem; }}  figure {{ margin: 2rem 0; overflow-x: auto; }}
-table {{ border-collapse: collapse; font-size: .82rem; }}
-td, th {{ padding: .2rem .8rem .2rem 0; border-bottom: 1px solid #e6e6e6; text-align: right;
-  vertical-align: bottom; font-variant-numeric: tabular-nums; }}
-td:nth-child(-n+4) {{ text-align: left; }}
-</style>
-<script>{javascript}</script></head><body>
-<h1>Servers with a memory per session, on one machine</h1>
-{figures}
-<table>
-{table}
-</table>
-{facts}
-</body></html>
-"""
 
 
 def charts(results: ServeResults) -> dict[str, alt.TopLevelMixin]:
@@ -102,19 +76,16 @@ def write(folder: Path, results: ServeResults) -> list[Path]:
     list of Path
         What was written.
     """
-    drawn = charts(results)
-    filled = _PAGE.format(
-        javascript=page.javascript(),
-        figures="\n".join(page.figure(name, chart) for name, chart in drawn.items()),
-        table="\n".join(page.table_row(cells) for cells in table(results)),
-        facts="\n".join(f"<p>{html.escape(line)}</p>" for line in facts(results)),
+    return page.write(
+        folder,
+        "serve",
+        charts(results),
+        title="tidegate: servers, timed",
+        heading="Servers with a memory per session, on one machine",
+        table=table(results),
+        texts=4,
+        facts=facts(results),
     )
-    contents = {"serve.html": filled.encode()}
-    for name, chart in drawn.items():
-        contents[f"serve-{name}.png"] = vl_convert.vegalite_to_png(chart.to_json(), scale=1.5)
-    for name, content in contents.items():
-        files.write_file(folder / name, content)
-    return [folder / name for name in contents]
 
 
 def _latency(rows: Sequence[Row], colours: dict[str, str]) -> alt.TopLevelMixin:

@@ -7,9 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from tidegate import files
-from tidegate.bench.results import Machine
-from tidegate.errors import InputError
+from tidegate.bench.results import Machine, read, save
 
 __all__ = [
     "Memory",
@@ -176,12 +174,6 @@ class ServeResults(msgspec.Struct, frozen=True, tag_field="bench", tag="serve"):
     missing: list[Missing]
 
 
-def save(path: Path, results: ServeResults) -> None:
-    """Write results as JSON, whole or not at all."""
-    data = msgspec.json.format(msgspec.json.encode(results), indent=1)
-    files.write_file(path, data + b"\n")
-
-
 class _Kind(msgspec.Struct):
     bench: str = ""
 
@@ -202,12 +194,4 @@ def load(path: Path) -> ServeResults:
     InputError
         ``bad_results``: the file is missing or is not one of these.
     """
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=ServeResults)
-    except (OSError, msgspec.DecodeError) as error:
-        raise InputError(
-            "bad_results",
-            f"{str(path)!r} cannot be read: {error}",
-            field="FILE",
-            hint="give a file that `tidegate bench serve --json FILE` wrote",
-        ) from error
+    return read(path, ServeResults, "serve")
