@@ -7,6 +7,7 @@
 #include "xxh64.h"
 
 #define AHEAD 24       /* events whose slots are fetched before their turn */
+#define SHARE 256      /* events whose sessions stay in the cache from their lookup to their records */
 #define AHEAD_BLOBS 12 /* and, once those are there, their answers */
 
 /* ---- The failures of a batch: (request, session) ---- */
@@ -224,7 +225,7 @@ static int flush(tg_table *table, tg_batch *batch) {
     return result;
 }
 
-/* Memory for a batch, and its sessions' slots. */
+/* Memory for a batch. */
 static int prepare(tg_table *table, const tg_batch *batch) {
     const size_t n = batch->n;
     size_t capacities[] = {table->events_capacity, table->events_capacity, table->events_capacity,
@@ -237,18 +238,19 @@ static int prepare(tg_table *table, const tg_batch *batch) {
         tg_reserve_changes(table, n) || clear_failures(table, n + batch->n_failed))
         return -1;
     table->events_capacity = capacities[0];
-    table->n_steps = table->n_changed = table->n_met = table->n_repeats = table->text_size = 0;
-    return tg_arena_take(table->arena, n, batch->keys, table->slots, table->fresh);
+    table->n_steps = table->n_met = table->n_repeats = table->text_size = 0;
+    return 0;
 }
 
-/* Sorts the events by their turn within their session, and otherwise leaves them in order; how many turns
- * there are. `rounds` gets where each ends. */
-static size_t make_rounds(tg_table *table, size_t n) {
+/* Sorts the events of a share by their turn within their session, and otherwise leaves them in order; how
+ * many turns there are. `rounds` gets where each ends. */
+static size_t make_rounds(tg_table *table, size_t first, size_t n) {
+    const int64_t *slots = table->slots + first;
     size_t count = 0;
     table->call++;
     for (size_t i = 0; i < n; i++) {
-        if (i + AHEAD < n) __builtin_prefetch(tg_session_of(table, table->slots[i + AHEAD]), 1);
-        tg_session *its = tg_session_of(table, table->slots[i]);
+        if (i + AHEAD < n) __builtin_prefetch(tg_session_of(table, slots[i + AHEAD]), 1);
+        tg_session *its = tg_session_of(table, slots[i]);
         its->turn = its->call == table->call ? its->turn + 1 : 0;
         its->call = table->call;
         its->changed = 0;
@@ -259,7 +261,7 @@ static size_t make_rounds(tg_table *table, size_t n) {
     return count;
 }
 
-static void sort_rounds(tg_table *table, size_t n, size_t count) {
+static void sort_rounds(tg_table *table, size_t first, size_t n, size_t count) {
     /* Counting sort, in place of `order`: `changed` is free until something changes. */
     uint32_t *turns = table->order, start = 0;
     int64_t *sorted = table->changed;
@@ -268,7 +270,7 @@ static void sort_rounds(tg_table *table, size_t n, size_t count) {
         table->rounds[r] = start;
         start += size;
     }
-    for (size_t i = 0; i < n; i++) sorted[table->rounds[turns[i]]++] = (int64_t)i;
+    for (size_t i = 0; i < n; i++) sorted[table->rounds[turns[i]]++] = (int64_t)(first + i);
     for (size_t i = 0; i < n; i++) table->order[i] = (uint32_t)sorted[i];
 }
 
@@ -278,19 +280,12 @@ static void fetch(const tg_table *table, size_t n, size_t at) {
         tg_kept_prefetch(&tg_session_of(table, table->slots[table->order[at + AHEAD_BLOBS]])->kept);
 }
 
-static int run_rounds(tg_table *table, tg_batch *batch) {
-    const size_t n = batch->n;
-    const size_t count = make_rounds(table, n);
-    if (count > 1) sort_rounds(table, n, count);
+static int run_rounds(tg_table *table, tg_batch *batch, size_t first, size_t n) {
+    const size_t most = tg_events_at_once(batch->threads), count = make_rounds(table, first, n);
+    if (count > 1) sort_rounds(table, first, n, count);
     else
-        for (size_t i = 0; i < n; i++) table->order[i] = (uint32_t)i;
+        for (size_t i = 0; i < n; i++) table->order[i] = (uint32_t)(first + i);
     if (count == 1) table->rounds[0] = (uint32_t)n;
-    for (size_t i = 0; i < batch->n_failed; i++) {
-        int64_t slot;
-        tg_arena_find(table->arena, 1, &batch->failed[i], &slot);
-        if (slot >= 0) add_failure(table, batch->failed_requests[i], slot);
-    }
-    const size_t most = tg_events_at_once(batch->threads);
     for (size_t r = 0, at = 0; r < count; r++) {
         for (; at < table->rounds[r]; at++) {
             fetch(table, n, at);
@@ -302,16 +297,37 @@ static int run_rounds(tg_table *table, tg_batch *batch) {
     return 0;
 }
 
+/* Does some of a batch, from its lookup to its records, while its sessions are in the cache. */
+static int run_share(tg_table *table, tg_batch *batch, size_t first, size_t n) {
+    table->n_changed = 0;
+    memset(table->fresh + first, 0, n);
+    if (tg_arena_take(table->arena, n, batch->keys + first, table->slots + first, table->fresh + first))
+        return -1;
+    for (size_t i = 0; i < batch->n_failed; i++) { /* now all of them that matter here are known */
+        int64_t slot;
+        tg_arena_find(table->arena, 1, &batch->failed[i], &slot);
+        if (slot >= 0) add_failure(table, batch->failed_requests[i], slot);
+    }
+    int result = run_rounds(table, batch, first, n);
+    for (size_t i = 0; i < table->n_changed && batch->group && !result; i++)
+        result = tg_put_record(table, batch->group, table->changed[i]);
+    batch->changed += table->n_changed;
+    return result;
+}
+
 int tg_table_process(tg_table *table, tg_batch *batch) {
     batch->changed = 0;
     if (prepare(table, batch)) return -1;
-    int result = run_rounds(table, batch);
-    for (size_t i = 0; i < table->n_changed && batch->group && !result; i++)
-        result = tg_put_record(table, batch->group, table->changed[i]);
-    for (size_t i = 0; i < batch->n; i++)
+    int result = 0;
+    size_t done = 0;
+    while (done < batch->n && !result) {
+        const size_t n = batch->n - done < SHARE ? batch->n - done : SHARE;
+        result = run_share(table, batch, done, n);
+        done += n;
+    }
+    for (size_t i = 0; i < done; i++)
         if (table->fresh[i] && tg_session_of(table, table->slots[i])->status == TG_UNKNOWN)
             tg_drop(table, table->slots[i]);
-    batch->changed = table->n_changed;
     return result;
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -190,6 +191,37 @@ def test_is_equal_to_one_event_at_a_time(data: st.DataObject) -> None:
         else:
             pair.now += data.draw(st.sampled_from([1.0, 49.0, 50.0, 60.0, 111.0]))
         pair.check()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_large_batch_is_equal_to_one_event_at_a_time(seed: int) -> None:
+    """It is done a share at a time; what failed, began or was kept in one is known in the next."""
+    random = Random(seed)
+    limits = Limits(answers=3, tombstone_seconds=60.0)
+    table = new_table(answers=3, tombstone_seconds=60.0)
+    model = plain.Model(limits, float("inf"))
+    for ticket in (1, 2):
+        events = []
+        for _ in range(1500):
+            odd: dict[str, Any] = random.choice(
+                [
+                    *({} for _ in range(30)),
+                    *({"start": True}, {"end": True}, {"refused": True}, {"payload": POISON}),
+                    *({"payload": PAYLOADS[4]}, {"seq": 2}, {"seq": 9}),
+                ]
+            )
+            sent = Sent(f"s-{random.randrange(200)}", random.choice(PAYLOADS[:2]))
+            events.append(sent._replace(request=random.randrange(3), **odd))
+        group, failed = core.Group(), set[tuple[int, str]]()
+        expected = [model.tell(sent, NOW, failed) for sent in events]
+        processed = process(table, events, NOW, group=group, ticket=ticket)
+        assert told(processed) == expected
+        assert {each.code for each in expected} > {"step", "repeat", "seq_gap", "schema_fault"}
+        assert dict(group.items()) == {
+            plain.PREFIX + name.encode(): model.record(name) for name in model.changed
+        }
+        assert len(table) == len(model.sessions)
+        model.changed.clear()
 
 
 def draw_event(data: st.DataObject, pair: Pair) -> Sent:
