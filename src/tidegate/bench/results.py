@@ -14,7 +14,7 @@ from tidegate.spec import Cell
 
 __all__ = ["Machine", "Results", "Row", "Settings", "Timing", "load", "read", "save"]
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 class Row(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -159,7 +159,7 @@ def load(path: Path) -> Results:
     return read(path, Results, "engine")
 
 
-def read(path: Path, kind: type[T], command: str) -> T:
+def read(path: Path, kind: type[_T], command: str) -> _T:
     """Read results of a kind, which a command of `tidegate bench` wrote; raises as `load`."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
