@@ -399,10 +399,9 @@ tg_arena *tg_arena_new(size_t hidden_size, size_t encoder_size, size_t extra) {
     arena->hidden_stride = rounded(hidden_size * sizeof(float), LINE);
     arena->extra_size = rounded(extra, sizeof(double));
     arena->tail_stride = sizeof(tg_slot_header) + arena->extra_size + encoder_size * sizeof(double);
-    while (arena->hidden_stride + arena->tail_stride + 1 < SLAB_BYTES >> arena->slab_bits)
-        arena->slab_bits++;
-    arena->tails_at = arena->hidden_stride << arena->slab_bits;
-    arena->marks_at = arena->tails_at + (arena->tail_stride << arena->slab_bits);
+    arena->slot_stride = rounded(arena->hidden_stride + arena->tail_stride, LINE);
+    while (arena->slot_stride + 1 < SLAB_BYTES >> arena->slab_bits) arena->slab_bits++;
+    arena->marks_at = arena->slot_stride << arena->slab_bits;
     arena->free = NONE;
     return arena;
 }
@@ -424,5 +423,5 @@ void tg_arena_free(tg_arena *arena) {
 size_t tg_arena_bytes(const tg_arena *arena) {
     return sizeof *arena + arena->slabs_capacity * sizeof *arena->slabs + index_bytes(&arena->index) +
            index_bytes(&arena->old) + arena->long_key_bytes +
-           arena->high_water * (arena->hidden_stride + arena->tail_stride + 1);
+           arena->high_water * (arena->slot_stride + 1);
 }

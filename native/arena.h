@@ -41,10 +41,10 @@ typedef struct {
 typedef struct tg_arena {
     size_t hidden_size, encoder_size;
     size_t extra_size; /* bytes, a multiple of 8 */
-    /* A slab: 2^slab_bits hidden states, then as many headers, each with its extra bytes and its encoder
-     * state, then marks. */
+    /* A slab: 2^slab_bits slots, each a hidden state, a header, extra bytes and an encoder state, in one
+     * place: each further page that an event touches is one more walk to its address. Then their marks. */
     unsigned slab_bits;
-    size_t hidden_stride, tail_stride, tails_at, marks_at; /* bytes */
+    size_t hidden_stride, tail_stride, slot_stride, marks_at; /* bytes */
     uint8_t **slabs;
     size_t n_slabs, slabs_capacity;
 
@@ -97,13 +97,12 @@ static inline size_t tg_arena_within(const tg_arena *arena, int64_t slot) {
 
 /* 64-byte aligned, padded with zeros to a multiple of 16 floats. */
 static inline float *tg_arena_hidden(const tg_arena *arena, int64_t slot) {
-    return (float *)(void *)(tg_arena_slab(arena, slot) +
-                             tg_arena_within(arena, slot) * arena->hidden_stride);
+    uint8_t *slab = tg_arena_slab(arena, slot);
+    return (float *)(void *)(slab + tg_arena_within(arena, slot) * arena->slot_stride);
 }
 
 static inline tg_slot_header *tg_arena_header(const tg_arena *arena, int64_t slot) {
-    return (tg_slot_header *)(void *)(tg_arena_slab(arena, slot) + arena->tails_at +
-                                      tg_arena_within(arena, slot) * arena->tail_stride);
+    return (tg_slot_header *)(void *)((uint8_t *)tg_arena_hidden(arena, slot) + arena->hidden_stride);
 }
 
 static inline double *tg_arena_encoder(const tg_arena *arena, int64_t slot) {

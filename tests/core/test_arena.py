@@ -165,7 +165,7 @@ def test_a_slot_that_is_used_again_is_blank() -> None:
     assert hidden.tolist() == [0.0] * 3
 
 
-@pytest.mark.parametrize(("name", "beside"), [("{:022}", 40), ("{:036}", 72)])
+@pytest.mark.parametrize(("name", "beside"), [("{:022}", 56), ("{:036}", 88)])
 def test_memory_of_a_session(name: str, beside: int) -> None:
     arena = Arena(64, 3)
     for n in range(2_000, 200_001, 2_000):
