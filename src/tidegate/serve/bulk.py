@@ -92,7 +92,9 @@ class Bulk:
     ) -> bytes:
         """Return the lines that answer a block."""
         if errors or processed.versions:
-            return wire.encode_lines(self._processor.worded(block, processed, errors), numbers)
+            return wire.encode_lines(
+                self._processor.words.results(block, processed, errors), numbers
+            )
         offsets, ids = cast("tuple[NDArray[np.int32], NDArray[np.uint8]]", block.sessions)
         marks = (processed.marks & bits.DUPLICATE != 0) + 2 * (processed.marks & bits.RESET != 0)
         return core.write_rows(

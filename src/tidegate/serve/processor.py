@@ -9,24 +9,19 @@ comes with them is durable (`Batcher` does). What the store refuses is forgotten
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import groupby
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
-import numpy as np
-from numpy.typing import NDArray
-
-from tidegate import answers, core
-from tidegate.engine.refusals import not_finite_output
+from tidegate import core
 from tidegate.errors import StoreError, TidegateError
 from tidegate.metrics import GateMetrics
-from tidegate.serve import bits, refusals, rules, tally
+from tidegate.serve import refusals, rules, tally
 from tidegate.serve.block import Block
 from tidegate.serve.limits import Limits
 from tidegate.serve.operations import (
-    Answer,
     Delete,
     Event,
     Operation,
@@ -36,6 +31,7 @@ from tidegate.serve.operations import (
     Result,
     SessionView,
 )
+from tidegate.serve.words import Words
 from tidegate.store import Store, session_prefix
 
 if TYPE_CHECKING:
@@ -46,12 +42,6 @@ if TYPE_CHECKING:
 __all__ = ["Done", "Processor"]
 
 _log = logging.getLogger(__name__)
-
-_CODES = {name: code for code, name in enumerate(core.OUTCOMES)}
-_ANSWERED = _CODES["repeat"]
-"""Codes up to this one come with an answer."""
-_DAMAGED = _CODES["record_damaged"]
-_NOT_FINITE, _FAULT = _CODES["not_finite_output"], _CODES["schema_fault"]
 
 
 class _Head(NamedTuple):
@@ -99,6 +89,13 @@ class Processor:
     limits : Limits
         What is kept, and for how long.
 
+    Attributes
+    ----------
+    table : core.Table
+        The sessions in memory.
+    words : Words
+        Says what a batch's results mean.
+
     Notes
     -----
     Not for several threads at once: the server runs it in its event loop.
@@ -118,7 +115,7 @@ class Processor:
         self._store = store
         self._metrics = metrics
         self._clock = clock
-        self._answers = answers.open(bundle.task)
+        self.words = Words(bundle)
         self._prefix = session_prefix(self._limits.tenant, bundle.name)
         self._group = None if store.volatile else core.Group()
         # What a batch changes is marked with the ticket that it will get. The store's go on from
@@ -188,7 +185,7 @@ class Processor:
         except Exception:
             self._undo()
             raise
-        errors = self._errors(block, processed)
+        errors = self.words.errors(block, processed)
         tally.count_codes(self._metrics, self.bundle.name, processed, errors)
         return processed, errors, self._ticket
 
@@ -208,7 +205,7 @@ class Processor:
 
     def _events(self, block: Block) -> list[Result]:
         processed = self._step(block)
-        return self.worded(block, processed, self._errors(block, processed))
+        return self.words.results(block, processed, self.words.errors(block, processed))
 
     def _step(self, block: Block) -> Processed:
         self._metrics.batch_events.observe(block.size)
@@ -336,86 +333,6 @@ class Processor:
         self._undo()
         return refusals.store_failed()
 
-    # Words
-
-    def worded(
-        self, block: Block, processed: Processed, errors: Mapping[int, TidegateError]
-    ) -> list[Result]:
-        """Return the result of each event of a block, in order."""
-        version = self.bundle.version
-        rows = zip(
-            block.names(),
-            processed.seqs.tolist(),
-            processed.times.tolist(),
-            processed.marks.tolist(),
-            strict=True,
-        )
-        if not errors and not processed.versions:
-            words = self._answers.answer(processed.outputs)
-            return [
-                Answer(
-                    session,
-                    seq,
-                    time,
-                    version,
-                    answer,
-                    mark & bits.DUPLICATE != 0,
-                    mark & bits.RESET != 0,
-                )
-                for (session, seq, time, mark), answer in zip(rows, words, strict=True)
-            ]
-        answered = iter(self._answers.answer(processed.outputs[processed.codes <= _ANSWERED]))
-        return [
-            errors[index]
-            if index in errors
-            else Answer(
-                session,
-                seq,
-                time,
-                processed.versions.get(index, version),
-                next(answered),
-                mark & bits.DUPLICATE != 0,
-                mark & bits.RESET != 0,
-            )
-            for index, (session, seq, time, mark) in enumerate(rows)
-        ]
-
-    def _errors(self, block: Block, processed: Processed) -> dict[int, TidegateError]:
-        """Word what refused each event that has no answer."""
-        codes = processed.codes
-        if codes.max(initial=0) <= _ANSWERED:
-            return {}
-        refused = np.flatnonzero(codes > _ANSWERED).tolist()
-        return {index: self._error(block, processed, index) for index in refused}
-
-    def _error(self, block: Block, processed: Processed, index: int) -> TidegateError:
-        code = processed.codes[index]
-        own = block.errors.get(index)
-        if own is not None:  # says more than that an earlier event of the session failed, too
-            return own
-        if code == _DAMAGED:
-            return refusals.record_damaged()
-        if code == _NOT_FINITE:
-            return not_finite_output(block.session(index))
-        if code == _FAULT:
-            return self._fault(block, processed, index)
-        expected = int(processed.expected[index])
-        verdict = rules.Verdict(
-            cast("rules.Outcome", core.OUTCOMES[code]),
-            int(processed.seqs[index]),
-            expected if expected >= 0 else None,
-        )
-        after_failure = bool(processed.marks[index] & bits.AFTER_FAILURE)
-        return rules.refusal(verdict, after_failure=after_failure)
-
-    def _fault(self, block: Block, processed: Processed, index: int) -> TidegateError:
-        """Word what the schema says of an event: the C core knows only its kind."""
-        state = processed.encoder_before[index][None]
-        one = {name: _one(column, index) for name, column in block.columns.items()}
-        errors = self.bundle.schema.encode_rows(one, processed.times[index : index + 1], state)
-        error: TidegateError = errors.errors[0]
-        return error
-
     @staticmethod
     def _note_failures(parts: Sequence[Part], results: Sequence[Result]) -> None:
         at = iter(results)
@@ -475,11 +392,3 @@ def _view(session: str, head: _Head) -> SessionView:
         updated=head.updated,
         model_version=head.model_version,
     )
-
-
-def _one(column: NDArray[Any] | tuple[NDArray[np.int32], Sequence[str]], row: int) -> NDArray[Any]:
-    """Return a row of a column as a column of its own."""
-    if not isinstance(column, tuple):
-        return column[row : row + 1]
-    indices, values = column
-    return np.array([None if indices[row] < 0 else values[indices[row]]], dtype=object)

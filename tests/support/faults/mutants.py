@@ -91,8 +91,8 @@ MUTANTS = (
         patches=(
             Patch(
                 "serve/processor.py",
-                "from tidegate import answers, core\n",
-                "import msgspec\nfrom tidegate import answers, core, record\n",
+                "from tidegate import core\n",
+                "import msgspec\nfrom tidegate import core, record\n",
             ),
             Patch(
                 "serve/processor.py",
