@@ -27,6 +27,8 @@ _OPEN_SHARE = 0.8
 _OTHER_CONNECTIONS = (1, 8, 256)
 _BULK_EVENTS = 2000
 _BULK: dict[str, Any] = {"connections": 4, "events": _BULK_EVENTS}
+_TABLE_ROWS = 8000
+_TABLES: dict[str, Any] = {"connections": 4, "events": _TABLE_ROWS}
 _LONE_RATE = 100
 _STARTS = 5
 _OUR_SIZES = (1_000, 10_000, 100_000, 1_000_000)
@@ -139,7 +141,7 @@ def _echo(bench: Workbench, system: System) -> None:
         bench.load(running, "websocket", "single")
         bench.load(running, "websocket", "stream", events=16)
         bench.load(running, "ndjson", "bulk", **_BULK)
-        bench.load(running, "arrow", "bulk", template=bench.template(_BULK_EVENTS), **_BULK)
+        bench.load(running, "arrow", "bulk", template=bench.template(_TABLE_ROWS), **_TABLES)
 
 
 def _http(bench: Workbench, system: System) -> None:
@@ -178,7 +180,7 @@ def _ndjson(bench: Workbench, system: System) -> None:
 
 
 def _arrow(bench: Workbench, system: System) -> None:
-    template, settings = bench.template(_BULK_EVENTS), bench.settings
+    template, settings = bench.template(_TABLE_ROWS), bench.settings
     with bench.serving(system) as running:
         bench.load(
             running,
@@ -188,7 +190,7 @@ def _arrow(bench: Workbench, system: System) -> None:
             seconds=settings.bulk_seconds,
             template=template,
             fill=True,
-            **_BULK,
+            **_TABLES,
         )
 
 
