@@ -70,7 +70,7 @@ static inline size_t tg_arena_count(const tg_arena *arena) { return arena->count
 /* Bytes of memory in use: whole index, slots that were ever in use, long keys. */
 size_t tg_arena_bytes(const tg_arena *arena);
 
-/* The slot of each key; -1: unknown. The slots' memory is on its way into the cache. */
+/* The slot of each key; -1: unknown. What stands first in the slots is on its way into the cache. */
 void tg_arena_find(const tg_arena *arena, size_t n, const tg_key *keys, int64_t *slots);
 
 /* As tg_arena_find, but unknown sessions begin: hidden and extra zeros, encoder NaN. fresh[i] is 1

@@ -4,6 +4,7 @@
 #include <string.h>
 
 enum { HEAD = 8, ROW = sizeof(tg_answer_row) };
+enum { MOST_AT_HOME = 512 }; /* about what the rest of a session takes */
 
 _Static_assert(ROW == 32, "rows are those of a record");
 
@@ -21,8 +22,13 @@ static size_t count_of(const uint8_t *section) {
 
 static size_t bytes_of(tg_answer_row row) { return row.length + (size_t)(row.more >> 8); }
 
+size_t tg_kept_home(const tg_limits *limits) {
+    const size_t full = HEAD + limits->answers * (ROW + limits->answer_size);
+    return full <= MOST_AT_HOME && limits->answers * limits->answer_size <= limits->bytes ? full : 0;
+}
+
 void tg_kept_free(tg_kept *kept) {
-    free(kept->data);
+    if (kept->capacity) free(kept->data);
     *kept = (tg_kept){0};
 }
 
@@ -40,7 +46,7 @@ static size_t surplus(const tg_kept *kept, const tg_limits *limits, size_t *byte
     return i;
 }
 
-int tg_kept_reserve(tg_kept *kept, const tg_limits *limits, bool alone) {
+int tg_kept_reserve(tg_kept *kept, const tg_limits *limits, uint8_t *home, bool alone) {
     const size_t one = ROW + limits->answer_size;
     size_t wanted = HEAD + one;
     if (!alone && kept->size) {
@@ -48,13 +54,18 @@ int tg_kept_reserve(tg_kept *kept, const tg_limits *limits, bool alone) {
         const size_t first = surplus(kept, limits, &gone);
         wanted = kept->size - first * ROW - gone + one;
     }
+    if (!kept->capacity && wanted <= limits->home) {
+        kept->data = home;
+        return 0;
+    }
     if (wanted <= kept->capacity) return 0;
     /* Twice what it was, but no more than it is to hold in the end. */
     const size_t full = HEAD + limits->answers * one, twice = (size_t)2 * kept->capacity;
     const size_t less = twice < full ? twice : full, capacity = less > wanted ? less : wanted;
     if (capacity > UINT32_MAX) return -1;
-    uint8_t *grown = realloc(kept->data, capacity);
+    uint8_t *grown = realloc(kept->capacity ? kept->data : NULL, capacity);
     if (!grown) return -1;
+    if (!kept->capacity && kept->size) memcpy(grown, kept->data, kept->size); /* they leave home */
     kept->data = grown;
     kept->capacity = (uint32_t)capacity;
     return 0;
@@ -101,14 +112,15 @@ bool tg_kept_fits(tg_span section, size_t answer_size) {
     return true;
 }
 
-int tg_kept_load(tg_kept *kept, tg_span section, tg_span version) {
+int tg_kept_load(tg_kept *kept, const tg_limits *limits, uint8_t *home, tg_span section, tg_span version) {
     const size_t count = count_of(section.data);
     size_t size = section.size;
     if (!count) return 0;
     for (size_t i = 0; i < count; i++)
         if (!(row_at(section.data, i).more >> 8)) size += version.size;
     if (size > UINT32_MAX) return -1;
-    uint8_t *data = malloc(size);
+    const bool fits = size <= limits->home;
+    uint8_t *data = fits ? home : malloc(size);
     if (!data) return -1;
     memcpy(data, section.data, HEAD);
     const uint8_t *from = section.data + HEAD + count * ROW;
@@ -126,6 +138,6 @@ int tg_kept_load(tg_kept *kept, tg_span section, tg_span version) {
         from += bytes;
         to += bytes;
     }
-    *kept = (tg_kept){data, (uint32_t)size, (uint32_t)size};
+    *kept = (tg_kept){data, (uint32_t)size, fits ? 0 : (uint32_t)size};
     return 0;
 }

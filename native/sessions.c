@@ -21,11 +21,13 @@ tg_table *tg_table_new(const tg_table_options *options) {
     if (!table) return NULL;
     memcpy(table->fingerprint, options->fingerprint, TG_FINGERPRINT_SIZE);
     table->positions = options->positions;
-    table->limits = (tg_limits){options->answers, options->answer_bytes, model->output_size * sizeof(float)};
+    table->limits = (tg_limits){options->answers, options->answer_bytes, model->output_size * sizeof(float), 0};
+    table->limits.home = tg_kept_home(&table->limits);
     table->ttl = options->ttl_seconds;
     table->tombstone = options->tombstone_seconds;
     table->prefix_size = options->key_prefix.size;
-    table->arena = tg_arena_new(model->state_size, options->schema->state_size, sizeof(tg_session));
+    table->arena = tg_arena_new(model->state_size, options->schema->state_size,
+                                sizeof(tg_session) + table->limits.home);
     table->key = malloc(table->prefix_size + TG_KEY_MAX);
     if (!table->arena || !table->key || tg_batches_new(table, model, options->schema) ||
         tg_version_index(table, options->version) < 0) {

@@ -149,7 +149,7 @@ static int judge(tg_table *table, tg_batch *batch, size_t event) {
     /* Room for the answer now: later there is no way back. */
     const bool begins = verdict.outcome != TG_STEP || its->foreign;
     table->kept_bytes -= tg_kept_bytes(&its->kept);
-    const int no_room = tg_kept_reserve(&its->kept, &table->limits, begins);
+    const int no_room = tg_kept_reserve(&its->kept, &table->limits, its->home, begins);
     table->kept_bytes += tg_kept_bytes(&its->kept);
     if (no_room) return -1;
     const size_t k = table->n_steps++;

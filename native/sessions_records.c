@@ -84,7 +84,8 @@ static int load_one(tg_table *table, int64_t slot, tg_span data, uint8_t *code) 
     its->foreign = (uint8_t)foreign;
     if (load_rest(table, its, data, &decoded)) return -1;
     if (!foreign) {
-        if (tg_kept_load(&its->kept, record->answers, version ? record->model_version : (tg_span){NULL, 0}))
+        if (tg_kept_load(&its->kept, &table->limits, its->home, record->answers,
+                         version ? record->model_version : (tg_span){NULL, 0}))
             return -1;
         table->kept_bytes += tg_kept_bytes(&its->kept);
         if (!record->status) tg_record_load(table->arena, &decoded, slot);
