@@ -36,7 +36,8 @@ def command(
     only: Annotated[
         list[str] | None,
         typer.Option(
-            help="echo, http, websocket, ndjson, arrow, lone, start or memory; several times. "
+            help="echo, http, websocket, ndjson, arrow, lone, start, memory or stall; several "
+            "times. "
             "Default: all.",
             show_default=False,
         ),

@@ -19,6 +19,7 @@ from tidegate.bench.serving.results import (
     Row,
     ServeResults,
     ServeSettings,
+    Stall,
     Start,
     Sync,
 )
@@ -88,7 +89,8 @@ def found() -> ServeResults:
     ]
     missing = [Missing("LitServe", "no network")]
     settings = ServeSettings(10.0, 60.0, 1_000_000)
-    return ServeResults(machine, settings, rows, starts, memory, Sync(0.5, 1.0), missing)
+    stalls = [Stall("tidegate", True, "http", 21_000.0, 2.0, 5.0)]
+    return ServeResults(machine, settings, rows, starts, memory, Sync(0.5, 1.0), missing, stalls)
 
 
 def test_results_read_back(found, tmp_path) -> None:
@@ -146,7 +148,9 @@ def test_goals_are_missed_by_slow_servers_and_by_wrong_answers(found) -> None:
 
 
 def test_no_goals_of_what_was_not_run(found) -> None:
-    empty = msgspec.structs.replace(found, rows=[], starts=[], memory=[], sync=None, missing=[])
+    empty = msgspec.structs.replace(
+        found, rows=[], starts=[], memory=[], stalls=[], sync=None, missing=[]
+    )
     assert goals.check(empty) == []
     assert markdown.render(empty).count("|") == 2 * 13
     assert plots.charts(empty) == {}
@@ -157,7 +161,9 @@ def test_markdown_has_a_line_for_each_load(found) -> None:
     assert text.startswith("### A <fast> one, 2 cores\n")
     assert text.endswith("- Not run: LitServe: no network\n")
     loads = [line for line in text.splitlines() if line.startswith(("| tidegate", "| C", "| Fast"))]
-    assert len(loads) == len(found.rows) + len(found.starts) + len(found.memory)
+    tables = (found.rows, found.starts, found.memory, found.stalls)
+    assert len(loads) == sum(map(len, tables))
+    assert "| tidegate | yes | http | 21,000 | 2 | 5 |\n" in text
     # 10 CPU seconds for 250,000 events are 40 a million, of a processor at $0.04 an hour
     assert (
         "| tidegate | yes | http | 64 connections, 10,000 sessions | 25,000 | 2.00 | 5.00 | 8.00 "

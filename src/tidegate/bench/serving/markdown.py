@@ -19,7 +19,7 @@ _WORDS = ("server", "durable", "transport", "load", "case", "goal", "system")
 
 
 def render(results: ServeResults) -> str:
-    """Write results as a section: the machine, the goals, every load, starts, memory.
+    """Write results as a section: the machine, the goals, every load, starts, memory, stalls.
 
     Returns
     -------
@@ -48,6 +48,20 @@ def render(results: ServeResults) -> str:
     if results.memory:
         held = [[m.system, f"{m.sessions:,}", f"{m.rss_mb:.0f}"] for m in results.memory]
         parts += [*_lines([["system", "sessions", "MB"], *held]), ""]
+    if results.stalls:
+        waits = [
+            [
+                s.system,
+                "yes" if s.durable else "no",
+                s.transport,
+                f"{s.events_per_s:,.0f}",
+                f"{s.p99_ms:g}",
+                f"{s.most_ms:g}",
+            ]
+            for s in results.stalls
+        ]
+        header = ["server", "durable", "transport", "events/s", "p99 wait, ms ≤", "longest, ms ≤"]
+        parts += [*_lines([header, *waits]), ""]
     parts += [f"- Not run: {each.system}: {each.why}" for each in results.missing]
     return "\n".join([*parts, ""] if results.missing else parts)
 

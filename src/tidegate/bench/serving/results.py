@@ -15,6 +15,7 @@ __all__ = [
     "Row",
     "ServeResults",
     "ServeSettings",
+    "Stall",
     "Start",
     "Sync",
     "is_one",
@@ -137,6 +138,25 @@ class Sync(msgspec.Struct, frozen=True):
     p99_ms: float
 
 
+class Stall(msgspec.Struct, frozen=True):
+    """How long a thread of our server that wants to run every 0.5 ms has to wait under a load.
+
+    Parameters
+    ----------
+    system, durable, transport, events_per_s
+        As in a `Row`.
+    p99_ms, most_ms : float
+        Of the waits, beyond the 0.5 ms: bounds that hold 99 % and all of them.
+    """
+
+    system: str
+    durable: bool
+    transport: Transport
+    events_per_s: float
+    p99_ms: float
+    most_ms: float
+
+
 class Missing(msgspec.Struct, frozen=True):
     """What did not run, and why."""
 
@@ -172,6 +192,7 @@ class ServeResults(msgspec.Struct, frozen=True, tag_field="bench", tag="serve"):
     memory: list[Memory]
     sync: Sync | None
     missing: list[Missing]
+    stalls: list[Stall] = msgspec.field(default_factory=list)
 
 
 class _Kind(msgspec.Struct):

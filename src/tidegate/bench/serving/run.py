@@ -9,14 +9,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from tidegate.bench.serving import install, model, systems
-from tidegate.bench.serving.results import Memory, Missing, ServeSettings, Start, Sync
+from tidegate.bench.serving.results import (
+    Memory,
+    Missing,
+    ServeSettings,
+    Stall,
+    Start,
+    Sync,
+)
 from tidegate.bench.serving.systems import Running, System
 from tidegate.bench.serving.workbench import CONNECTIONS, Workbench
 from tidegate.errors import InputError, TidegateError
 
 __all__ = ["GROUPS", "QUICK", "STANDARD", "Step", "steps"]
 
-GROUPS = ("echo", "http", "websocket", "ndjson", "arrow", "lone", "start", "memory")
+GROUPS = ("echo", "http", "websocket", "ndjson", "arrow", "lone", "start", "memory", "stall")
 """What can be asked for."""
 
 STANDARD = ServeSettings(seconds=10.0, bulk_seconds=60.0, sessions=1_000_000)
@@ -77,6 +84,10 @@ def steps(bench: Workbench, only: Sequence[str] = (), *, peers: bool = True) -> 
         systems.granian_echo(bench.benchmarks / "peers"),
     ]
     in_memory = systems.tidegate(bench.bundle, durable=False)
+    metered = [
+        systems.tidegate(bench.bundle, durable=durable, flags=("--stall-meter",))
+        for durable in (True, False)
+    ]
     table: dict[str, tuple[str, _Load, list[System]]] = {
         "echo": ("what the generator can do", _echo, echoes),
         "http": ("HTTP", _http, [ours, *others]),
@@ -86,6 +97,7 @@ def steps(bench: Workbench, only: Sequence[str] = (), *, peers: bool = True) -> 
         "lone": ("a lone event", _lone, [ours]),
         "start": ("start", _start, [ours, *others]),
         "memory": ("memory", _fill, [ours, *others]),
+        "stall": ("stalls", _stall, metered),
     }
     return [
         _step(bench, name, load, system)
@@ -246,3 +258,18 @@ def _fill(bench: Workbench, system: System) -> None:
                 raise TidegateError("load_failed", seen.first_error)
             bench.memory.append(Memory(system.name, size, round(running.rss_mb(), 1)))
             before = size
+
+
+def _stall(bench: Workbench, system: System) -> None:
+    """Look how long others hold the interpreter's lock, one event a request and in bulk."""
+    bulk = {**_BULK, "sessions": bench.settings.sessions // 10, "fill": True}
+    with bench.serving(system) as running:
+        for row in (
+            bench.load(running, "http", "single", keep=False, prefix="a"),
+            bench.load(running, "ndjson", "bulk", keep=False, prefix="b", **bulk),
+        ):
+            p99, most = (
+                row.metrics[f"tidegate_loop_stall_seconds_{each}"] for each in ("p99", "most")
+            )
+            of_load = system.name, system.durable, row.transport, row.events_per_s
+            bench.stalls.append(Stall(*of_load, round(p99 * 1e3, 3), round(most * 1e3, 3)))

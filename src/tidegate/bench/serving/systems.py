@@ -128,14 +128,14 @@ def running(system: System, folder: Path) -> Iterator[Running]:
 _CACHED_SESSIONS = 1_200_000
 
 
-def tidegate(bundle: Path, *, durable: bool = True) -> System:
+def tidegate(bundle: Path, *, durable: bool = True, flags: tuple[str, ...] = ()) -> System:
     """Return our server over a bundle: its store in the folder it runs with, or in memory.
 
-    It may hold a million sessions in memory, and has its defaults apart from that.
+    It may hold a million sessions in memory, and has its defaults apart from that and `flags`.
     """
     store = "{folder}/store" if durable else "memory:"
     verb = (sys.executable, "-m", "tidegate", "serve", str(bundle))
-    command = (*verb, "--cached-sessions", str(_CACHED_SESSIONS))
+    command = (*verb, "--cached-sessions", str(_CACHED_SESSIONS), *flags)
     name = "tidegate" if durable else "tidegate, memory:"
     return System(name, (*command, "--store", store, "--port", "{port}"), durable)
 

@@ -22,6 +22,7 @@ from tidegate.bench.serving.results import (
     Row,
     ServeResults,
     ServeSettings,
+    Stall,
     Start,
     Sync,
     Transport,
@@ -56,7 +57,7 @@ class Workbench:
 
     Attributes
     ----------
-    rows, starts, memory, missing : list
+    rows, starts, memory, stalls, missing : list
         Of the results.
     sync : Sync or None
         Of the disk.
@@ -76,6 +77,7 @@ class Workbench:
         self.rows: list[Row] = []
         self.starts: list[Start] = []
         self.memory: list[Memory] = []
+        self.stalls: list[Stall] = []
         self.sync: Sync | None = None
         self.missing: list[Missing] = []
         self.versions: dict[str, str] = {}
@@ -103,6 +105,7 @@ class Workbench:
             memory=self.memory,
             sync=self.sync,
             missing=self.missing,
+            stalls=self.stalls,
         )
 
     @contextmanager
@@ -135,9 +138,10 @@ class Workbench:
         events: int = 1,
         sessions: int = _SESSIONS,
         rate: float = 0.0,
+        keep: bool = True,
         **options: Any,
     ) -> Row:
-        """Load a server, and keep the row.
+        """Load a server.
 
         Parameters
         ----------
@@ -151,6 +155,8 @@ class Workbench:
             Of the load; `events` a request.
         rate : float
             Requests a second that arrive; 0: closed loop.
+        keep : bool
+            Whether the row belongs to the results.
         **options
             Others of the generator.
         """
@@ -197,7 +203,8 @@ class Workbench:
             first_error=seen.first_error,
             metrics=metrics,
         )
-        self.rows.append(row)
+        if keep:
+            self.rows.append(row)
         return row
 
     def check_agreement(self, running: Running) -> None:
