@@ -14,7 +14,7 @@ from tidegate.bench import ours
 from tidegate.bench.results import Machine
 from tidegate.bench.roofline import ISAS
 
-__all__ = ["describe"]
+__all__ = ["describe", "stolen_seconds"]
 
 _FLAGS = (
     *("avx2", "fma", "avx_vnni"),
@@ -69,3 +69,12 @@ def _cpuinfo() -> dict[str, str]:
         name, _, value = line.partition(":")
         facts[name.strip()] = value.strip()
     return facts
+
+
+def stolen_seconds() -> float:
+    """Return the CPU seconds that the host of this virtual machine has taken from it so far."""
+    try:
+        words = Path("/proc/stat").read_text().split("\n", 1)[0].split()
+    except OSError:  # not Linux
+        return 0.0
+    return int(words[8]) / os.sysconf("SC_CLK_TCK") if len(words) > 8 else 0.0

@@ -49,6 +49,7 @@ def row(system: str = "tidegate", transport: Any = "http", mode: Any = "single",
         "bytes_sent": 10**8,
         "bytes_received": 10**7,
         "errors": 0,
+        "stolen_s": 0.25,
     }
     return Row(system=system, transport=transport, mode=mode, **{**usual, **more})
 
@@ -152,7 +153,7 @@ def test_no_goals_of_what_was_not_run(found) -> None:
         found, rows=[], starts=[], memory=[], stalls=[], sync=None, missing=[]
     )
     assert goals.check(empty) == []
-    assert markdown.render(empty).count("|") == 2 * 13
+    assert markdown.render(empty).count("|") == 2 * 14
     assert plots.charts(empty) == {}
 
 
@@ -167,7 +168,7 @@ def test_markdown_has_a_line_for_each_load(found) -> None:
     # 10 CPU seconds for 250,000 events are 40 a million, of a processor at $0.04 an hour
     assert (
         "| tidegate | yes | http | 64 connections, 10,000 sessions | 25,000 | 2.00 | 5.00 | 8.00 "
-        "| 40.0 | 0.00044 | 100 | 0 |"
+        "| 40.0 | 0.00044 | 100 | 0 | 0.2 |"
     ) in text
     assert "$0.04" in text
 

@@ -13,7 +13,7 @@ PRICE = 0.04
 _HEADER = (
     *("server", "durable", "transport", "load"),
     *("events/s", "p50 ms", "p99 ms", "p99.9 ms"),
-    *("CPU s a million", "$ a million", "MB", "errors"),
+    *("CPU s a million", "$ a million", "MB", "errors", "stolen s"),
 )
 _WORDS = ("server", "durable", "transport", "load", "case", "goal", "system")
 
@@ -102,6 +102,7 @@ def _cells(row: Row) -> list[str]:
         f"{cpu / 3600 * PRICE:.5f}",
         f"{row.rss_mb:.0f}",
         f"{row.errors:,}",
+        f"{row.stolen_s:.1f}",
     ]
 
 

@@ -64,6 +64,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         no answer.
     first_error : str
         The first of them.
+    stolen_s : float
+        CPU seconds that the host of a virtual machine took from it in that time, warm-up and fill
+        included: tails are the host's where there are any.
     metrics : dict of str to float
         tidegate's: what its store and its event loop counted, from ``/metrics``.
     """
@@ -90,6 +93,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     bytes_received: int
     errors: int
     first_error: str = ""
+    stolen_s: float = 0.0
     metrics: dict[str, float] = msgspec.field(default_factory=dict)
 
     @property

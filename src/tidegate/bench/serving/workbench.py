@@ -164,6 +164,7 @@ class Workbench:
         seconds = self.settings.seconds if seconds is None else seconds
         if system.path is not None:
             options["path"] = system.path
+        stolen = machine.stolen_seconds()
         with _sampled(running) as metrics:
             seen = self.generator.load(
                 transport,
@@ -201,6 +202,7 @@ class Workbench:
             bytes_received=seen.bytes_received,
             errors=seen.errors,
             first_error=seen.first_error,
+            stolen_s=round(machine.stolen_seconds() - stolen, 2),
             metrics=metrics,
         )
         if keep:
