@@ -371,6 +371,7 @@ class Batcher:
         self._queued -= size
         if not future.cancelled():
             future.set_exception(error)
+            future.exception()  # has been seen, for asyncio's log: who wanted it may be gone
 
     def _fail(self) -> None:
         """No answer leaves whose change the store did not take; memory goes back to what it has."""
