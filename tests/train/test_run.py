@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import resource
 import signal
 import subprocess
@@ -68,7 +67,9 @@ class CtrlC(Listener):
 
     def batch(self, events: int, loss: float, gradient_norm: float) -> None:
         if self.epochs == 1:
-            os.kill(os.getpid(), signal.SIGINT)
+            # To this thread: another one would take it a moment later, when this one may be where
+            # the interpreter drops exceptions (a callback of its collector).
+            signal.raise_signal(signal.SIGINT)
 
     def epoch(self, epoch: Epoch, watch: str, best: bool) -> None:
         self.epochs += 1
