@@ -357,8 +357,10 @@ int tg_arena_take(tg_arena *arena, size_t n, const tg_key *keys, int64_t *slots,
             if (slots[i] >= 0) continue;
             slots[i] = begin(arena, keys[i], tags[k]);
             if (slots[i] < 0) {
-                for (size_t j = i; j-- > 0;)
+                for (size_t j = i; j-- > 0;) {
                     if (fresh[j]) tg_arena_drop(arena, slots[j]);
+                    fresh[j] = 0;
+                }
                 return -1;
             }
             fresh[i] = 1;
@@ -425,5 +427,5 @@ void tg_arena_free(tg_arena *arena) {
 size_t tg_arena_bytes(const tg_arena *arena) {
     return sizeof *arena + arena->slabs_capacity * sizeof *arena->slabs + index_bytes(&arena->index) +
            index_bytes(&arena->old) + arena->long_key_bytes +
-           arena->high_water * (arena->slot_stride + 1);
+           arena->count * (arena->slot_stride + 1);
 }

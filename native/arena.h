@@ -5,8 +5,8 @@
  * slot) grows a few entries a call, so no call copies the world.
  *
  * What a session costs besides its hidden state (padded to 64 bytes) and its encoder state: 25 bytes,
- * which hold a key of up to TG_INLINE_KEY bytes (a longer one is a malloc of its own), and 11 to 21
- * bytes of index, 32 while it grows.
+ * which hold a key of up to TG_INLINE_KEY bytes (a longer one is a malloc of its own), what pads all of
+ * that to a multiple of 64, and 11 to 21 bytes of index, 32 while it grows.
  *
  * Not thread-safe: the owner locks. Slots and sizes are trusted.
  */
@@ -67,7 +67,7 @@ void tg_arena_free(tg_arena *arena);
 
 static inline size_t tg_arena_count(const tg_arena *arena) { return arena->count; }
 
-/* Bytes of memory in use: whole index, slots that were ever in use, long keys. */
+/* Bytes of memory in use: whole index, slots in use (those that were stay for others), long keys. */
 size_t tg_arena_bytes(const tg_arena *arena);
 
 /* The slot of each key; -1: unknown. What stands first in the slots is on its way into the cache. */

@@ -62,13 +62,14 @@ public:
         double *numbers = found->numbers.data();
         auto texts = found->texts.begin();
         for (const Field &field : fields_) {
+            const nb::str name(field.name.data(), field.name.size());
             if (field.kind == Kind::category) {
                 nb::list words;
                 for (const std::string_view word : texts->words) words.append(nb::str(word.data(), word.size()));
-                columns[field.name.c_str()] = nb::make_tuple(array(texts->codes.data(), count), words);
+                columns[name] = nb::make_tuple(array(texts->codes.data(), count), words);
                 texts++;
             } else {
-                columns[field.name.c_str()] = array(numbers, count);
+                columns[name] = array(numbers, count);
                 numbers += count;
             }
         }

@@ -6,12 +6,34 @@
 #include <cstring>
 #include <stdexcept>
 
+#include <sys/random.h>
+
 extern "C" {
-#include "sessions.h"
+#include "arena.h"
+#include "siphash.h"
 #include "utf8.h"
 }
 
 namespace tidegate {
+
+namespace {
+
+struct Seed {
+    uint8_t bytes[16];
+    Seed() {
+        if (getrandom(bytes, sizeof bytes, 0) != static_cast<ssize_t>(sizeof bytes))
+            throw std::runtime_error("no random seed is to be had");
+    }
+};
+
+} // namespace
+
+size_t TextHash::operator()(std::string_view text) const {
+    static const Seed seed;
+    uint64_t hash[2];
+    tg_siphash(seed.bytes, reinterpret_cast<const uint8_t *>(text.data()), text.size(), hash);
+    return hash[0];
+}
 
 Kind kind_named(const std::string &name) {
     if (name == "numeric") return Kind::numeric;
@@ -380,6 +402,10 @@ Run cut_lines(std::string_view data, size_t begin, size_t most, size_t bytes) {
 }
 
 void write_number(std::string &to, double number) {
+    if (!std::isfinite(number)) { // JSON has no word for it
+        to += "null";
+        return;
+    }
     char text[32];
     const char *end = std::to_chars(text, text + sizeof text, number, std::chars_format::scientific).ptr;
     const char *at = text;

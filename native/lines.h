@@ -28,11 +28,16 @@ struct Field {
 
 Kind kind_named(const std::string &name); // std::invalid_argument: there is no such kind
 
+// Under a secret seed: whoever picks texts cannot know which will collide.
+struct TextHash {
+    size_t operator()(std::string_view text) const;
+};
+
 // Texts of a category: which text each line has, -1 where it has none.
 struct Texts {
     std::vector<int32_t> codes;
     std::vector<std::string_view> words; // in the lines
-    std::unordered_map<std::string_view, int32_t> known;
+    std::unordered_map<std::string_view, int32_t, TextHash> known;
 };
 
 // The events of some lines.
@@ -66,7 +71,7 @@ struct Run {
 };
 Run cut_lines(std::string_view data, size_t begin, size_t most, size_t bytes);
 
-// A number as the JSON library writes it: the shortest digits that give it back.
+// A number as the JSON library writes it: the shortest digits that give it back, or null.
 void write_number(std::string &to, double number);
 
 } // namespace tidegate

@@ -7,7 +7,7 @@
 #include "xxh64.h"
 
 #define AHEAD 24       /* events whose slots are fetched before their turn */
-#define SHARE 256      /* events whose sessions stay in the cache from their lookup to their records */
+#define SHARE 256      /* events that are done together, while their sessions are in the cache */
 #define AHEAD_BLOBS 12 /* and, once those are there, their answers */
 
 /* ---- The failures of a batch: (request, session) ---- */
@@ -225,7 +225,7 @@ static int flush(tg_table *table, tg_batch *batch) {
     return result;
 }
 
-/* Memory for a batch. */
+/* Memory for a batch, its sessions' slots, and what had failed before. */
 static int prepare(tg_table *table, const tg_batch *batch) {
     const size_t n = batch->n;
     size_t capacities[] = {table->events_capacity, table->events_capacity, table->events_capacity,
@@ -238,22 +238,28 @@ static int prepare(tg_table *table, const tg_batch *batch) {
         tg_reserve_changes(table, n) || clear_failures(table, n + batch->n_failed))
         return -1;
     table->events_capacity = capacities[0];
-    table->n_steps = table->n_met = table->n_repeats = table->text_size = 0;
+    table->n_steps = table->n_changed = table->n_met = table->n_repeats = table->text_size = 0;
+    if (tg_arena_take(table->arena, n, batch->keys, table->slots, table->fresh)) return -1;
+    for (size_t i = 0; i < batch->n_failed; i++) {
+        int64_t slot;
+        tg_arena_find(table->arena, 1, &batch->failed[i], &slot);
+        if (slot >= 0) add_failure(table, batch->failed_requests[i], slot);
+    }
     return 0;
 }
 
 /* Sorts the events of a share by their turn within their session, and otherwise leaves them in order; how
- * many turns there are. `rounds` gets where each ends. */
-static size_t make_rounds(tg_table *table, size_t first, size_t n) {
+ * many turns there are. `rounds` gets where each ends. `before` is the last call of an earlier batch. */
+static size_t make_rounds(tg_table *table, uint64_t before, size_t first, size_t n) {
     const int64_t *slots = table->slots + first;
     size_t count = 0;
     table->call++;
     for (size_t i = 0; i < n; i++) {
         if (i + AHEAD < n) __builtin_prefetch(tg_session_of(table, slots[i + AHEAD]), 1);
         tg_session *its = tg_session_of(table, slots[i]);
+        if (its->call <= before) its->changed = 0;
         its->turn = its->call == table->call ? its->turn + 1 : 0;
         its->call = table->call;
-        its->changed = 0;
         if (its->turn == count) table->rounds[count++] = 0;
         table->rounds[its->turn]++;
         table->order[i] = its->turn;
@@ -262,16 +268,14 @@ static size_t make_rounds(tg_table *table, size_t first, size_t n) {
 }
 
 static void sort_rounds(tg_table *table, size_t first, size_t n, size_t count) {
-    /* Counting sort, in place of `order`: `changed` is free until something changes. */
-    uint32_t *turns = table->order, start = 0;
-    int64_t *sorted = table->changed;
+    uint32_t *turns = table->order, start = 0, sorted[SHARE]; /* a counting sort */
     for (size_t r = 0; r < count; r++) {
         const uint32_t size = table->rounds[r];
         table->rounds[r] = start;
         start += size;
     }
-    for (size_t i = 0; i < n; i++) sorted[table->rounds[turns[i]]++] = (int64_t)(first + i);
-    for (size_t i = 0; i < n; i++) table->order[i] = (uint32_t)sorted[i];
+    for (size_t i = 0; i < n; i++) sorted[table->rounds[turns[i]]++] = (uint32_t)(first + i);
+    memcpy(table->order, sorted, n * sizeof *sorted);
 }
 
 static void fetch(const tg_table *table, size_t n, size_t at) {
@@ -280,8 +284,9 @@ static void fetch(const tg_table *table, size_t n, size_t at) {
         tg_kept_prefetch(&tg_session_of(table, table->slots[table->order[at + AHEAD_BLOBS]])->kept);
 }
 
-static int run_rounds(tg_table *table, tg_batch *batch, size_t first, size_t n) {
-    const size_t most = tg_events_at_once(batch->threads), count = make_rounds(table, first, n);
+/* Does some of a batch while its sessions are in the cache. */
+static int run_share(tg_table *table, tg_batch *batch, uint64_t before, size_t first, size_t n) {
+    const size_t most = tg_events_at_once(batch->threads), count = make_rounds(table, before, first, n);
     if (count > 1) sort_rounds(table, first, n, count);
     else
         for (size_t i = 0; i < n; i++) table->order[i] = (uint32_t)(first + i);
@@ -297,37 +302,21 @@ static int run_rounds(tg_table *table, tg_batch *batch, size_t first, size_t n) 
     return 0;
 }
 
-/* Does some of a batch, from its lookup to its records, while its sessions are in the cache. */
-static int run_share(tg_table *table, tg_batch *batch, size_t first, size_t n) {
-    table->n_changed = 0;
-    memset(table->fresh + first, 0, n);
-    if (tg_arena_take(table->arena, n, batch->keys + first, table->slots + first, table->fresh + first))
-        return -1;
-    for (size_t i = 0; i < batch->n_failed; i++) { /* now all of them that matter here are known */
-        int64_t slot;
-        tg_arena_find(table->arena, 1, &batch->failed[i], &slot);
-        if (slot >= 0) add_failure(table, batch->failed_requests[i], slot);
-    }
-    int result = run_rounds(table, batch, first, n);
-    for (size_t i = 0; i < table->n_changed && batch->group && !result; i++)
-        result = tg_put_record(table, batch->group, table->changed[i]);
-    batch->changed += table->n_changed;
-    return result;
-}
-
 int tg_table_process(tg_table *table, tg_batch *batch) {
+    const uint64_t before = table->call;
     batch->changed = 0;
     if (prepare(table, batch)) return -1;
     int result = 0;
-    size_t done = 0;
-    while (done < batch->n && !result) {
+    for (size_t done = 0; done < batch->n && !result; done += SHARE) {
         const size_t n = batch->n - done < SHARE ? batch->n - done : SHARE;
-        result = run_share(table, batch, done, n);
-        done += n;
+        result = run_share(table, batch, before, done, n);
     }
-    for (size_t i = 0; i < done; i++)
+    for (size_t i = 0; i < table->n_changed && batch->group && !result; i++)
+        result = tg_put_record(table, batch->group, table->changed[i]);
+    for (size_t i = 0; i < batch->n; i++)
         if (table->fresh[i] && tg_session_of(table, table->slots[i])->status == TG_UNKNOWN)
             tg_drop(table, table->slots[i]);
+    batch->changed = table->n_changed;
     return result;
 }
 

@@ -29,7 +29,7 @@ typedef struct {
     uint8_t status; /* tg_status */
     uint8_t foreign;
     uint8_t changed; /* by this call */
-    uint8_t home[];  /* of its answers */
+    _Alignas(8) uint8_t home[]; /* of its answers */
 } tg_session;
 
 /* That a session changed in the group of a ticket. */

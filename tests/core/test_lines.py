@@ -235,6 +235,16 @@ def test_what_is_no_instant_is_left_to_the_library(instant: str) -> None:
     assert read(line, 1) is None
 
 
+def test_names_are_told_apart_to_their_end() -> None:
+    plan = core.LinePlan([("a", "numeric", True), ("a\0b", "numeric", False)], 0.0, 1.0, 1)
+    found = plan.read(b'{"session":"s","event":{"a":1}}', 1)
+    assert found is not None
+    assert {name: column.tolist()[0] == 1.0 for name, column in found[4].items()} == {
+        "a": True,
+        "a\0b": False,
+    }
+
+
 def test_a_kind_that_there_is_not_is_refused() -> None:
     with pytest.raises(ValueError, match="a kind is not numeric, boolean or category"):
         core.LinePlan([("speed", "text", True)], 0.0, 1.0, 1)
@@ -282,6 +292,11 @@ def test_lines_are_cut(lines: list[bytes], ended: bool, most: int, size: int) ->
 @example(100.0)
 def test_numbers_are_written_as_the_library_writes_them(number: float) -> None:
     assert core.write_rows(1, [np.array([number])]) == msgspec.json.encode(number)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_what_is_no_number_is_written_as_the_library_writes_it(number: float) -> None:
+    assert core.write_rows(1, [np.array([number])]) == msgspec.json.encode(number) == b"null"
 
 
 def test_rows_are_put_together() -> None:

@@ -220,6 +220,7 @@ def test_a_large_batch_is_equal_to_one_event_at_a_time(seed: int) -> None:
         assert dict(group.items()) == {
             plain.PREFIX + name.encode(): model.record(name) for name in model.changed
         }
+        assert len(group) == processed.changed == len(model.changed)  # once each
         assert len(table) == len(model.sessions)
         model.changed.clear()
 

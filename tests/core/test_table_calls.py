@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -189,12 +191,51 @@ def test_memory_is_counted_and_given_back(answers: int) -> None:
     assert table.live == len(table) == 300
     assert table.evict(300, 99) == 300
     assert len(table) == table.live == 0
-    # Slots stay for others; answers that do not lie in them are gone.
-    apart = 300 * 6 * 32 if answers == 20 else 0
-    assert table.nbytes <= full - apart
+    assert table.nbytes <= full - 300 * (4 * MODEL.state_size + 4 * 32)
     process(table, [Sent(name) for name in names], NOW, ticket=99)
     assert table.nbytes <= full
-    assert (table.nbytes < full) == (answers == 20)
+
+
+OUT_OF_MEMORY = """
+import resource, sys
+import numpy as np
+from tidegate import core
+from tidegate.schema import Field, Schema, SchemaConfig
+from tidegate.spec import LayerSpec, ModelSpec
+
+column = np.arange(8.0)
+schema = Schema.fit(SchemaConfig({"x": Field("numeric")}), {"x": column}, column, np.array([0, 8]))
+spec = ModelSpec(schema.width, (LayerSpec("rnn", 2048),), 1, schema.categories)
+weights = {name: np.zeros(shape, np.float32) for name, shape in spec.weight_shapes().items()}
+model = core.pack(spec, weights, "fp32")
+table = core.Table(model, schema.encoder, bytes(32), "1", b"prefix")
+
+def process(names, ticket):
+    columns = {"x": np.ones(len(names))}
+    return table.process(names, None, None, 1.7e9, None, None, columns, None, ticket)
+
+process(["kept"], 1)
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (80 << 20), resource.RLIM_INFINITY))
+for taken in range(200):
+    names = [sys.argv[1].format(taken, i) for i in range(600)]
+    try:
+        process(names, taken + 2)
+    except MemoryError:
+        break
+else:
+    raise AssertionError("there was memory for all")
+table.rollback(taken + 1)
+assert len(table) == 1 + 600 * taken > 1
+resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
+assert (process(names, taken + 2).codes == core.OUTCOMES.index("begin")).all()
+assert len(table) == 1 + 600 * (taken + 1)
+"""
+
+
+@pytest.mark.parametrize("name", ["s{} {}", "a session with a long name, {} {}"])
+def test_no_memory_left_for_new_sessions_changes_nothing(name: str) -> None:
+    subprocess.run([sys.executable, "-c", OUT_OF_MEMORY, name], check=True, timeout=120)
 
 
 def test_what_had_events_of_late_is_not_evicted_first() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -11,8 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tidegate.serve import bulk, wire
+from tidegate.serve.batcher import Batcher
 from tidegate.serve.bulk import Bulk
+from tidegate.serve.lines import Slices, answer
+from tidegate.serve.model import Model
 from tidegate.serve.operations import Part
+from tidegate.serve.outflow import Outflow
+from tidegate.serve.reorder import Window
 from tidegate.spec import TaskSpec
 
 
@@ -110,22 +117,77 @@ def test_a_line_that_is_not_plain_leaves_its_run_to_the_library(rig: Any) -> Non
     assert reader.read(lines_of([plain("a")]), 1, 1, set()) is not None
 
 
-def test_a_stream_of_many_lines_goes_by_blocks_and_one_of_few_does_not(server, payload):
-    """Both are answered in order, beside lines that are not plain."""
-    many = [payload(session=f"bulk-{i % 80}", seq=i // 80 + 1) for i in range(400)]
-    few = [payload(session="few", seq=i + 1) for i in range(bulk.LEAST_LINES - 1)]
-    for events in (many, few):
-        status, answers = server.lines(events)
-        assert status == 200
+async def streamed(
+    rig: Any, body: bytes, *, window: Window[Any] | None = None, most: int = 100
+) -> tuple[list[Any], int]:
+    """Answer a body that comes in pieces; return the answers, and how many blocks there were."""
+    batcher = Batcher(
+        rig.processor, rig.store, rig.metrics, max_batch=50, max_queue=1000, window=window
+    )
+    model = Model(rig.bundle, rig.processor, batcher, rig.metrics)
+    blocks, submit = [], batcher.submit_block
+    batcher.submit_block = lambda *args, **kw: (blocks.append(1), submit(*args, **kw))[1]  # type: ignore[method-assign]
+    sent: list[bytes] = []
+
+    async def send(piece: bytes) -> None:
+        sent.append(piece)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for at in range(0, len(body), 10_000):
+            yield body[at : at + 10_000]
+
+    await answer(
+        pieces(),
+        model,
+        Slices(line_bytes=10_000, most=most),
+        length=len(body),
+        begin=lambda: send,
+        outflow=Outflow("", "", 1.0),
+    )
+    batcher.close()
+    return [json.loads(line) for line in b"".join(sent).splitlines()], len(blocks)
+
+
+def test_many_lines_go_by_blocks_and_few_do_not(rig: Any) -> None:
+    """All are answered in order, beside lines that are not plain."""
+    many = [plain(f"bulk-{i % 80}", i // 80 + 1, time=1.0) for i in range(400)]
+    few = [plain("few", i + 1) for i in range(bulk.LEAST_LINES - 1)]
+    for events, least in ((many, 3), (few, 0)):
+        answers, blocks = asyncio.run(streamed(rig, lines_of(events)))
+        assert (blocks >= least, blocks > 0) == (True, least > 0)
         assert [(each["session"], each["seq"]) for each in answers] == [
             (each["session"], each["seq"]) for each in events
         ]
-    body = lines_of(many) + b'{"session":"bulk-0","event":7}\n\n' + lines_of(many[:1])
-    status, answers = server.lines(body)
-    assert status == 200
+    odd = b'{"session":"bulk-0","event":7}\n\n' + lines_of(many[:1])
+    answers, blocks = asyncio.run(streamed(rig, lines_of(many) + odd))
+    assert blocks >= 2
     assert all(answer["duplicate"] for answer in answers[:400])
     assert [(each["error"]["code"], each["line"]) for each in answers[400:]] == [
         ("wrong_type", 401),
         ("seq_gap", 403),  # nothing of its session is taken after a failure
     ]
-    assert server.counter("tidegate_received_events_total", transport="ndjson") == 865
+    value = rig.metrics.registry.get_sample_value
+    assert value("tidegate_received_events_total", {"transport": "ndjson"}) == 400 + 402 + len(few)
+
+
+def test_no_block_where_events_may_wait_for_their_turn(rig: Any) -> None:
+    events = [plain(f"s-{i % 80}", 2 - i // 80) for i in range(160)]
+    window: Window[Any] = Window(3600.0, 200)
+    answers, blocks = asyncio.run(streamed(rig, lines_of(events), window=window, most=2048))
+    assert blocks == 0
+    assert [(each["session"], each["seq"]) for each in answers] == [
+        (each["session"], each["seq"]) for each in events
+    ]
+
+
+def test_after_a_block_that_the_store_lost_nothing_of_its_sessions_is_applied(rig: Any) -> None:
+    events = [plain(f"s-{i % 100}") for i in range(200)]
+    rig.store.broken = True
+    answers, blocks = asyncio.run(streamed(rig, lines_of(events)))
+    assert blocks == 2
+    assert [each["error"]["code"] for each in answers] == ["store_failed"] * 200
+    assert [each["line"] for each in answers] == [*range(1, 201)]
+    assert len(rig.table) == 0
+    rig.store.broken = False
+    answers, _ = asyncio.run(streamed(rig, lines_of(events)))
+    assert [each["seq"] for each in answers] == [1] * 100 + [2] * 100

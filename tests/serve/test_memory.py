@@ -81,6 +81,24 @@ def test_memory_is_bounded_in_bytes_too(make_rig):
     assert [rig.one(rig.event(f"s{i}", seq=2)).seq for i in range(200)] == [2] * 200
 
 
+def test_a_bound_in_bytes_is_no_reason_to_evict_what_is_in_use(make_rig):
+    """Sessions that fit stay, however many there were before."""
+    rig = make_rig(memory_bytes=200_000)
+
+    def seen(name: str) -> float:
+        return rig.metrics.registry.get_sample_value(f"tidegate_{name}_sessions_total") or 0
+
+    for i in range(0, 1000, 50):
+        for _ in range(4):
+            rig.parts(Part([rig.event(f"s{i + k}") for k in range(50)]))
+    assert seen("evicted") > 500
+    for _ in range(3):
+        before = seen("loaded"), seen("evicted")
+        for i in range(0, 100, 20):
+            rig.parts(Part([rig.event(f"s{i + k}") for k in range(20)]))
+    assert (seen("loaded"), seen("evicted")) == before
+
+
 def test_to_roll_back_forgets_what_the_store_does_not_have(held):
     process = held.processor.process
     first = process([Part([held.event("a", time=1.0), held.event("b")])])

@@ -267,7 +267,8 @@ class App:
 
     async def _post_lines(self, scope: Scope, proto: HTTPProtocol, model: Model) -> None:
         length = scope.headers.get("content-length")
-        slices = lines.Slices(line_bytes=self._line_bytes, most=bulk.MOST_LINES)
+        most = min(bulk.MOST_LINES, model.batcher.max_queue)
+        slices = lines.Slices(line_bytes=self._line_bytes, most=most)
         with self._answering("ndjson"):
             await lines.answer(
                 self._intake.pieces(proto, ends=length is not None),

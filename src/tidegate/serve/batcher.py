@@ -103,11 +103,11 @@ class Batcher:
         window: Window[EarlyEvent] | None = None,
     ) -> None:
         self.max_batch = max_batch
+        self.max_queue = max_queue
         self.failed = False
         self._processor = processor
         self._store = store
         self._metrics = metrics
-        self._max_queue = max_queue
         self._wait_seconds = wait_seconds
         self._waiting: deque[_Waiting] = deque()
         self._leaving: deque[_Leaving] = deque()
@@ -221,10 +221,10 @@ class Batcher:
         self._waiting.appendleft(_Waiting(part, None, 1, future))
 
     def _admit(self, waiting: _Waiting, admitted: bool) -> None:
-        if not admitted and self._queued + waiting.size > max(self._max_queue, waiting.size):
+        if not admitted and self._queued + waiting.size > max(self.max_queue, waiting.size):
             raise OverloadError(
                 "overloaded",
-                f"{self._queued} events are waiting, {self._max_queue} may",
+                f"{self._queued} events are waiting, {self.max_queue} may",
                 hint="nothing was applied; send it again a little later",
             )
         self._queued += waiting.size

@@ -125,7 +125,14 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         int,
         About("Events accepted and not yet answered; beyond it new ones are refused.", 1, 2**31),
     ] = 65_536
-    batch_events: Annotated[int, About("Events stepped together, at most.", 1, 2**20)] = 512
+    batch_events: Annotated[
+        int,
+        About(
+            "Events stepped together, at most; lines and tables in bulk are stepped by themselves.",
+            1,
+            2**20,
+        ),
+    ] = 512
     batch_wait_us: Annotated[
         int, About("How long a batch waits for more; 0 never waits.", 0, 1_000_000, "us")
     ] = 0

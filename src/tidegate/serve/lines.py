@@ -185,6 +185,14 @@ async def answer(
         outflow.close()
 
 
+def _shorter(run: Slice, most: int) -> Iterator[Slice]:
+    """Cut a run into shorter ones, each of them parsed in one go."""
+    slices = Slices(line_bytes=len(run.data), most=most)
+    slices.line = run.first
+    yield from slices.feed(run.data)
+    yield from slices.end(whole=True)
+
+
 class _Sent(NamedTuple):
     """A part on its way: its results, or the very lines that answer it, and their numbers."""
 
@@ -210,12 +218,12 @@ class _Stream:
                 future = self._model.submit_block(work, "ndjson", admitted=self._is_admitted)
                 await self._sent(future, range(run.first, run.first + run.lines))
                 return
-        events, numbers = wire.parse_lines(run.data, run.first)
-        size = self._model.batcher.max_batch
-        for at in range(0, len(events), size):
-            part = Part(events[at : at + size], failed=self._failed)
-            results = self._model.submit(part, "ndjson", admitted=self._is_admitted)
-            await self._sent(results, numbers[at : at + size])
+        for piece in _shorter(run, self._model.batcher.max_batch):
+            events, numbers = wire.parse_lines(piece.data, piece.first)
+            if events:
+                part = Part(events, failed=self._failed)
+                results = self._model.submit(part, "ndjson", admitted=self._is_admitted)
+                await self._sent(results, numbers)
 
     @property
     def _is_admitted(self) -> bool:
