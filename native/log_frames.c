@@ -107,7 +107,7 @@ static tail find_tail(const tg_log *log, const tg_segment *segment, const uint8_
     for (uint64_t at = TG_HEADER; at < size;) {
         const tg_frame *frame = tg_frame_at(log, segment->number, data + at, size - at);
         const uint64_t back = frame ? frame->group - segment->first_group : 0;
-        if (frame && back <= at - TG_HEADER) {
+        if (frame && back <= at - TG_HEADER && back % 8 == 0) {
             if (frame->group > found.group) {
                 found.group = frame->group;
                 found.start = TG_HEADER + back;
