@@ -16,7 +16,7 @@ from granian import rsgi
 
 from tidegate.errors import InputError, TidegateError
 from tidegate.metrics import Distribution, GateMetrics
-from tidegate.serve import bulk, lines, refusals, sockets, wire
+from tidegate.serve import lines, refusals, sockets, wire
 from tidegate.serve.intake import Intake
 from tidegate.serve.model import Model, Phase
 from tidegate.serve.operations import Delete, Part, Read
@@ -267,8 +267,7 @@ class App:
 
     async def _post_lines(self, scope: Scope, proto: HTTPProtocol, model: Model) -> None:
         length = scope.headers.get("content-length")
-        most = min(bulk.MOST_LINES, model.batcher.max_queue)
-        slices = lines.Slices(line_bytes=self._line_bytes, most=most)
+        slices = lines.Slices(line_bytes=self._line_bytes, most=model.batcher.most_lines)
         with self._answering("ndjson"):
             await lines.answer(
                 self._intake.pieces(proto, ends=length is not None),

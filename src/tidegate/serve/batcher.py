@@ -35,6 +35,8 @@ __all__ = ["Batcher"]
 
 _log = logging.getLogger(__name__)
 
+_MOST_LINES = 2048
+"""Lines of a block: some milliseconds, for which others have to wait."""
 _AHEAD = 2
 """Groups on their way to the store, above which what arrives waits and makes one batch."""
 
@@ -103,7 +105,7 @@ class Batcher:
         window: Window[EarlyEvent] | None = None,
     ) -> None:
         self.max_batch = max_batch
-        self.max_queue = max_queue
+        self._max_queue = max_queue
         self.failed = False
         self._processor = processor
         self._store = store
@@ -128,6 +130,11 @@ class Batcher:
     def takes_blocks(self) -> bool:
         """Whether lines may come as blocks: an event of a block cannot wait for those before it."""
         return self._early is None
+
+    @property
+    def most_lines(self) -> int:
+        """Lines that may come as one block: whole batches, and no more than the queue takes."""
+        return min(_MOST_LINES, max(self._max_queue // self.max_batch, 1) * self.max_batch)
 
     @property
     def queued(self) -> int:
@@ -221,10 +228,10 @@ class Batcher:
         self._waiting.appendleft(_Waiting(part, None, 1, future))
 
     def _admit(self, waiting: _Waiting, admitted: bool) -> None:
-        if not admitted and self._queued + waiting.size > max(self.max_queue, waiting.size):
+        if not admitted and self._queued + waiting.size > max(self._max_queue, waiting.size):
             raise OverloadError(
                 "overloaded",
-                f"{self._queued} events are waiting, {self.max_queue} may",
+                f"{self._queued} events are waiting, {self._max_queue} may",
                 hint="nothing was applied; send it again a little later",
             )
         self._queued += waiting.size

@@ -25,12 +25,10 @@ from tidegate.serve.work import Work
 if TYPE_CHECKING:
     from tidegate.core import Processed
 
-__all__ = ["LEAST_LINES", "MOST_LINES", "Bulk"]
+__all__ = ["LEAST_LINES", "Bulk"]
 
 LEAST_LINES = 64
 """Lines for which another thread is worth while."""
-MOST_LINES = 2048
-"""Lines of a block: some milliseconds, for which others have to wait."""
 
 _MARKS = [
     b"",
