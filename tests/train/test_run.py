@@ -4,6 +4,7 @@ import hashlib
 import resource
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -67,8 +68,6 @@ class CtrlC(Listener):
 
     def batch(self, events: int, loss: float, gradient_norm: float) -> None:
         if self.epochs == 1:
-            # To this thread: another one would take it a moment later, when this one may be where
-            # the interpreter drops exceptions (a callback of its collector).
             signal.raise_signal(signal.SIGINT)
 
     def epoch(self, epoch: Epoch, watch: str, best: bool) -> None:
@@ -108,6 +107,15 @@ def test_a_configuration_becomes_a_bundle(folder: Path, drives: pl.DataFrame) ->
     assert sorted(p.name for p in folder.iterdir()) == ["bundle", "events.csv", "train.toml"]
 
 
+@pytest.fixture
+def heeded() -> Iterator[None]:
+    """SIGINT is ignored in a process that a shell began in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded")
 def test_after_ctrl_c_the_same_command_ends_with_the_same_weights(folder: Path) -> None:
     other = CONFIG.replace('out = "bundle"', 'out = "interrupted"')
     (folder / "interrupted.toml").write_text(other)
