@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from command import said, tidegate
 
 from tidegate import __version__, answers
 from tidegate import bundle as bundles
+from tidegate.cli import quick
 from tidegate.engine import Engine
 
 
@@ -215,3 +217,17 @@ def test_documented_exit_codes(saved_bundle, frame, tmp_path) -> None:
         assert "Traceback" not in done.stderr
         assert done.stdout == ""
     assert not out.exists()
+
+
+def test_a_server_begins_no_threads_for_matrices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "to be restored")
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS")
+    monkeypatch.setattr("tidegate.serve.leave", lambda: None)
+    seen: list[str | None] = []
+    monkeypatch.setattr(
+        "tidegate.serve.serve", lambda *_: seen.append(os.environ.get("OPENBLAS_NUM_THREADS"))
+    )
+    quick.run(quick.Words("bundle", None, {"store": "memory:"}))
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
+    quick.run(quick.Words("bundle", None, {"store": "memory:"}))  # what somebody asked for stays
+    assert seen == ["1", "2"]
