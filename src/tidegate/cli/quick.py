@@ -77,8 +77,8 @@ def parse(words: Sequence[str]) -> Words | None:
 
 def run(words: Words) -> None:
     """Serve; the process ends with a documented exit code."""
-    # NumPy's BLAS begins a thread for each processor when it is loaded, which takes a third of
-    # that time. A server multiplies no matrices with it.
+    # NumPy's BLAS begins a thread for each processor when it is loaded, which a start on a busy
+    # machine waits for. A server multiplies no matrices with it.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from tidegate import serve
     from tidegate.serve.sources import gather
