@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 import pytest
@@ -125,8 +126,6 @@ async def streamed(
         rig.processor, rig.store, rig.metrics, max_batch=50, max_queue=1000, window=window
     )
     model = Model(rig.bundle, rig.processor, batcher, rig.metrics)
-    blocks, submit = [], batcher.submit_block
-    batcher.submit_block = lambda *args, **kw: (blocks.append(1), submit(*args, **kw))[1]  # type: ignore[method-assign]
     sent: list[bytes] = []
 
     async def send(piece: bytes) -> None:
@@ -136,16 +135,17 @@ async def streamed(
         for at in range(0, len(body), 10_000):
             yield body[at : at + 10_000]
 
-    await answer(
-        pieces(),
-        model,
-        Slices(line_bytes=10_000, most=most),
-        length=len(body),
-        begin=lambda: send,
-        outflow=Outflow("", "", 1.0),
-    )
+    with patch.object(batcher, "submit_block", wraps=batcher.submit_block) as blocks:
+        await answer(
+            pieces(),
+            model,
+            Slices(line_bytes=10_000, most=most),
+            length=len(body),
+            begin=lambda: send,
+            outflow=Outflow("", "", 1.0),
+        )
     batcher.close()
-    return [json.loads(line) for line in b"".join(sent).splitlines()], len(blocks)
+    return [json.loads(line) for line in b"".join(sent).splitlines()], blocks.call_count
 
 
 def test_many_lines_go_by_blocks_and_few_do_not(rig: Any) -> None:
