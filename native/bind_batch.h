@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -93,21 +94,13 @@ private:
     std::optional<ArrayOf<T, 1>> array_;
 };
 
-// What came of a batch.
-struct Processed {
-    nb::object codes, seqs, expected, times, marks, outputs, faults;
-    nb::dict encoder_before, versions;
-    size_t changed = 0;
-};
-
 // The arrays of a result: one piece of memory.
 class Results {
 public:
-    Results(size_t n, size_t n_outputs) : n_(n), n_outputs_(n_outputs) {
+    Results(size_t n, size_t n_outputs) : n(n), n_outputs(n_outputs) {
         const size_t wide = 3 * n * 8, middle = n * n_outputs * sizeof(float) + 2 * n * sizeof(int32_t);
-        auto *memory = new uint8_t[wide + middle + 2 * n + 1];
-        owner_ = nb::capsule(memory, [](void *data) noexcept { delete[] static_cast<uint8_t *>(data); });
-        numbers = reinterpret_cast<int64_t *>(memory);
+        memory_.reset(new uint8_t[wide + middle + 2 * n + 1]);
+        numbers = reinterpret_cast<int64_t *>(memory_.get());
         expected = numbers + n;
         times = reinterpret_cast<double *>(expected + n);
         outputs = reinterpret_cast<float *>(times + n);
@@ -116,16 +109,7 @@ public:
         marks = codes + n;
     }
 
-    void give(Processed &to) const {
-        to.codes = one(codes);
-        to.seqs = one(numbers);
-        to.expected = one(expected);
-        to.times = one(times);
-        to.marks = one(marks);
-        to.outputs = two(outputs, n_outputs_);
-        to.faults = two(faults, 2);
-    }
-
+    const size_t n, n_outputs;
     int64_t *numbers, *expected;
     double *times;
     float *outputs;
@@ -133,13 +117,26 @@ public:
     uint8_t *codes, *marks;
 
 private:
-    template <typename T> nb::object one(T *data) const { return nb::cast(Array<T>(data, {n_}, owner_)); }
+    std::unique_ptr<uint8_t[]> memory_;
+};
+
+// What came of a batch. Its arrays become Python's when they are asked for: an event that came alone is answered
+// without.
+struct Processed {
+    std::shared_ptr<const Results> results;
+    nb::dict encoder_before, versions;
+    size_t changed = 0;
+
+    template <typename T> nb::object one(T *data) const { return nb::cast(Array<T>(data, {results->n}, owner())); }
     template <typename T> nb::object two(T *data, size_t width) const {
-        return nb::cast(Array<T>(data, {n_, width}, owner_));
+        return nb::cast(Array<T>(data, {results->n, width}, owner()));
     }
 
-    size_t n_, n_outputs_;
-    nb::capsule owner_;
+private:
+    using Shared = std::shared_ptr<const Results>;
+    nb::capsule owner() const {
+        return nb::capsule(new Shared(results), [](void *data) noexcept { delete static_cast<Shared *>(data); });
+    }
 };
 
 } // namespace tidegate

@@ -16,6 +16,8 @@
 #include <utility>
 #include <vector>
 
+#include "lines.h"
+
 extern "C" {
 #include "encode.h"
 #include "vocabulary.h"
@@ -110,6 +112,48 @@ public:
         }
     }
 
+    // Where the values of each field stand among those of lines: as many columns of numbers, and of texts, stand
+    // before it. Needs the interpreter's lock. ValueError: a field that the lines lack, or of another kind.
+    std::vector<size_t> places_in(const std::vector<Field> &fields) const {
+        std::vector<size_t> places;
+        for (size_t field = 0; field < fields_.size(); field++) {
+            const tg_text name = utf8(names_[field], names_[field].ptr());
+            size_t before[] = {0, 0}; // numbers, texts
+            auto found = fields.begin();
+            for (; found != fields.end() && found->name != std::string_view(name.data, name.size); found++)
+                before[found->kind == Kind::category]++;
+            if (found == fields.end()) refuse(names_[field], "is not among the fields of the lines");
+            const bool is_text = found->kind == Kind::category;
+            if (is_text != (vocabularies_[field] != nullptr)) refuse(names_[field], "is of another kind in the lines");
+            places.push_back(before[is_text]);
+        }
+        return places;
+    }
+
+    // As `gather`, of lines, with what `places_in` says of their fields. No lock is needed.
+    void gather_lines(const Lines &lines, const std::vector<size_t> &places, size_t n, double *raw,
+                      uint64_t *hashes) const {
+        const size_t width = fields_.size();
+        for (size_t field = 0; field < width; field++) {
+            const tg_vocabulary *values = vocabularies_[field].get();
+            if (!values) {
+                const double *numbers = lines.numbers.data() + places[field] * n;
+                for (size_t i = 0; i < n; i++) raw[i * width + field] = numbers[i];
+                continue;
+            }
+            const Texts &column = lines.texts[places[field]];
+            std::vector<Text> texts;
+            for (const std::string_view word : column.words)
+                texts.push_back(Text::of(values, {word.data(), word.size()}, true));
+            for (size_t i = 0; i < n; i++) {
+                const int32_t code = column.codes[i];
+                const Text text = code < 0 ? Text() : texts[static_cast<size_t>(code)];
+                raw[i * width + field] = text.index;
+                hashes[i * width + field] = text.hash;
+            }
+        }
+    }
+
 private:
     struct FreeVocabulary {
         void operator()(tg_vocabulary *vocabulary) const { tg_vocabulary_free(vocabulary); }
@@ -151,6 +195,11 @@ private:
     struct Text {
         double index = NAN;
         uint64_t hash = TG_MISSING_WORD;
+
+        static Text of(const tg_vocabulary *values, tg_text text, bool hashed) {
+            return {static_cast<double>(tg_vocabulary_index(values, text)),
+                    hashed ? tg_xxh64(text.data, text.size, 0) : 0};
+        }
     };
 
     void gather_texts(size_t field, const Column &column, size_t n, double *raw, uint64_t *hashes) const {
@@ -186,9 +235,7 @@ private:
     Text text_of(size_t field, PyObject *value, bool hashed) const {
         if (value == Py_None || value == nullptr) return {}; // NumPy reads an empty place as None too
         if (!PyUnicode_Check(value)) refuse(names_[field], "has a value that is neither str nor None");
-        const tg_text text = utf8(names_[field], value);
-        return {static_cast<double>(tg_vocabulary_index(vocabularies_[field].get(), text)),
-                hashed ? tg_xxh64(text.data, text.size, 0) : 0};
+        return Text::of(vocabularies_[field].get(), utf8(names_[field], value), hashed);
     }
 
     static tg_text utf8(const nb::str &name, PyObject *text) {

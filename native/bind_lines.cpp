@@ -1,4 +1,4 @@
-// tidegate._core: lines of JSON to columns and back (native/lines.h). The interpreter's lock is released.
+// tidegate._core: lines and bodies of JSON to events (native/lines.h), and their answers (native/answers.h).
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
@@ -6,27 +6,38 @@
 #include <nanobind/stl/vector.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <type_traits>
-#include <variant>
 #include <vector>
 
-#include "array.h"
+#include "answers.h"
+#include "bind_batch.h"
+#include "bind_events.h"
 #include "lines.h"
+
+extern "C" {
+#include "rules.h"
+#include "sessions.h"
+}
 
 namespace nb = nanobind;
 using namespace nb::literals;
-using tidegate::ArrayOf;
+using tidegate::Answered;
+using tidegate::AnswerWords;
+using tidegate::Body;
 using tidegate::Bounds;
+using tidegate::Events;
 using tidegate::Field;
 using tidegate::Kind;
-using tidegate::Lines;
+using tidegate::Processed;
+using tidegate::Results;
 
 namespace {
 
-std::string_view view_of(const nb::bytes &bytes) {
-    return {static_cast<const char *>(bytes.data()), bytes.size()};
+std::string_view view_of(nb::handle bytes) {
+    return {PyBytes_AsString(bytes.ptr()), static_cast<size_t>(PyBytes_Size(bytes.ptr()))};
 }
 
 class LinePlan {
@@ -34,154 +45,185 @@ public:
     // name, kind, required
     using FieldSpec = std::tuple<std::string, std::string, bool>;
 
-    LinePlan(const std::vector<FieldSpec> &fields, double earliest, double latest, int64_t most_seq)
+    LinePlan(const std::vector<FieldSpec> &specs, double earliest, double latest, int64_t most_seq)
         : bounds_{earliest, latest, most_seq} {
-        for (const auto &[name, kind, required] : fields)
-            fields_.emplace_back(name, tidegate::kind_named(kind), required);
+        if (most_seq < 1 || most_seq == INT64_MAX) throw nb::value_error("most_seq: not in 1 to 2^63 - 2");
+        std::vector<Field> fields;
+        for (const auto &[name, kind, required] : specs)
+            fields.emplace_back(name, tidegate::kind_named(kind), required);
+        fields_ = std::make_shared<const std::vector<Field>>(std::move(fields));
     }
 
-    // Ids, numbers, times, flags and columns; None: not all of the lines are plain.
-    nb::object read(nb::bytes data, size_t count) const {
-        auto lines = std::make_unique<Lines>();
-        bool plain;
-        {
-            nb::gil_scoped_release unlocked;
-            plain = tidegate::read_lines(fields_, bounds_, view_of(data), count, *lines);
-        }
-        if (!plain) return nb::none();
-        Lines *found = lines.release();
-        const nb::capsule owner(found, [](void *made) noexcept { delete static_cast<Lines *>(made); });
-        const auto array = [&](auto *at, size_t size) -> nb::object {
-            using Item = std::remove_pointer_t<decltype(at)>;
-            return nb::cast(nb::ndarray<nb::numpy, Item>(at, {size}, owner));
-        };
-        auto *ids = reinterpret_cast<uint8_t *>(found->ids.data());
-        const nb::tuple sessions = nb::make_tuple(array(found->offsets.data(), count + 1),
-                                                  array(ids, found->ids.size()));
-        nb::dict columns;
-        double *numbers = found->numbers.data();
-        auto texts = found->texts.begin();
-        for (const Field &field : fields_) {
-            const nb::str name(field.name.data(), field.name.size());
-            if (field.kind == Kind::category) {
-                nb::list words;
-                for (const std::string_view word : texts->words) words.append(nb::str(word.data(), word.size()));
-                columns[name] = nb::make_tuple(array(texts->codes.data(), count), words);
-                texts++;
-            } else {
-                columns[name] = array(numbers, count);
-                numbers += count;
+    // These two give nothing where not all is plain; what they give is the caller's.
+    Events *read_lines(nb::bytes data, size_t count) const {
+        std::unique_ptr<Events> events(new Events{fields_, data, count, false, {}});
+        std::optional<nb::gil_scoped_release> release;
+        if (count > tidegate::FEW) release.emplace();
+        if (!tidegate::read_lines(*fields_, bounds_, view_of(data), count, events->lines)) return nullptr;
+        return events.release();
+    }
+
+    Events *read_bodies(nb::list bodies, nb::list sessions) const {
+        if (bodies.size() != sessions.size()) throw nb::value_error("sessions: not one for each body");
+        std::vector<Body> each;
+        for (size_t i = 0; i < bodies.size(); i++) {
+            const nb::object body = bodies[i], session = sessions[i];
+            if (!PyBytes_Check(body.ptr())) throw nb::type_error("bodies: not bytes");
+            if (!PyUnicode_Check(session.ptr())) throw nb::type_error("sessions: not str");
+            Py_ssize_t size;
+            const char *name = PyUnicode_AsUTF8AndSize(session.ptr(), &size);
+            if (!name) { // half of a surrogate pair
+                PyErr_Clear();
+                return nullptr;
             }
+            each.push_back({view_of(body), {name, static_cast<size_t>(size)}});
         }
-        const nb::object none = nb::none();
-        return nb::make_tuple(sessions, array(found->seqs.data(), count),
-                              found->timed ? array(found->times.data(), count) : none,
-                              found->flagged ? array(found->flags.data(), count) : none, columns);
+        std::unique_ptr<Events> events(new Events{fields_, nb::tuple(bodies), each.size(), true, {}});
+        if (!tidegate::read_bodies(*fields_, bounds_, each.data(), each.size(), events->lines)) return nullptr;
+        return events.release();
     }
 
 private:
-    std::vector<Field> fields_;
+    std::shared_ptr<const std::vector<Field>> fields_;
     Bounds bounds_;
 };
 
-// ---- Rows of text: what stands between the columns, and the columns ----
+// ---- What Python sees of events ----
 
-struct Words {
-    explicit Words(nb::handle codes) : codes(codes, "pieces: codes") {}
-    ArrayOf<int32_t, 1> codes;
-    std::vector<std::string_view> words;
-};
+nb::str text_of(std::string_view text) { return nb::str(text.data(), text.size()); }
 
-struct Ids {
-    Ids(nb::handle offsets, nb::handle data) : offsets(offsets, "pieces: offsets"), data(data, "pieces: data") {}
-    ArrayOf<int32_t, 1> offsets;
-    ArrayOf<uint8_t, 1> data;
-};
-
-using Piece = std::variant<std::string_view, std::unique_ptr<ArrayOf<double, 1>>,
-                           std::unique_ptr<ArrayOf<int64_t, 1>>, std::unique_ptr<Words>, std::unique_ptr<Ids>>;
-
-void check_size(size_t found, size_t size) {
-    if (found != size) throw nb::value_error("pieces: a column has not one item a row");
+size_t row_of(const Events &events, size_t index) {
+    if (index >= events.size) throw nb::index_error("events: there are not as many");
+    return index;
 }
 
-Piece read_words(nb::handle codes, nb::handle list, size_t size) {
-    auto words = std::make_unique<Words>(codes);
-    check_size(words->codes.size(), size);
-    for (nb::handle word : list) words->words.push_back(view_of(nb::cast<nb::bytes>(word)));
-    for (size_t row = 0; row < size; row++)
-        if (static_cast<size_t>(words->codes.data()[row]) >= words->words.size())
-            throw nb::value_error("pieces: a code beyond the words");
-    return words;
+nb::list sessions_of(const Events &events) {
+    nb::list names;
+    for (size_t i = 0; i < events.size; i++) names.append(text_of(events.session(i)));
+    return names;
 }
 
-Piece read_ids(nb::handle offsets, nb::handle data, size_t size) {
-    auto ids = std::make_unique<Ids>(offsets, data);
-    check_size(ids->offsets.size(), size + 1);
-    const int32_t *at = ids->offsets.data();
-    for (size_t row = 0; row < size; row++)
-        if (at[row] < 0 || at[row + 1] < at[row] || static_cast<size_t>(at[row + 1]) > ids->data.size())
-            throw nb::value_error("pieces: offsets beyond the data");
-    return ids;
+// An array that keeps the events alive. Not const, as NumPy wants it; who writes to it, spoils them.
+template <typename T> nb::object array_of(nb::handle events, const T *data, size_t size) {
+    return nb::cast(nb::ndarray<nb::numpy, T>(const_cast<T *>(data), {size}, events));
 }
 
-Piece read_piece(nb::handle piece, size_t size) {
-    if (PyBytes_Check(piece.ptr())) return view_of(nb::borrow<nb::bytes>(piece));
-    if (PyTuple_Check(piece.ptr()) && PyTuple_Size(piece.ptr()) == 2) {
-        const nb::handle first = PyTuple_GetItem(piece.ptr(), 0), second = PyTuple_GetItem(piece.ptr(), 1);
-        if (PyList_Check(second.ptr())) return read_words(first, second, size);
-        return read_ids(first, second, size);
+nb::dict columns_of(nb::handle self) {
+    const Events &events = nb::cast<const Events &>(self);
+    nb::dict columns;
+    const double *numbers = events.lines.numbers.data();
+    auto texts = events.lines.texts.begin();
+    for (const Field &field : *events.fields) {
+        const nb::str name = text_of(field.name);
+        if (field.kind == Kind::category) {
+            nb::list words;
+            for (const std::string_view word : texts->words) words.append(text_of(word));
+            columns[name] = nb::make_tuple(array_of(self, texts->codes.data(), events.size), words);
+            texts++;
+        } else {
+            columns[name] = array_of(self, numbers, events.size);
+            numbers += events.size;
+        }
     }
-    if (nb::cast<std::string>(nb::str(nb::getattr(piece, "dtype", nb::none()))) == "int64") {
-        auto numbers = std::make_unique<ArrayOf<int64_t, 1>>(piece, "pieces");
-        check_size(numbers->size(), size);
-        return numbers;
-    }
-    auto numbers = std::make_unique<ArrayOf<double, 1>>(piece, "pieces");
-    check_size(numbers->size(), size);
-    return numbers;
+    return columns;
 }
 
-struct Write {
-    std::string &to;
-    size_t row;
+// ---- Answers ----
 
-    void operator()(std::string_view text) const { to += text; }
-    void operator()(const std::unique_ptr<ArrayOf<double, 1>> &numbers) const {
-        tidegate::write_number(to, numbers->data()[row]);
-    }
-    void operator()(const std::unique_ptr<ArrayOf<int64_t, 1>> &numbers) const {
-        to += std::to_string(numbers->data()[row]);
-    }
-    void operator()(const std::unique_ptr<Words> &words) const {
-        to += words->words[static_cast<size_t>(words->codes.data()[row])];
-    }
-    void operator()(const std::unique_ptr<Ids> &ids) const {
-        const int32_t *at = ids->offsets.data() + row;
-        to.append(reinterpret_cast<const char *>(ids->data.data()) + at[0], static_cast<size_t>(at[1] - at[0]));
-    }
-};
+Answered answer_of(const Events &events, const Results &results, size_t i) {
+    const uint8_t marks = results.marks[i];
+    return {events.session(i), results.numbers[i], results.times[i], (marks & TG_MARK_DUPLICATE) != 0,
+            (marks & TG_MARK_RESET) != 0, results.outputs + i * results.n_outputs};
+}
 
-nb::bytes write_rows(size_t size, nb::list given) {
-    std::vector<Piece> pieces;
-    for (nb::handle piece : given) pieces.push_back(read_piece(piece, size));
+const Results &check_answers(const AnswerWords &words, const Events &events, const Processed &processed) {
+    const Results &results = *processed.results;
+    if (results.n != events.size) throw nb::value_error("processed: not of these events");
+    if (results.n_outputs != words.outputs()) throw nb::value_error("processed: its outputs are not the task's");
+    for (size_t i = 0; i < results.n; i++)
+        if (results.codes[i] > TG_REPEAT) throw nb::value_error("processed: not all events were answered");
+    return results;
+}
+
+nb::bytes write_lines(const AnswerWords &words, const Events &events, const Processed &processed) {
+    const Results &results = check_answers(words, events, processed);
     std::string text;
     {
-        nb::gil_scoped_release unlocked;
-        for (size_t row = 0; row < size; row++)
-            for (const Piece &piece : pieces) std::visit(Write{text, row}, piece);
+        nb::gil_scoped_release release;
+        for (size_t i = 0; i < events.size; i++) {
+            words.write(text, answer_of(events, results, i));
+            text += '\n';
+        }
     }
     return nb::bytes(text.data(), text.size());
+}
+
+nb::list write_bodies(const AnswerWords &words, const Events &events, const Processed &processed) {
+    const Results &results = check_answers(words, events, processed);
+    nb::list bodies;
+    std::string text;
+    for (size_t i = 0; i < events.size; i++) {
+        text.clear();
+        words.write(text, answer_of(events, results, i));
+        bodies.append(nb::bytes(text.data(), text.size()));
+    }
+    return bodies;
+}
+
+nb::list write_answers(const AnswerWords &words, const tidegate::ArrayOf<float, 2> &outputs) {
+    if (outputs.shape(1) != words.outputs()) throw nb::value_error("outputs: not as many as the task's");
+    nb::list answers;
+    for (size_t i = 0; i < outputs.shape(0); i++) {
+        std::string text;
+        words.write_answer(text, outputs.data() + i * outputs.shape(1));
+        answers.append(nb::bytes(text.data(), text.size()));
+    }
+    return answers;
 }
 
 } // namespace
 
 void bind_lines(nb::module_ &m) {
-    nb::class_<LinePlan>(m, "LinePlan", "What lines of events may hold: fields, as for Typing, and bounds.")
+    nb::class_<Events>(m, "Events", "Events that were read from JSON: what a Table steps.")
+        .def("__len__", [](const Events &self) { return self.size; })
+        .def("session", [](const Events &self, size_t i) { return text_of(self.session(row_of(self, i))); },
+             "index"_a, "The id of one event's session.")
+        .def("sessions", &sessions_of, "Those of all.")
+        .def_prop_ro("seqs", [](nb::handle self) {
+            const Events &events = nb::cast<const Events &>(self);
+            return array_of(self, events.lines.seqs.data(), events.size);
+        })
+        .def_prop_ro("times", [](nb::handle self) {
+            const Events &events = nb::cast<const Events &>(self);
+            return events.lines.timed ? array_of(self, events.lines.times.data(), events.size) : nb::none();
+        })
+        .def_prop_ro("flags", [](nb::handle self) {
+            const Events &events = nb::cast<const Events &>(self);
+            return events.lines.flagged ? array_of(self, events.lines.flags.data(), events.size) : nb::none();
+        })
+        .def_prop_ro("columns", &columns_of, "Their fields, as `Table.process` takes them.");
+    nb::class_<LinePlan>(m, "LinePlan", "What events in JSON may hold: fields, as for Typing, and bounds.")
         .def(nb::init<const std::vector<LinePlan::FieldSpec> &, double, double, int64_t>(), "fields"_a,
              "earliest"_a, "latest"_a, "most_seq"_a)
-        .def("read", &LinePlan::read, "data"_a, "count"_a,
-             "Ids, numbers, times, flags and columns of as many lines; None: they are not all plain.");
+        .def("read_lines", &LinePlan::read_lines, "data"_a, "count"_a, nb::rv_policy::take_ownership,
+             "The events of as many lines; None: they are not all plain.")
+        .def("read_bodies", &LinePlan::read_bodies, "bodies"_a, "sessions"_a,
+             nb::rv_policy::take_ownership,
+             "The events of bodies, one each, and the sessions of their paths (\"\": the body names its session).\n"
+             "None: they are not all plain.");
+    nb::class_<AnswerWords>(m, "AnswerWords", "A task's answers as JSON, to the bit as `tidegate.answers` has them.")
+        .def_static("classify", [](std::string version, std::vector<std::string> classes) {
+            if (classes.size() < 2) throw nb::value_error("classes: fewer than two");
+            return AnswerWords(std::move(version), std::move(classes));
+        }, "version"_a, "classes"_a, "The version and the names are JSON.")
+        .def_static("regress", [](std::string version, double mean, double scale) {
+            return AnswerWords(std::move(version), mean, scale);
+        }, "version"_a, "mean"_a, "scale"_a)
+        .def("lines", &write_lines, "events"_a, "processed"_a, "A line each.")
+        .def("answers", [](const AnswerWords &self, nb::handle outputs) {
+            return write_answers(self, tidegate::ArrayOf<float, 2>(outputs, "outputs"));
+        }, "outputs"_a, "The task's words alone, of each row of outputs.")
+        .def("bodies", &write_bodies, "events"_a, "processed"_a, "A body each.");
     m.def(
         "cut_lines",
         [](nb::bytes data, size_t begin, size_t most, size_t bytes) {
@@ -191,7 +233,4 @@ void bind_lines(nb::module_ &m) {
         "data"_a, "begin"_a, "most"_a, "bytes"_a,
         "Where a run of whole lines ends, how many there are, how many hold something, and whether the next "
         "one is too long.");
-    m.def("write_rows", &write_rows, "size"_a, "pieces"_a,
-          "Rows of text. A piece is bytes, the same in each row; a column of float64 or int64; codes and the "
-          "words for which they stand; or offsets and the bytes of texts.");
 }

@@ -5,13 +5,17 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <new>
+#include <numeric>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_set>
@@ -21,6 +25,7 @@
 #include "bind_arena.h"
 #include "bind_batch.h"
 #include "bind_encode.h"
+#include "bind_events.h"
 #include "bind_group.h"
 #include "bind_model.h"
 
@@ -33,7 +38,9 @@ namespace nb = nanobind;
 using namespace nb::literals;
 using tidegate::Array;
 using tidegate::Encoder;
+using tidegate::Events;
 using tidegate::Ids;
+using tidegate::Lines;
 using tidegate::Model;
 using tidegate::Optional;
 using tidegate::Processed;
@@ -49,6 +56,14 @@ tg_span span_of(const nb::bytes &bytes) {
 nb::bytes bytes_of(tg_span span) { return nb::bytes(span.data, span.size); }
 
 nb::str text_of(tg_span span) { return nb::str(reinterpret_cast<const char *>(span.data), span.size); }
+
+// Whether each event was answered for the first time, and is what its session was waiting for.
+bool is_plain(const Processed &processed) {
+    const Results &results = *processed.results;
+    for (size_t i = 0; i < results.n; i++)
+        if (results.codes[i] > TG_BEGIN || (results.marks[i] & ~TG_MARK_ENDED)) return false;
+    return true;
+}
 
 class Table {
 public:
@@ -85,19 +100,12 @@ public:
     Table(const Table &) = delete;
     Table &operator=(const Table &) = delete;
 
-    Array<int64_t> missing(nb::handle sessions) {
+    std::vector<size_t> missing(nb::handle sessions) {
         const Ids ids(sessions);
-        std::vector<int64_t> slots(ids.size());
-        tg_table_find(*Use(*this), ids.size(), ids.data(), slots.data());
-        auto found = std::make_unique<std::vector<int64_t>>();
-        found->reserve(1); // an array wants memory, even an empty one
-        std::unordered_set<std::string_view> seen;
-        for (size_t i = 0; i < ids.size(); i++)
-            if (slots[i] < 0 && seen.insert({ids[i].data, ids[i].size}).second)
-                found->push_back(static_cast<int64_t>(i));
-        auto *owned = found.release();
-        nb::capsule owner(owned, [](void *data) noexcept { delete static_cast<std::vector<int64_t> *>(data); });
-        return Array<int64_t>(owned->data(), {owned->size()}, owner);
+        return missing_of(ids.size(), ids.data());
+    }
+    std::vector<size_t> missing_lines(const Events &events) {
+        return missing_of(events.size, keys_of(events).data());
     }
 
     nb::list load(nb::handle sessions, nb::handle records) {
@@ -140,11 +148,8 @@ public:
             if (seqs.data()[i] < 0 || seqs.data()[i] == INT64_MAX) refuse("seqs: not in 0 to 2^63 - 2");
         std::vector<int64_t> failed_requests;
         const Keys failed_keys = read_failed(failed, failed_requests);
-        const size_t fields = encoder_.schema()->n_fields;
-        const std::unique_ptr<double[]> raw(new double[n * fields + 1]);
-        const std::unique_ptr<uint64_t[]> texts(new uint64_t[n * fields + 1]);
-        encoder_.gather(columns, n, raw.get(), texts.get());
-        const Results results(n, model_.output_size());
+        const Values values(n, encoder_.schema()->n_fields);
+        encoder_.gather(columns, n, values.raw.get(), values.texts.get());
 
         tg_batch batch{};
         batch.n = n;
@@ -154,38 +159,43 @@ public:
         batch.received = received;
         batch.flags = flags.data();
         batch.requests = requests.data();
-        batch.raw = raw.get();
-        batch.texts = texts.get();
         batch.n_failed = failed_keys.size();
         batch.failed = failed_keys.data();
         batch.failed_requests = failed_requests.data();
         batch.group = group ? &group->group : nullptr;
         batch.ticket = ticket;
-        batch.codes = results.codes;
-        batch.numbers = results.numbers;
-        batch.expected = results.expected;
-        batch.effective = results.times;
-        batch.marks = results.marks;
-        batch.outputs = results.outputs;
-        batch.faults = results.faults;
+        return run(batch, values);
+    }
 
-        Processed processed;
-        {
-            const Use table(*this);
-            check_ticket(*table, ticket);
-            Model::Work work(model_);
-            batch.threads = work.threads();
-            int result;
-            {
-                nb::gil_scoped_release release;
-                result = tg_table_process(*table, &batch);
-            }
-            if (result) throw std::bad_alloc();
-            give_rare(*table, processed);
-        }
-        processed.changed = batch.changed;
-        results.give(processed);
-        return processed;
+    Processed process_lines(const Events &events, double received, Group *group, uint64_t ticket,
+                            nb::handle failed) {
+        const size_t n = events.size;
+        if (n >= UINT32_MAX) refuse("events: too many");
+        if (!std::isfinite(received)) refuse("received: not finite");
+        const std::vector<size_t> places = encoder_.places_in(*events.fields);
+        const std::vector<tg_key> keys = keys_of(events);
+        std::vector<int64_t> requests(events.apart ? n : 0), failed_requests;
+        std::iota(requests.begin(), requests.end(), 0);
+        const Keys failed_keys = read_failed(failed, failed_requests);
+        const Values values(n, encoder_.schema()->n_fields);
+        const Lines &lines = events.lines;
+
+        tg_batch batch{};
+        batch.n = n;
+        batch.keys = keys.data();
+        batch.seqs = lines.seqs.data();
+        batch.times = lines.timed ? lines.times.data() : nullptr;
+        batch.received = received;
+        batch.flags = lines.flagged ? lines.flags.data() : nullptr;
+        batch.requests = events.apart ? requests.data() : nullptr;
+        batch.n_failed = failed_keys.size();
+        batch.failed = failed_keys.data();
+        batch.failed_requests = failed_requests.data();
+        batch.group = group ? &group->group : nullptr;
+        batch.ticket = ticket;
+        return run(batch, values, [&] {
+            encoder_.gather_lines(lines, places, n, values.raw.get(), values.texts.get());
+        });
     }
 
     nb::object head(const nb::str &session, double now) {
@@ -270,6 +280,67 @@ private:
         Table &table_;
     };
 
+    // What the schema says of events: n x fields, as tg_batch has it.
+    struct Values {
+        Values(size_t n, size_t fields) : raw(new double[n * fields + 1]), texts(new uint64_t[n * fields + 1]) {}
+        const std::unique_ptr<double[]> raw;
+        const std::unique_ptr<uint64_t[]> texts;
+    };
+
+    static std::vector<tg_key> keys_of(const Events &events) {
+        std::vector<tg_key> keys(events.size);
+        for (size_t i = 0; i < events.size; i++) {
+            const std::string_view session = events.session(i);
+            keys[i] = {session.data(), session.size()};
+        }
+        return keys;
+    }
+
+    // The place of the first event of each session that is not there.
+    std::vector<size_t> missing_of(size_t n, const tg_key *keys) {
+        std::vector<int64_t> slots(n);
+        tg_table_find(*Use(*this), n, keys, slots.data());
+        std::vector<size_t> found;
+        std::unordered_set<std::string_view> seen;
+        for (size_t i = 0; i < n; i++)
+            if (slots[i] < 0 && seen.insert({keys[i].data, keys[i].size}).second) found.push_back(i);
+        return found;
+    }
+
+    Processed run(tg_batch &batch, const Values &values, const std::function<void()> &gather = {}) {
+        const auto results = std::make_shared<Results>(batch.n, model_.output_size());
+        batch.raw = values.raw.get();
+        batch.texts = values.texts.get();
+        batch.codes = results->codes;
+        batch.numbers = results->numbers;
+        batch.expected = results->expected;
+        batch.effective = results->times;
+        batch.marks = results->marks;
+        batch.outputs = results->outputs;
+        batch.faults = results->faults;
+        Processed processed;
+        {
+            const Use table(*this);
+            check_ticket(*table, batch.ticket);
+            Model::Work work(model_);
+            batch.threads = work.threads();
+            int result;
+            {
+                // Few events are done before another thread could begin with what it wants the lock for; to
+                // get it back from that one may take much longer.
+                std::optional<nb::gil_scoped_release> release;
+                if (batch.n > tidegate::FEW) release.emplace();
+                if (gather) gather();
+                result = tg_table_process(*table, &batch);
+            }
+            if (result) throw std::bad_alloc();
+            give_rare(*table, processed);
+        }
+        processed.changed = batch.changed;
+        processed.results = results;
+        return processed;
+    }
+
     static void check_ticket(const tg_table *table, uint64_t ticket) {
         if (ticket < tg_table_ticket(table)) refuse("ticket: a session changed with a later one");
     }
@@ -333,13 +404,16 @@ void bind_table(nb::module_ &m) {
         "", "record_truncated", "record_magic", "record_version", "record_damaged", "record_trailing",
         "record_checksum", "other_model", "other_size");
     nb::class_<Processed>(m, "Processed", "What came of a batch: an item an event.")
-        .def_ro("codes", &Processed::codes)
-        .def_ro("seqs", &Processed::seqs)
-        .def_ro("expected", &Processed::expected)
-        .def_ro("times", &Processed::times)
-        .def_ro("marks", &Processed::marks)
-        .def_ro("outputs", &Processed::outputs)
-        .def_ro("faults", &Processed::faults)
+        .def_prop_ro("codes", [](const Processed &self) { return self.one(self.results->codes); })
+        .def_prop_ro("seqs", [](const Processed &self) { return self.one(self.results->numbers); })
+        .def_prop_ro("expected", [](const Processed &self) { return self.one(self.results->expected); })
+        .def_prop_ro("times", [](const Processed &self) { return self.one(self.results->times); })
+        .def_prop_ro("marks", [](const Processed &self) { return self.one(self.results->marks); })
+        .def_prop_ro("outputs",
+                     [](const Processed &self) { return self.two(self.results->outputs, self.results->n_outputs); })
+        .def_prop_ro("faults", [](const Processed &self) { return self.two(self.results->faults, 2); })
+        .def_prop_ro("plain", &is_plain,
+                     "Whether each event was answered for the first time, and is what its session was waiting for.")
         .def_ro("encoder_before", &Processed::encoder_before)
         .def_ro("versions", &Processed::versions)
         .def_ro("changed", &Processed::changed);
@@ -349,6 +423,7 @@ void bind_table(nb::module_ &m) {
              "model"_a, "encoder"_a, "fingerprint"_a, "model_version"_a, "key_prefix"_a, nb::kw_only(),
              "answers"_a = 8, "answer_bytes"_a = 16384, "ttl_seconds"_a = INFINITY,
              "tombstone_seconds"_a = 86400.0)
+        .def("missing", &Table::missing_lines, "events"_a)
         .def("missing", &Table::missing, "sessions"_a,
              "The first event of each session that the table does not hold, in order.")
         .def("load", &Table::load, "sessions"_a, "records"_a,
@@ -357,6 +432,8 @@ void bind_table(nb::module_ &m) {
              "flags"_a.none(), "requests"_a.none(), "columns"_a, "group"_a.none(), "ticket"_a,
              "failed"_a = nb::tuple(),
              "A batch of events, in order within each session. MemoryError: roll back to an earlier ticket.")
+        .def("process_lines", &Table::process_lines, "events"_a, "received"_a, "group"_a.none(), "ticket"_a,
+             "failed"_a = nb::tuple(), "As `process`, of events that a LinePlan read.")
         .def("head", &Table::head, "session"_a, "now"_a,
              "(status, seq, time, created, updated, model_version, foreign); None: unknown.")
         .def("delete", &Table::remove, "session"_a, "now"_a, "group"_a.none(), "ticket"_a,

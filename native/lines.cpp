@@ -52,7 +52,8 @@ Field::Field(std::string name, Kind kind, bool required) : name(std::move(name))
 
 namespace {
 
-enum Member : unsigned { SESSION = 1, SEQ = 2, TIME = 4, START = 8, END = 16, EVENT = 32 };
+// NAMED: the session is known without being a member.
+enum Member : unsigned { SESSION = 1, SEQ = 2, TIME = 4, START = 8, END = 16, EVENT = 32, NAMED = 64 };
 enum Flag : uint8_t { BEGINS = 1, ENDS = 2 };
 
 // Powers of ten that a double holds exactly.
@@ -63,17 +64,13 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 class Reader {
 public:
-    Reader(const std::vector<Field> &fields, const Bounds &bounds, std::string_view data, size_t count, Lines &to)
-        : at_(data.data()), end_(data.data() + data.size()), fields_(fields), bounds_(bounds), count_(count),
-          to_(to), order_(fields.size()), seen_(fields.size()) {
+    Reader(const std::vector<Field> &fields, const Bounds &bounds, size_t count, Lines &to)
+        : fields_(fields), bounds_(bounds), count_(count), to_(to), order_(fields.size()), seen_(fields.size()) {
         for (size_t i = 0; i < fields.size(); i++) {
             order_[i] = i;
             places_.push_back(fields[i].kind == Kind::category ? texts_++ : numbers_++);
             required_ += fields[i].required;
         }
-    }
-
-    bool read() {
         to_.offsets.reserve(count_ + 1);
         to_.offsets.push_back(0);
         to_.seqs.assign(count_, 0);
@@ -82,12 +79,39 @@ public:
         to_.numbers.assign(numbers_ * count_, NAN);
         to_.texts.resize(texts_);
         for (Texts &texts : to_.texts) texts.codes.assign(count_, -1);
+    }
+
+    bool lines(std::string_view data) {
+        go_to(data);
         for (row_ = 0; row_ < count_; row_++)
-            if (!line()) return false;
+            if (!object() || !(take('\n') || at_ == end_)) return false;
         return at_ == end_;
     }
 
+    bool bodies(const Body *each) {
+        feed_ = '\n'; // here it ends nothing
+        for (row_ = 0; row_ < count_; row_++) {
+            session_ = each[row_].session;
+            if (!session_.empty() && !(is_plain(session_) && add_session(session_))) return false;
+            go_to(each[row_].data);
+            if (!object() || at_ != end_) return false;
+        }
+        return true;
+    }
+
 private:
+    void go_to(std::string_view data) {
+        at_ = data.data();
+        end_ = at_ + data.size();
+    }
+
+    // Whether a text is its own JSON, between quotes.
+    static bool is_plain(std::string_view text) {
+        return std::none_of(text.begin(), text.end(), [](char c) {
+            return static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\';
+        });
+    }
+
     bool take(char c) {
         if (*at_ != c) return false;
         at_++;
@@ -95,7 +119,7 @@ private:
     }
 
     void blanks() {
-        while (*at_ == ' ' || *at_ == '\t' || *at_ == '\r') at_++;
+        while (*at_ == ' ' || *at_ == '\t' || *at_ == '\r' || *at_ == feed_) at_++;
     }
 
     bool word(const char *text, size_t size) {
@@ -106,8 +130,9 @@ private:
 
     bool null() { return *at_ == 'n' && word("null", 4); }
 
-    bool line() {
-        unsigned seen = 0;
+    // An event, and the blanks around it.
+    bool object() {
+        unsigned seen = session_.empty() ? 0 : NAMED;
         blanks();
         if (!take('{')) return false;
         do {
@@ -119,9 +144,9 @@ private:
             seen |= member;
             blanks();
         } while (take(','));
-        if (!take('}') || (seen & (SESSION | EVENT)) != (SESSION | EVENT)) return false;
+        if (!take('}') || !(seen & (SESSION | NAMED)) || !(seen & EVENT)) return false;
         blanks();
-        return take('\n') || at_ == end_;
+        return true;
     }
 
     bool colon() {
@@ -154,7 +179,12 @@ private:
 
     bool session() {
         std::string_view name;
-        if (!text(name) || name.empty() || name.size() > TG_KEY_MAX) return false;
+        if (!text(name)) return false;
+        return session_.empty() ? add_session(name) : name == session_;
+    }
+
+    bool add_session(std::string_view name) {
+        if (name.empty() || name.size() > TG_KEY_MAX) return false;
         to_.ids.append(name);
         to_.offsets.push_back(static_cast<int32_t>(to_.ids.size()));
         return true;
@@ -314,7 +344,9 @@ private:
         return error == std::errc() && after == at_;
     }
 
-    const char *at_, *end_;
+    const char *at_ = nullptr, *end_ = nullptr;
+    char feed_ = ' '; // is a blank, too
+    std::string_view session_; // of the body at hand, if something else than itself names it
     const std::vector<Field> &fields_;
     const Bounds &bounds_;
     const size_t count_;
@@ -329,7 +361,12 @@ private:
 
 bool read_lines(const std::vector<Field> &fields, const Bounds &bounds, std::string_view data, size_t count,
                 Lines &to) {
-    return Reader(fields, bounds, data, count, to).read();
+    return Reader(fields, bounds, count, to).lines(data);
+}
+
+bool read_bodies(const std::vector<Field> &fields, const Bounds &bounds, const Body *bodies, size_t count,
+                 Lines &to) {
+    return Reader(fields, bounds, count, to).bodies(bodies);
 }
 
 Run cut_lines(std::string_view data, size_t begin, size_t most, size_t bytes) {

@@ -63,6 +63,16 @@ struct Bounds {
 bool read_lines(const std::vector<Field> &fields, const Bounds &bounds, std::string_view data, size_t count,
                 Lines &to);
 
+// An event that came alone.
+struct Body {
+    std::string_view data;
+    std::string_view session; // it may name none but this; of no bytes: it has to name its session itself
+};
+
+// Read bodies, each as one line; in `data`, a newline is a blank like any other.
+bool read_bodies(const std::vector<Field> &fields, const Bounds &bounds, const Body *bodies, size_t count,
+                 Lines &to);
+
 // Where a run of whole lines ends: `most` of them, or fewer that hold `bytes` each at most.
 struct Run {
     size_t end; // behind its last newline

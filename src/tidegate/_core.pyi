@@ -5,7 +5,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.core.ids import Ids
-from tidegate.core.pieces import Piece
 
 RECORD_CODES: tuple[str, ...]
 OUTCOMES: tuple[str, ...]
@@ -214,21 +213,32 @@ class LinePlan:
         latest: float,
         most_seq: int,
     ) -> None: ...
-    def read(
-        self, data: bytes, count: int
-    ) -> (
-        tuple[
-            tuple[NDArray[np.int32], NDArray[np.uint8]],
-            NDArray[np.int64],
-            NDArray[np.float64] | None,
-            NDArray[np.uint8] | None,
-            dict[str, Column],
-        ]
-        | None
-    ): ...
+    def read_lines(self, data: bytes, count: int) -> Events | None: ...
+    def read_bodies(self, bodies: list[bytes], sessions: list[str]) -> Events | None: ...
+
+class Events:
+    def __len__(self) -> int: ...
+    def session(self, index: int) -> str: ...
+    def sessions(self) -> list[str]: ...
+    @property
+    def seqs(self) -> NDArray[np.int64]: ...
+    @property
+    def times(self) -> NDArray[np.float64] | None: ...
+    @property
+    def flags(self) -> NDArray[np.uint8] | None: ...
+    @property
+    def columns(self) -> dict[str, Column]: ...
 
 def cut_lines(data: bytes, begin: int, most: int, bytes: int) -> tuple[int, int, int, bool]: ...
-def write_rows(size: int, pieces: list[Piece]) -> bytes: ...
+
+class AnswerWords:
+    @staticmethod
+    def classify(version: str, classes: Sequence[str]) -> AnswerWords: ...
+    @staticmethod
+    def regress(version: str, mean: float, scale: float) -> AnswerWords: ...
+    def lines(self, events: Events, processed: Processed) -> bytes: ...
+    def bodies(self, events: Events, processed: Processed) -> list[bytes]: ...
+    def answers(self, outputs: NDArray[np.float32]) -> list[bytes]: ...
 
 class Typing:
     def __init__(self, fields: Sequence[tuple[str, str, bool]]) -> None: ...
@@ -246,16 +256,25 @@ def judge_each(
 ) -> tuple[list[int], list[int], list[int], list[int]]: ...
 
 class Processed:
-    codes: NDArray[np.uint8]
-    seqs: NDArray[np.int64]
-    expected: NDArray[np.int64]
-    times: NDArray[np.float64]
-    marks: NDArray[np.uint8]
-    outputs: NDArray[np.float32]
-    faults: NDArray[np.int32]
+    @property
+    def codes(self) -> NDArray[np.uint8]: ...
+    @property
+    def seqs(self) -> NDArray[np.int64]: ...
+    @property
+    def expected(self) -> NDArray[np.int64]: ...
+    @property
+    def times(self) -> NDArray[np.float64]: ...
+    @property
+    def marks(self) -> NDArray[np.uint8]: ...
+    @property
+    def outputs(self) -> NDArray[np.float32]: ...
+    @property
+    def faults(self) -> NDArray[np.int32]: ...
     encoder_before: dict[int, NDArray[np.float64]]
     versions: dict[int, str]
     changed: int
+    @property
+    def plain(self) -> bool: ...
 
 class Table:
     def __init__(
@@ -271,7 +290,7 @@ class Table:
         ttl_seconds: float = ...,
         tombstone_seconds: float = 86400.0,
     ) -> None: ...
-    def missing(self, sessions: Ids) -> NDArray[np.int64]: ...
+    def missing(self, sessions: Ids | Events) -> list[int]: ...
     def load(self, sessions: Ids, records: Sequence[bytes | None]) -> list[int]: ...
     def process(
         self,
@@ -282,6 +301,14 @@ class Table:
         flags: NDArray[np.uint8] | None,
         requests: NDArray[np.int64] | None,
         columns: dict[str, Column],
+        group: Group | None,
+        ticket: int,
+        failed: Iterable[tuple[int, str]] = (),
+    ) -> Processed: ...
+    def process_lines(
+        self,
+        events: Events,
+        received: float,
         group: Group | None,
         ticket: int,
         failed: Iterable[tuple[int, str]] = (),

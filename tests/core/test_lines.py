@@ -1,24 +1,24 @@
-"""Lines in C: they are read as the JSON library reads them, and written as it writes them."""
+"""Lines and bodies in C: they are read as the JSON library reads them."""
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 from random import Random
 from typing import Any
 
 import msgspec
-import numpy as np
 import pytest
 from fuzz import broken_bytes
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegate import core, instants
 from tidegate.schema import Field, SchemaConfig
 from tidegate.schema.typed import TypingPlan, type_event
 from tidegate.serve import wire
-from tidegate.serve.operations import MOST_SEQ, Event
+from tidegate.serve.operations import MOST_SEQ, Event, Unread
 
 CONFIG = SchemaConfig(
     {
@@ -35,20 +35,24 @@ PLAN = core.LinePlan(TYPING.specs, instants.EARLIEST, instants.LATEST, MOST_SEQ)
 
 def read(data: bytes, count: int) -> list[tuple[Any, ...]] | None:
     """Return session, number, time, flags and typed values of each line; None: not plain."""
-    found = PLAN.read(data, count)
-    if found is None:
+    return told(PLAN.read_lines(data, count))
+
+
+def told(events: core.Events | None) -> list[tuple[Any, ...]] | None:
+    if events is None:
         return None
-    (offsets, ids), seqs, times, flags, columns = found
+    columns, seqs, times, flags = events.columns, events.seqs, events.times, events.flags
     assert list(columns) == list(CONFIG.fields)
+    assert events.sessions() == [events.session(row) for row in range(len(events))]
     return [
         (
-            bytes(ids[offsets[row] : offsets[row + 1]]).decode(),
+            events.session(row),
             int(seqs[row]) or None,
             None if times is None or math.isnan(times[row]) else times[row].hex(),
             0 if flags is None else int(flags[row]),
             tuple(value_of(columns[name], row) for name in columns),
         )
-        for row in range(count)
+        for row in range(len(events))
     ]
 
 
@@ -63,20 +67,20 @@ def expected(data: bytes) -> list[tuple[Any, ...]]:
     """Return the same by way of objects; fails where an event is refused."""
     events, _ = wire.parse_lines(data, 1)
     assert all(isinstance(event, Event) for event in events), events
-    return [
-        (
-            event.session,
-            event.seq,
-            None if event.time is None else float(event.time).hex(),
-            event.start | event.end << 1,
-            tuple(
-                value if value is None or isinstance(value, str) else float(value).hex()
-                for value in type_event(TYPING, event.event)
-            ),
-        )
-        for event in events
-        if isinstance(event, Event)
-    ]
+    return [row_of(event) for event in events if isinstance(event, Event)]
+
+
+def row_of(event: Event) -> tuple[Any, ...]:
+    return (
+        event.session,
+        event.seq,
+        None if event.time is None else float(event.time).hex(),
+        event.start | event.end << 1,
+        tuple(
+            value if value is None or isinstance(value, str) else float(value).hex()
+            for value in type_event(TYPING, event.event)
+        ),
+    )
 
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**70), 2**70)
@@ -237,9 +241,9 @@ def test_what_is_no_instant_is_left_to_the_library(instant: str) -> None:
 
 def test_names_are_told_apart_to_their_end() -> None:
     plan = core.LinePlan([("a", "numeric", True), ("a\0b", "numeric", False)], 0.0, 1.0, 1)
-    found = plan.read(b'{"session":"s","event":{"a":1}}', 1)
+    found = plan.read_lines(b'{"session":"s","event":{"a":1}}', 1)
     assert found is not None
-    assert {name: column.tolist()[0] == 1.0 for name, column in found[4].items()} == {
+    assert {name: column.tolist()[0] == 1.0 for name, column in found.columns.items()} == {
         "a": True,
         "a\0b": False,
     }
@@ -248,6 +252,94 @@ def test_names_are_told_apart_to_their_end() -> None:
 def test_a_kind_that_there_is_not_is_refused() -> None:
     with pytest.raises(ValueError, match="a kind is not numeric, boolean or category"):
         core.LinePlan([("speed", "text", True)], 0.0, 1.0, 1)
+
+
+# Bodies
+
+BODIES = st.lists(
+    st.tuples(EVENTS, st.sampled_from(["path", "both", "body"]), st.booleans()),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(BODIES)
+def test_bodies_are_read_as_the_library_reads_them(
+    drawn: list[tuple[dict[str, Any], str, bool]],
+) -> None:
+    """With the session in the path, in the body, or in both; on one line, or on many."""
+    bodies, sessions = [], []
+    for event, where, spread in drawn:
+        members = {k: v for k, v in event.items() if k != "session" or where != "path"}
+        bodies.append(json.dumps(members, ensure_ascii=False, indent=2 * spread or None).encode())
+        sessions.append("" if where == "body" else event["session"])
+    found = told(PLAN.read_bodies(bodies, sessions))
+    assert found is not None
+    assert found == [row for event, _, _ in drawn for row in expected(dumps(event))]
+
+
+@settings(max_examples=500, deadline=None)
+@given(EVENTS, st.booleans(), st.randoms(use_true_random=False))
+def test_a_broken_body_is_read_as_the_library_reads_it_or_not_at_all(
+    event: dict[str, Any], named: bool, random: Random
+) -> None:
+    body = broken_bytes(random, json.dumps(event, ensure_ascii=False, indent=1).encode())
+    session = event["session"] if named else ""
+    found = told(PLAN.read_bodies([body], [session]))
+    if found is not None:
+        read = wire.read(Unread(session, body))
+        assert isinstance(read, Event)
+        assert found == [row_of(read)]
+
+
+@pytest.mark.parametrize(
+    ("body", "session"),
+    [
+        (b'{"event":{"speed":1}}', ""),
+        (b'{"session":"b","event":{"speed":1}}', "a"),
+        (b'{"session":"","event":{"speed":1}}', "a"),
+        (b'{"event":{"speed":1}}{}', "a"),
+        (b'{"event":{"speed":1}', "a"),
+        (b'[{"event":{"speed":1}}]', "a"),
+        (b"", "a"),
+        (b'{"event":{"speed":1}}', 'a"b'),
+        (b'{"event":{"speed":1}}', "a\\b"),
+        (b'{"event":{"speed":1}}', "a\nb"),
+        (b'{"event":{"speed":1}}', "a\0b"),
+        (b'{"event":{"speed":1}}', "\ud800"),
+        (b'{"event":{"speed":1}}', "x" * 513),
+        (b'{"event":{"lane":"a\nb","speed":1}}', "a"),
+    ],
+)
+def test_other_bodies_are_left_to_the_library(body: bytes, session: str) -> None:
+    good = b'{"event":{"speed":1}}'
+    assert PLAN.read_bodies([good, body], ["a", session]) is None
+    assert PLAN.read_bodies([body, good], [session, "a"]) is None
+
+
+def test_bodies_and_sessions_have_to_fit() -> None:
+    with pytest.raises(ValueError, match="sessions: not one for each body"):
+        PLAN.read_bodies([b"{}"], [])
+    with pytest.raises(TypeError, match="bodies: not bytes"):
+        PLAN.read_bodies(["{}"], [""])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="sessions: not str"):
+        PLAN.read_bodies([b"{}"], [b""])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="most_seq"):
+        core.LinePlan([], 0.0, 1.0, 2**63 - 1)
+    events = PLAN.read_bodies([b'{"event":{"speed":1}}'], ["a"])
+    assert events is not None
+    with pytest.raises(IndexError):
+        events.session(1)
+
+
+def test_events_keep_what_they_point_into() -> None:
+    bodies = [b'{"event":{"speed":1,"lane":"%d"}}' % i for i in range(100)]
+    events = PLAN.read_bodies(bodies, ["a"] * 100)
+    assert events is not None
+    bodies.clear()
+    gc.collect()
+    assert events.columns["lane"][1] == [str(i) for i in range(100)]
 
 
 # Cutting
@@ -276,63 +368,3 @@ def test_lines_are_cut(lines: list[bytes], ended: bool, most: int, size: int) ->
             return
         assert count == min(most, len(whole) - (line - count))
         begin = end
-
-
-# Writing
-
-
-@settings(max_examples=1000, deadline=None)
-@given(st.floats(allow_nan=False, allow_infinity=False))
-@example(1e16)
-@example(9999999999999998.0)
-@example(1e-5)
-@example(9.999e-6)
-@example(5e-324)
-@example(-0.0)
-@example(100.0)
-def test_numbers_are_written_as_the_library_writes_them(number: float) -> None:
-    assert core.write_rows(1, [np.array([number])]) == msgspec.json.encode(number)
-
-
-@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
-def test_what_is_no_number_is_written_as_the_library_writes_it(number: float) -> None:
-    assert core.write_rows(1, [np.array([number])]) == msgspec.json.encode(number) == b"null"
-
-
-def test_rows_are_put_together() -> None:
-    rows = core.write_rows(
-        2,
-        [
-            *(b"<", np.array([7, -(2**63)]), b"|", np.array([0.5, 2.0]), b"|"),
-            (np.array([1, 0], np.int32), [b"no", b"yes"]),
-            (np.array([0, 1, 3], np.int32), np.frombuffer(b"abc", np.uint8)),
-            b">",
-        ],
-    )
-    assert rows == b"<7|0.5|yesa><-9223372036854775808|2.0|nobc>"
-    assert core.write_rows(0, [b"x", np.zeros(0)]) == b""
-
-
-@pytest.mark.parametrize(
-    "piece",
-    [
-        np.zeros(1),
-        np.zeros(3, np.int64),
-        (np.zeros(1, np.int32), [b"x"]),
-        (np.array([0, 1], np.int32), [b"x"]),
-        (np.array([0, -1], np.int32), [b"x"]),
-        (np.array([0, 1], np.int32), np.zeros(9, np.uint8)),
-        (np.array([0, 2, 1], np.int32), np.zeros(9, np.uint8)),
-        (np.array([0, 1, 10], np.int32), np.zeros(9, np.uint8)),
-        (np.array([-1, 1, 2], np.int32), np.zeros(9, np.uint8)),
-    ],
-)
-def test_a_piece_that_does_not_fit_is_refused(piece: Any) -> None:
-    with pytest.raises(ValueError, match="pieces: "):
-        core.write_rows(2, [piece])
-
-
-@pytest.mark.parametrize("piece", ["text", np.zeros(2, np.float32), None, (1, 2, 3)])
-def test_a_piece_of_another_kind_is_refused(piece: Any) -> None:
-    with pytest.raises(TypeError):
-        core.write_rows(2, [piece])

@@ -50,8 +50,8 @@ def test_ids_as_arrow_has_them(dtype: Any) -> None:
     assert [t.seq for t in said] == [1, 1, 2]
     assert len(table) == 2
     assert IDS[1] in table
-    assert table.missing(arrow(["x", "a", "x", "y"], dtype)).tolist() == [0, 3]
-    assert table.missing(arrow([], dtype)).tolist() == []
+    assert table.missing(arrow(["x", "a", "x", "y"], dtype)) == [0, 3]
+    assert table.missing(arrow([], dtype)) == []
 
 
 @pytest.mark.parametrize("stride", [1, 2, -1])

@@ -19,17 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.answers.classify import Classify
-from tidegate.answers.columns import Column, Piece
+from tidegate.answers.columns import Column
 from tidegate.answers.labels import encode_labels, fit_task, session_labels, task_labels
 from tidegate.answers.metrics import HIGHER_IS_BETTER
 from tidegate.answers.regress import Regress
+from tidegate.core import AnswerWords
 from tidegate.spec import TaskSpec
 
 __all__ = [
     "HIGHER_IS_BETTER",
     "Answers",
     "Column",
-    "Piece",
     "encode_labels",
     "fit_task",
     "open",
@@ -70,18 +70,13 @@ class Answers(Protocol):
             Of a row an event. One whose output is NaN has no meaning.
         """
 
-    def json(self, outputs: NDArray[np.float32]) -> list[Piece]:
-        """Word the outputs as `core.write_rows` puts them together: the JSON of `answer`.
+    def json(self, version: str) -> AnswerWords:
+        """Return what words answers in C: the JSON of what `answer` gives for finite outputs.
 
         Parameters
         ----------
-        outputs : float32 array (events, output_size)
-            Outputs of the head, finite.
-
-        Returns
-        -------
-        list of Piece
-            Of a row an event.
+        version : str
+            Of the model that answers.
         """
 
     def metrics(

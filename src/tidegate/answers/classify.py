@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tidegate import core
 from tidegate.answers import metrics
-from tidegate.answers.columns import Column, Piece
+from tidegate.answers.columns import Column
 from tidegate.spec import TaskSpec
 
 __all__ = ["Classify"]
@@ -60,21 +60,13 @@ class Classify:
                 "label": (np.array(labels, np.int32), self._classes),
                 "probability": np.array(likeliest, np.float64),
             }
-        label, _, second = _two(outputs)
+        label, second = _two(outputs)
         return {"label": (label, self._classes), "probability": second}
 
-    def json(self, outputs: NDArray[np.float32]) -> list[Piece]:
-        """Return the JSON of each answer, in pieces."""
-        if len(self._classes) > 2:
-            words = [msgspec.json.encode(each) for each in self.answer(outputs)]
-            return [(np.arange(len(words), dtype=np.int32), words)]
-        label, first, second = _two(outputs)
-        names = [msgspec.json.encode(name) for name in self._classes]
-        between = b',"probabilities":{' + names[0] + b":"
-        return [
-            *(b'{"label":', (label, names), between),
-            *(first, b"," + names[1] + b":", second, b"}}"),
-        ]
+    def json(self, version: str) -> core.AnswerWords:
+        """Return what words answers in C."""
+        names = [msgspec.json.encode(name).decode() for name in self._classes]
+        return core.AnswerWords.classify(msgspec.json.encode(version).decode(), names)
 
     def metrics(
         self, outputs: NDArray[np.float32], labels: NDArray[np.float64]
@@ -109,19 +101,13 @@ class Classify:
         return np.concatenate([np.zeros_like(logits), logits], axis=1)
 
 
-def _two(
-    outputs: NDArray[np.float32],
-) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.float64]]:
-    """Return the index of the likelier class, and the probability of each, as `_of_two` does."""
+def _two(outputs: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """Return the index of the likelier class, and the second's probability, as `_of_two` does."""
     logits = outputs[:, 0].astype(np.float64)
     e = core.exp(-np.abs(logits))
     small, large = e / (1.0 + e), 1.0 / (1.0 + e)
     is_second = logits > 0
-    return (
-        is_second.astype(np.int32),
-        np.where(is_second, small, large),
-        np.where(is_second, large, small),
-    )
+    return is_second.astype(np.int32), np.where(is_second, large, small)
 
 
 def _of_two(first: str, second: str, logit: float) -> dict[str, Any]:

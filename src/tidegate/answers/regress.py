@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegate import core
 from tidegate.answers import metrics
-from tidegate.answers.columns import Column, Piece
+from tidegate.answers.columns import Column
 from tidegate.spec import TaskSpec
 
 __all__ = ["Regress"]
@@ -41,9 +43,10 @@ class Regress:
         """Return ``value``."""
         return {"value": self.scores(outputs)}
 
-    def json(self, outputs: NDArray[np.float32]) -> list[Piece]:
-        """Return the JSON of each answer, in pieces."""
-        return [b'{"value":', self.scores(outputs), b"}"]
+    def json(self, version: str) -> core.AnswerWords:
+        """Return what words answers in C."""
+        words = msgspec.json.encode(version).decode()
+        return core.AnswerWords.regress(words, self._mean, self._scale)
 
     def metrics(
         self, outputs: NDArray[np.float32], labels: NDArray[np.float64]

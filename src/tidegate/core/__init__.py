@@ -8,7 +8,8 @@ units in the last place and, unlike NumPy's, the same bits on every processor. `
 `Log` (`tidegate.store.LogStore` is its face). A `Table` holds the sessions of a server, and takes
 batches of events through the sequence rules, the schema and the model; `OUTCOMES` names what it
 says of each, and `judge_each` is the rules alone. `type_columns` turns dicts of raw fields into
-columns; `cut_lines` and a `LinePlan` do so with lines of JSON, and `write_rows` writes such lines.
+columns; `cut_lines` and a `LinePlan` make `Events` of JSON, which a `Table` takes as they are, and
+`AnswerWords` words what came of them.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from tidegate._core import (
     OUTPUT_NOT_FINITE,
     RECORD_CODES,
     ROWS_BAD,
+    AnswerWords,
     Arena,
     Encoder,
+    Events,
     Group,
     LinePlan,
     Log,
@@ -43,13 +46,11 @@ from tidegate._core import (
     step,
     step_events,
     type_columns,
-    write_rows,
     xxh64,
 )
 from tidegate.core.ids import Ids
 from tidegate.core.isa import isa, isas, use_isa
 from tidegate.core.pack import FEW_OUTPUTS, Precision, pack
-from tidegate.core.pieces import Piece
 
 __all__ = [
     "FEW_OUTPUTS",
@@ -57,15 +58,16 @@ __all__ = [
     "OUTPUT_NOT_FINITE",
     "RECORD_CODES",
     "ROWS_BAD",
+    "AnswerWords",
     "Arena",
     "Encoder",
+    "Events",
     "Group",
     "Ids",
     "LinePlan",
     "Log",
     "LogError",
     "Model",
-    "Piece",
     "Precision",
     "Processed",
     "Table",
@@ -89,6 +91,5 @@ __all__ = [
     "step_events",
     "type_columns",
     "use_isa",
-    "write_rows",
     "xxh64",
 ]

@@ -19,7 +19,7 @@ from tidegate.metrics import Distribution, GateMetrics
 from tidegate.serve import lines, refusals, sockets, wire
 from tidegate.serve.intake import Intake
 from tidegate.serve.model import Model, Phase
-from tidegate.serve.operations import Delete, Part, Read
+from tidegate.serve.operations import Delete, Part, Read, Unread
 from tidegate.serve.outflow import Outflow
 from tidegate.serve.responses import (
     ARROW,
@@ -247,12 +247,16 @@ class App:
         headers = scope.headers
         body = await self._intake.whole(headers, proto)
         with self._answering("http"):
+            deadline = self._deadline(headers)
+            if not (wire.is_list(body) or model.batcher.reorders):
+                part = Part([Unread(session, body)], deadline=deadline)
+                respond_result(proto, (await model.submit(part))[0])
+                return
             try:
                 events, is_list = wire.parse_events(body, session)
             except InputError:
                 self._metrics.count_event(model.bundle.name, "bad_input")
                 raise
-            deadline = self._deadline(headers)
             if not is_list:
                 results = await model.submit(Part(events, deadline=deadline))
                 respond_result(proto, results[0])

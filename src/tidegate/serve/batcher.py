@@ -127,9 +127,9 @@ class Batcher:
             self._loop.add_reader(store.fileno(), self.look)
 
     @property
-    def takes_blocks(self) -> bool:
-        """Whether lines may come as blocks: an event of a block cannot wait for those before it."""
-        return self._early is None
+    def reorders(self) -> bool:
+        """Whether events wait for those before them: they have to come as objects, then."""
+        return self._early is not None
 
     @property
     def most_lines(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import msgspec
 import numpy as np
@@ -15,18 +15,52 @@ from tidegate.serve.bits import REFUSED
 from tidegate.serve.operations import Event, Part, Refused
 
 if TYPE_CHECKING:
+    from tidegate import core
     from tidegate.core import Ids
     from tidegate.schema import Schema
 
-__all__ = ["Block"]
+__all__ = ["Batch", "Block"]
 
 _NOTHING: dict[str, Any] = {}
 _NOBODY = secrets.token_hex(32)
 """Stands for the session of an event that names none that can be: nobody can guess it."""
 
 
+class Batch(Protocol):
+    """Events of any sessions, in order, whatever form they have."""
+
+    failed: Sequence[tuple[int, str]]
+    """Sessions that failed in an earlier part of their request."""
+
+    @property
+    def size(self) -> int:
+        """How many."""
+
+    @property
+    def errors(self) -> Mapping[int, TidegateError]:
+        """Of the events that were refused on the way in."""
+
+    @property
+    def columns(self) -> Mapping[str, Any]:
+        """Typed raw fields, as `Schema.type_events` gives them."""
+
+    def session(self, index: int) -> str:
+        """Return the session of one event."""
+
+    def names(self) -> Sequence[str]:
+        """Return the session of each event."""
+
+    def missing(self, table: core.Table) -> list[int]:
+        """Return the first event of each session that a table does not hold."""
+
+    def process(
+        self, table: core.Table, received: float, group: core.Group | None, ticket: int
+    ) -> core.Processed:
+        """Have a table do them."""
+
+
 class Block(msgspec.Struct):
-    """Events of any sessions, in order.
+    """A batch of columns.
 
     Parameters
     ----------
@@ -72,6 +106,27 @@ class Block(msgspec.Struct):
         if isinstance(self.sessions, tuple):
             return [self.session(index) for index in range(self.size)]
         return self.sessions
+
+    def missing(self, table: core.Table) -> list[int]:
+        """Return the first event of each session that a table does not hold."""
+        return table.missing(self.sessions)
+
+    def process(
+        self, table: core.Table, received: float, group: core.Group | None, ticket: int
+    ) -> core.Processed:
+        """Have a table do them."""
+        return table.process(
+            self.sessions,
+            self.seqs,
+            self.times,
+            received,
+            self.flags,
+            self.requests,
+            dict(self.columns),
+            group,
+            ticket,
+            failed=self.failed,
+        )
 
     @classmethod
     def of(cls, parts: Sequence[Part], schema: Schema) -> Block:

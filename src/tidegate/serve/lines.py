@@ -212,7 +212,7 @@ class _Stream:
         self._sending: asyncio.Task[None] | None = None
 
     async def submit(self, run: Slice) -> None:
-        if run.filled >= bulk.LEAST_LINES and self._model.batcher.takes_blocks:
+        if run.filled >= bulk.LEAST_LINES and not self._model.batcher.reorders:
             work = self._model.bulk.read(run.data, run.first, run.lines, self._failed)
             if work is not None:
                 future = self._model.submit_block(work, "ndjson", admitted=self._is_admitted)

@@ -23,6 +23,7 @@ __all__ = [
     "Refused",
     "Result",
     "SessionView",
+    "Unread",
 ]
 
 MOST_SEQ = 2**63 - 2
@@ -77,6 +78,21 @@ class Refused(msgspec.Struct):
     error: TidegateError
 
 
+class Unread(msgspec.Struct):
+    """An event that came alone, as its client wrote it: JSON that nobody has read yet.
+
+    Parameters
+    ----------
+    session : str
+        Of the path; "": the event itself names it.
+    body : bytes
+        No list.
+    """
+
+    session: str
+    body: bytes
+
+
 class Read(msgspec.Struct):
     """Tell what is known of a session."""
 
@@ -89,7 +105,7 @@ class Delete(msgspec.Struct):
     session: str
 
 
-Operation = Event | Refused | Read | Delete
+Operation = Event | Refused | Unread | Read | Delete
 
 
 class Part(msgspec.Struct):
@@ -155,7 +171,8 @@ class SessionView(msgspec.Struct, frozen=True):
     model_version: str
 
 
-Result = Answer | SessionView | TidegateError
+Result = Answer | SessionView | TidegateError | bytes
+"""Bytes are an answer in JSON."""
 
 
 def _seconds(text: str) -> float:

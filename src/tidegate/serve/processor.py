@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 from tidegate import core
 from tidegate.errors import StoreError, TidegateError
 from tidegate.metrics import GateMetrics
-from tidegate.serve import refusals, rules, tally
-from tidegate.serve.block import Block
+from tidegate.serve import refusals, rules, tally, wire
+from tidegate.serve.block import Batch, Block
 from tidegate.serve.limits import Limits
 from tidegate.serve.operations import (
     Delete,
@@ -30,7 +30,9 @@ from tidegate.serve.operations import (
     Refused,
     Result,
     SessionView,
+    Unread,
 )
+from tidegate.serve.plain import Plain, PlainEvents
 from tidegate.serve.words import Words
 from tidegate.store import Store, session_prefix
 
@@ -95,6 +97,8 @@ class Processor:
         The sessions in memory.
     words : Words
         Says what a batch's results mean.
+    plain : Plain
+        Reads and words what is plain JSON.
 
     Notes
     -----
@@ -116,6 +120,7 @@ class Processor:
         self._metrics = metrics
         self._clock = clock
         self.words = Words(bundle)
+        self.plain = Plain(bundle)
         self._prefix = session_prefix(self._limits.tenant, bundle.name)
         self._group = None if store.volatile else core.Group()
         # What a batch changes is marked with the ticket that it will get. The store's go on from
@@ -140,10 +145,7 @@ class Processor:
         operations = [operation for part in parts for operation in part.operations]
         issued = self._issued
         try:
-            if all(type(operation) in _EVENTS for operation in operations):
-                results = self._events(Block.of(parts, self.bundle.schema))
-            else:
-                results = self._mixed(parts)
+            results = self._operations(parts, operations)
         except StoreError as error:
             results = [self._failed(error)] * len(operations)
         except Exception as error:
@@ -153,15 +155,18 @@ class Processor:
                 return self._one_by_one(parts)
             _log.exception("a batch of %d operations failed", len(operations))
             results = [refusals.internal()] * len(operations)
-        self._note_failures(parts, results)
-        tally.count_results(self._metrics, self.bundle.name, operations, results)
+        if results and isinstance(results[0], bytes):  # so all are: events that came alone
+            self._metrics.count_event(self.bundle.name, "answered", len(results))
+        else:
+            self._note_failures(parts, results)
+            tally.count_results(self._metrics, self.bundle.name, operations, results)
         return Done(results, self._ticket)
 
     def _one_by_one(self, parts: Sequence[Part]) -> Done:
         results = [result for part in parts for result in self.process([part]).results]
         return Done(results, self._ticket)
 
-    def process_block(self, block: Block) -> tuple[Processed, dict[int, TidegateError], int]:
+    def process_block(self, block: Batch) -> tuple[Processed, dict[int, TidegateError], int]:
         """Do a batch of events that came as columns; return its results as columns.
 
         Returns
@@ -189,6 +194,24 @@ class Processor:
         tally.count_codes(self._metrics, self.bundle.name, processed, errors)
         return processed, errors, self._ticket
 
+    def _operations(self, parts: Sequence[Part], operations: Sequence[Operation]) -> list[Result]:
+        kinds = {type(operation) for operation in operations}
+        if kinds == {Unread}:
+            batch = self.plain.read_bodies(cast("Sequence[Unread]", operations))
+            if batch is not None:
+                return self._alone(batch)
+        if Unread in kinds:
+            parts = [_with_all_read(part) for part in parts]
+        if kinds <= _EVENTS:
+            return self._events(Block.of(parts, self.bundle.schema))
+        return self._mixed(parts)
+
+    def _alone(self, batch: PlainEvents) -> list[Result]:
+        processed = self._step(batch)
+        if processed.plain:
+            return [*self.plain.bodies(batch, processed)]
+        return self.words.results(batch, processed, self.words.errors(batch, processed))
+
     def _mixed(self, parts: Sequence[Part]) -> list[Result]:
         """Do events together, and what is between them one by one."""
         results: list[Result] = []
@@ -203,29 +226,19 @@ class Processor:
                     results += [self._manage(cast("Read | Delete", each)) for each in run]
         return results
 
-    def _events(self, block: Block) -> list[Result]:
+    def _events(self, block: Batch) -> list[Result]:
         processed = self._step(block)
         return self.words.results(block, processed, self.words.errors(block, processed))
 
-    def _step(self, block: Block) -> Processed:
+    def _step(self, block: Batch) -> Processed:
         self._metrics.batch_events.observe(block.size)
         self._load(block)
         began = perf_counter()
-        processed = self.table.process(
-            block.sessions,
-            block.seqs,
-            block.times,
-            self._clock(),
-            block.flags,
-            block.requests,
-            dict(block.columns),
-            self._group,
-            self._next_ticket,
-            failed=block.failed,
-        )
+        processed = block.process(self.table, self._clock(), self._group, self._next_ticket)
         self._metrics.step_seconds.observe(perf_counter() - began)
         self._hand_over()
-        tally.count_marks(self._metrics, self.bundle.name, processed)
+        if not processed.plain:
+            tally.count_marks(self._metrics, self.bundle.name, processed)
         return processed
 
     @property
@@ -244,13 +257,15 @@ class Processor:
 
     # Memory
 
-    def _load(self, block: Block) -> None:
+    def _load(self, block: Batch) -> None:
         """Read the sessions that are not in memory, all at once."""
-        missing = self.table.missing(block.sessions)
-        if not len(missing) or self._store.volatile:
+        if self._store.volatile:
+            return
+        missing = block.missing(self.table)
+        if not missing:
             return
         began = perf_counter()
-        names = [block.session(index) for index in missing.tolist()]
+        names = [block.session(index) for index in missing]
         self._load_named(names)
         self._metrics.load_seconds.observe(perf_counter() - began)
 
@@ -379,7 +394,12 @@ class Processor:
         return _view(session, head)
 
 
-_EVENTS: frozenset[type[Operation]] = frozenset({Event, Refused})
+_EVENTS: frozenset[type[Operation]] = frozenset({Event, Refused, Unread})
+
+
+def _with_all_read(part: Part) -> Part:
+    read = [wire.read(each) if isinstance(each, Unread) else each for each in part.operations]
+    return Part(read, part.failed, part.deadline, part.queued)
 
 
 def _view(session: str, head: _Head) -> SessionView:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tidegate.errors import InputError, OverloadError, TidegateError
 from tidegate.metrics import Distribution
 from tidegate.serve import wire
-from tidegate.serve.operations import Event, Part, Refused, Result
+from tidegate.serve.operations import Event, Part, Refused, Result, Unread
 from tidegate.serve.waits import Waits
 
 if TYPE_CHECKING:
@@ -24,13 +24,17 @@ _CLOSE, _BYTES = 0, 1
 
 
 class _Running(NamedTuple):
-    """A frame whose results are to come; without events: one result, an error of all of it."""
+    """A frame whose results are to come; without events: one result, an error of all of it.
+
+    Of a frame that nobody has read yet there is the body.
+    """
 
     future: asyncio.Future[list[Result]]
     events: list[Event | Refused]
     seqs: list[int | None]
     is_list: bool
     began: float
+    body: bytes | None = None
 
 
 async def answer(
@@ -125,6 +129,9 @@ def _submit(body: bytes, model: Model, frame_bytes: int) -> _Running:
                 field="body",
                 hint="nothing of it was applied; send fewer events a frame",
             )
+        if not (wire.is_list(body) or model.batcher.reorders):
+            future = model.submit(Part([Unread("", body)]), "websocket")
+            return _Running(future, events, seqs, is_list, began, body)
         events, is_list = wire.parse_any(body)
         if len(events) > model.batcher.max_batch:
             raise wire.too_many(model.batcher.max_batch, "frame")
@@ -138,14 +145,22 @@ def _submit(body: bytes, model: Model, frame_bytes: int) -> _Running:
     return _Running(future, events, seqs, is_list, began)
 
 
+def _answer_of(frame: _Running, results: list[Result]) -> bytes:
+    events, seqs, is_list = frame.events, frame.seqs, frame.is_list
+    if frame.body is not None:
+        if isinstance(results[0], bytes):
+            return results[0]
+        events, is_list = wire.parse_any(frame.body)
+        seqs = wire.seqs_of(frame.body, events, is_list=is_list)
+    if is_list or events:
+        return wire.encode_frame(results, events, seqs, is_list=is_list)
+    return wire.encode_result(results[0])
+
+
 async def _send(
     transport: Any, running: asyncio.Queue[_Running | None], seen: Distribution
 ) -> None:
     while (frame := await running.get()) is not None:
         results = await frame.future
-        if frame.is_list or frame.events:
-            body = wire.encode_frame(results, frame.events, frame.seqs, is_list=frame.is_list)
-        else:
-            body = wire.encode_result(results[0])
-        await transport.send_str(body.decode())
+        await transport.send_str(_answer_of(frame, results).decode())
         seen.observe(perf_counter() - frame.began)

@@ -10,7 +10,7 @@ import msgspec
 
 from tidegate.errors import InputError, TidegateError, shown
 from tidegate.serve import not_finite
-from tidegate.serve.operations import TIME_HINT, Event, Refused, Result
+from tidegate.serve.operations import TIME_HINT, Event, Refused, Result, Unread
 from tidegate.spec import MAX_SESSION_BYTES
 
 __all__ = [
@@ -22,9 +22,11 @@ __all__ = [
     "encode_items",
     "encode_lines",
     "encode_result",
+    "is_list",
     "parse_any",
     "parse_events",
     "parse_lines",
+    "read",
     "seqs_of",
     "too_many",
 ]
@@ -77,12 +79,29 @@ def parse_events(body: bytes, session: str) -> tuple[list[Event | Refused], bool
     >>> parse_events(b'{"seq": 1, "event": {"speed": 12.5}}', "bus-7")[0][0].event
     {'speed': 12.5}
     """
-    if not _LIST.match(body):
-        event = _of_path(_try_one(body), session)
+    if not is_list(body):
+        event = read(Unread(session, body))
         if isinstance(event, Refused):
             raise event.error
         return [event], False
     return [_of_path(event, session) for event in _parse_list(body)], True
+
+
+def is_list(body: bytes) -> bool:
+    """Say whether a body is a list, if it is JSON."""
+    return _LIST.match(body) is not None
+
+
+def read(unread: Unread) -> Event | Refused:
+    """Read an event that came alone.
+
+    Examples
+    --------
+    >>> read(Unread("bus-7", b'{"event": {"speed": 12.5}}')).session
+    'bus-7'
+    """
+    event = _try_one(unread.body)
+    return _of_path(event, unread.session) if unread.session else _named(event)
 
 
 def parse_any(body: bytes) -> tuple[list[Event | Refused], bool]:
@@ -93,8 +112,8 @@ def parse_any(body: bytes) -> tuple[list[Event | Refused], bool]:
     InputError
         The body is neither.
     """
-    if not _LIST.match(body):
-        return [_named(_try_one(body))], False
+    if not is_list(body):
+        return [read(Unread("", body))], False
     return [_named(event) for event in _parse_list(body)], True
 
 
@@ -214,6 +233,8 @@ def check_session(session: str) -> InputError | None:
 
 def encode_result(result: Result) -> bytes:
     """Return one answer, view or error as JSON."""
+    if isinstance(result, bytes):
+        return result
     if isinstance(result, TidegateError):
         return encode_error(result)
     return _encoder.encode(result)

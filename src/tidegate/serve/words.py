@@ -12,7 +12,7 @@ from tidegate import answers, core
 from tidegate.engine.refusals import not_finite_output
 from tidegate.errors import TidegateError
 from tidegate.serve import bits, refusals, rules
-from tidegate.serve.block import Block
+from tidegate.serve.block import Batch
 from tidegate.serve.operations import Answer, Result
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Words:
         self._answers = answers.open(bundle.task)
 
     def results(
-        self, block: Block, processed: Processed, errors: Mapping[int, TidegateError]
+        self, block: Batch, processed: Processed, errors: Mapping[int, TidegateError]
     ) -> list[Result]:
         """Return the result of each event of a block, in order."""
         version = self._bundle.version
@@ -83,7 +83,7 @@ class Words:
             for index, (session, seq, time, mark) in enumerate(rows)
         ]
 
-    def errors(self, block: Block, processed: Processed) -> dict[int, TidegateError]:
+    def errors(self, block: Batch, processed: Processed) -> dict[int, TidegateError]:
         """Word what refused each event that has no answer."""
         codes = processed.codes
         if codes.max(initial=0) <= _ANSWERED:
@@ -91,7 +91,7 @@ class Words:
         refused = np.flatnonzero(codes > _ANSWERED).tolist()
         return {index: self._error(block, processed, index) for index in refused}
 
-    def _error(self, block: Block, processed: Processed, index: int) -> TidegateError:
+    def _error(self, block: Batch, processed: Processed, index: int) -> TidegateError:
         code = processed.codes[index]
         own = block.errors.get(index)
         if own is not None:  # says more than that an earlier event of the session failed, too
@@ -111,7 +111,7 @@ class Words:
         after_failure = bool(processed.marks[index] & bits.AFTER_FAILURE)
         return rules.refusal(verdict, after_failure=after_failure)
 
-    def _fault(self, block: Block, processed: Processed, index: int) -> TidegateError:
+    def _fault(self, block: Batch, processed: Processed, index: int) -> TidegateError:
         """Word what the schema says of an event: the C core knows only its kind."""
         state = processed.encoder_before[index][None]
         one = {name: _one(column, index) for name, column in block.columns.items()}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from tidegate.errors import TidegateError
-from tidegate.serve.block import Block
+from tidegate.serve.block import Batch
 from tidegate.serve.processor import Processor
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Work"]
 
+B = TypeVar("B", bound=Batch)
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -24,7 +26,7 @@ class Work(Generic[T_co]):
     ----------
     processor : Processor
         Steps it.
-    block : Block
+    block : Batch
         The events.
     failed : set of str
         Sessions of which an earlier event of the same request failed; shared by its blocks.
@@ -35,14 +37,14 @@ class Work(Generic[T_co]):
     def __init__(
         self,
         processor: Processor,
-        block: Block,
+        block: B,
         failed: set[str],
-        finish: Callable[[Block, Processed, dict[int, TidegateError]], T_co],
+        finish: Callable[[B, Processed, dict[int, TidegateError]], T_co],
     ) -> None:
         self._processor = processor
-        self._block = block
+        self._block: Batch = block
         self._failed = failed
-        self._finish = finish
+        self._finish = partial(finish, block)
 
     @property
     def size(self) -> int:
@@ -63,7 +65,7 @@ class Work(Generic[T_co]):
             block.failed = [(0, name) for name in names]
         processed, errors, ticket = self._processor.process_block(block)
         failed.update(block.session(row) for row in errors)
-        return self._finish(block, processed, errors), ticket
+        return self._finish(processed, errors), ticket
 
     def lost(self) -> None:
         """Say that none of it counts: what comes after it in its request must not be applied."""

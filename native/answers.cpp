@@ -1,0 +1,95 @@
+#include "answers.h"
+#include "lines.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+namespace tidegate {
+
+AnswerWords::AnswerWords(std::string version, std::vector<std::string> classes)
+    : version_(std::move(version)), classes_(std::move(classes)) {}
+
+AnswerWords::AnswerWords(std::string version, double mean, double scale)
+    : version_(std::move(version)), mean_(mean), scale_(scale) {}
+
+size_t AnswerWords::outputs() const { return classes_.size() > 2 ? classes_.size() : 1; }
+
+void AnswerWords::write(std::string &to, const Answered &answered) const {
+    to.append("{\"session\":\"").append(answered.session);
+    to.append("\",\"seq\":").append(std::to_string(answered.seq)).append(",\"time\":");
+    write_number(to, answered.time);
+    to.append(",\"model_version\":").append(version_).append(",\"answer\":");
+    write_answer(to, answered.outputs);
+    if (answered.duplicate) to += ",\"duplicate\":true";
+    if (answered.reset) to += ",\"session_reset\":true";
+    to += '}';
+}
+
+void AnswerWords::write_answer(std::string &to, const float *outputs) const {
+    if (classes_.size() > 2) return write_many(to, outputs);
+    if (classes_.size() == 2) return write_two(to, outputs[0]);
+    to += "{\"value\":";
+    write_number(to, outputs[0] * scale_ + mean_);
+    to += '}';
+}
+
+// Both from exp(-|logit|): neither overflows, and the small one keeps its digits.
+void AnswerWords::write_two(std::string &to, double logit) const {
+    const double e = std::exp(-std::fabs(logit));
+    const double small = e / (1.0 + e), large = 1.0 / (1.0 + e);
+    const bool second = logit > 0;
+    const double probabilities[] = {second ? small : large, second ? large : small};
+    write_classes(to, second, probabilities);
+}
+
+void AnswerWords::write_many(std::string &to, const float *logits) const {
+    const size_t n = classes_.size();
+    const float *highest = std::max_element(logits, logits + n); // the first of equals
+    std::vector<double> shares(n);
+    for (size_t i = 0; i < n; i++)
+        shares[i] = std::exp(static_cast<double>(logits[i]) - static_cast<double>(*highest));
+    const double total = exact_sum(shares);
+    for (double &share : shares) share /= total;
+    write_classes(to, static_cast<size_t>(highest - logits), shares.data());
+}
+
+void AnswerWords::write_classes(std::string &to, size_t likeliest, const double *probabilities) const {
+    to.append("{\"label\":").append(classes_[likeliest]).append(",\"probabilities\":");
+    for (size_t i = 0; i < classes_.size(); i++) {
+        to.append(1, i ? ',' : '{').append(classes_[i]).append(1, ':');
+        write_number(to, probabilities[i]);
+    }
+    to += "}}";
+}
+
+double exact_sum(const std::vector<double> &numbers) {
+    // Numbers whose sum is that of all so far, none of which shares a digit with another, smallest first.
+    std::vector<double> parts;
+    for (double number : numbers) {
+        size_t kept = 0;
+        for (double part : parts) {
+            if (std::fabs(number) < std::fabs(part)) std::swap(number, part);
+            const double sum = number + part, rest = part - (sum - number);
+            if (rest != 0.0) parts[kept++] = rest;
+            number = sum;
+        }
+        parts.resize(kept);
+        parts.push_back(number);
+    }
+    double sum = 0.0, rest = 0.0;
+    size_t left = parts.size();
+    while (left > 0 && rest == 0.0) {
+        const double before = sum, part = parts[--left];
+        sum = before + part;
+        rest = part - (sum - before);
+    }
+    // Half a unit was rounded to even; what lies below it says where it should have gone.
+    if (left > 0 && (rest < 0.0) == (parts[left - 1] < 0.0) && rest != 0.0) {
+        const double twice = rest * 2.0, other = sum + twice;
+        if (other - sum == twice) sum = other;
+    }
+    return sum;
+}
+
+} // namespace tidegate

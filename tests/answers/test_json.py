@@ -1,0 +1,99 @@
+"""Answers in C are to the byte what the JSON library makes of `answer`."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tidegate import answers, core
+from tidegate.spec import TaskSpec
+
+LOGITS = st.floats(width=32, allow_nan=False, allow_infinity=False)
+NAMES = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+def words(task: TaskSpec, outputs: list[list[float]]) -> tuple[list[bytes], list[bytes]]:
+    """Return the answers to outputs in C, and by way of objects."""
+    rows = np.array(outputs, dtype=np.float32)
+    opened = answers.open(task)
+    return opened.json("1").answers(rows), [msgspec.json.encode(a) for a in opened.answer(rows)]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(LOGITS, min_size=1, max_size=5), st.lists(NAMES, min_size=2, max_size=2, unique=True)
+)
+@example([0.0, -0.0, 800.0, -800.0], ["no", 'y"\\es'])
+def test_of_two_classes(logits: list[float], names: list[str]) -> None:
+    found, expected = words(TaskSpec("classify", "c", classes=tuple(names)), [[x] for x in logits])
+    assert found == expected
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data(), st.integers(3, 40))
+def test_of_many_classes(data: Any, size: int) -> None:
+    near = st.floats(-20, 20, width=32)
+    row = data.draw(st.lists(near | LOGITS, min_size=size, max_size=size))
+    task = TaskSpec("classify", "c", classes=tuple(map(str, range(size))))
+    found, expected = words(task, [row, row[::-1]])
+    assert found == expected
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.floats(-700, 0), min_size=3, max_size=300))
+def test_many_shares_are_summed_as_fsum_does(logits: list[float]) -> None:
+    """Sums of which each rounding counts: with one after each number, some would differ."""
+    row = [0.0, *logits]
+    task = TaskSpec("classify", "c", classes=tuple(map(str, range(len(row)))))
+    (found,), (expected,) = words(task, [row])
+    assert found == expected
+
+
+def test_a_plain_sum_would_differ() -> None:
+    """The test above can fail."""
+    rows = np.random.default_rng(0).uniform(-3, 0, (50, 101))
+    shares = [[math.exp(x) for x in row] for row in rows.tolist()]
+    plain = [np.cumsum(row)[-1] for row in shares]
+    assert sum(a != math.fsum(b) for a, b in zip(plain, shares, strict=True)) > 10
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.floats(allow_nan=False, allow_infinity=False))
+@example(1e16)
+@example(9999999999999998.0)
+@example(1e-5)
+@example(9.999e-6)
+@example(5e-324)
+@example(-0.0)
+@example(100.0)
+@example(math.inf)
+@example(math.nan)
+def test_numbers_are_written_as_the_library_writes_them(number: float) -> None:
+    """A mean to which nothing is added."""
+    found = core.AnswerWords.regress('"1"', number, 0.0).answers(np.array([[-0.0]], np.float32))
+    assert found == [b'{"value":' + msgspec.json.encode(number) + b"}"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(LOGITS, st.floats(-1e9, 1e9), st.floats(1e-9, 1e9))
+def test_of_a_number(output: float, mean: float, scale: float) -> None:
+    """Multiplied and added with a rounding each."""
+    task = TaskSpec("regress", "delay", target_mean=mean, target_scale=scale)
+    found, expected = words(task, [[output]])
+    assert found == expected
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    binary = answers.open(TaskSpec("classify", "c", classes=("a", "b"))).json("1")
+    with pytest.raises(ValueError, match="outputs: not as many as the task's"):
+        binary.answers(np.zeros((1, 2), np.float32))
+    with pytest.raises(TypeError, match="outputs"):
+        binary.answers(np.zeros((1, 1)))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="classes: fewer than two"):
+        core.AnswerWords.classify('"1"', ['"a"'])
