@@ -4,9 +4,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Adds up the CPU seconds and resident bytes of --watch's processes. */
@@ -35,7 +37,8 @@ void tg_watch(double *cpu_s, double *rss_bytes) {
     }
 }
 
-/* Times an append of 1 kB and its fdatasync, again and again, as a journal does them. */
+/* Times an append of 1 kB and its fdatasync, as a journal does them: again and again, or `rate` times a second,
+ * which is another thing: a processor that rested begins with cold caches, and in a virtual machine with none. */
 void tg_sync(void) {
     static struct tg_histogram histogram;
     static char block[1024];
@@ -43,6 +46,11 @@ void tg_sync(void) {
     if (fd < 0) tg_die("--file FILE is needed: %s", strerror(errno));
     uint64_t began = tg_now(), end = began + (uint64_t)(tg_options.seconds * 1e9);
     for (uint64_t before = began; before < end;) {
+        if (tg_options.rate > 0) {
+            struct timespec rest = {0, (long)(1e9 / fmax(tg_options.rate, 2.0))};
+            nanosleep(&rest, NULL);
+            before = tg_now();
+        }
         memset(block, (int)(before & 255), sizeof block);
         if (write(fd, block, sizeof block) != sizeof block || fdatasync(fd))
             tg_die("%s: %s", tg_options.file, strerror(errno));

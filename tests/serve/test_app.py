@@ -103,7 +103,7 @@ def test_no_stack_trace_reaches_a_client(rig, payload, caplog, monkeypatch, wher
             if where == "processor":
                 monkeypatch.setattr(rig.processor, "_hand_over", lambda: 1 / 0)
             else:
-                monkeypatch.setattr(app._models["small"], "submit", lambda _: 1 / 0)
+                monkeypatch.setattr(app._models["small"], "submit", lambda *_: 1 / 0)
             return await ask(app, payload())
 
     status, answer, headers = asyncio.run(run())

@@ -12,15 +12,16 @@ from hypothesis import strategies as st
 from tidegate import tables
 from tidegate.errors import InputError
 from tidegate.serve import wire
-from tidegate.serve.operations import Answer, Event, Refused
+from tidegate.serve.operations import Answer, Event, Refused, Unread
 
 NOW = 1_700_000_000.0
 
 
 def one(body: bytes) -> Event:
-    [event], is_list = wire.parse_events(body, "s")
-    assert not is_list
-    assert isinstance(event, Event)
+    assert not wire.is_list(body)
+    event = wire.read(Unread("s", body))
+    if isinstance(event, Refused):
+        raise event.error
     return event
 
 
@@ -137,8 +138,7 @@ def test_a_bad_event_is_refused_by_name(body: bytes, code: str, field: str | Non
     assert refused.value.hint
     # The same event in a list spoils only its own place, and in a line only its own line.
     if body and code != "bad_json":
-        events, is_list = wire.parse_events(b'[{"event":{}},' + body + b"]", "s")
-        assert is_list
+        events = wire.read_list(b'[{"event":{}},' + body + b"]", "s")
         assert [code_of(event) for event in events] == [None, code]
     if body and code != "wrong_session":
         assert code_of(line_of(body)) == code
@@ -148,8 +148,7 @@ def test_a_bad_event_is_refused_by_name(body: bytes, code: str, field: str | Non
 def test_a_number_that_is_not_finite_is_named_and_fails_alone(number: str) -> None:
     bad = f'{{"session":"s","event":{{"a":"NaN, [","b":{number}}}}}'
     body = f'[ {{"event":{{"a":"1e999 ]"}}}} ,{bad}, 7,\n{{"event":{{}}}}] '
-    events, is_list = wire.parse_events(body.encode(), "s")
-    assert is_list
+    events = wire.read_list(body.encode(), "s")
     first, second, *rest = events
     assert [code_of(event) for event in rest] == ["not_an_object", None]
     assert isinstance(first, Event)
@@ -168,24 +167,23 @@ def test_a_number_that_is_not_finite_is_named_and_fails_alone(number: str) -> No
 )
 def test_a_list_that_is_none_is_refused_whole(body: bytes) -> None:
     with pytest.raises(InputError) as refused:
-        wire.parse_events(body, "s")
+        wire.read_list(body, "s")
     assert refused.value.code == "bad_json"
 
 
 def test_a_list_may_be_empty() -> None:
-    assert wire.parse_events(b"\n[]", "s") == ([], True)
+    assert wire.is_list(b"\n[]")
+    assert wire.read_list(b"\n[]", "s") == []
 
 
 def test_a_frame_names_the_session_of_each_event() -> None:
-    [event], is_list = wire.parse_any(b'{"session":"a","event":{}}')
-    assert (event.session, is_list) == ("a", False)
-    events, is_list = wire.parse_any(b'[{"session":"a","event":{}},{"event":{}},{"session":"b"}]')
+    assert wire.read(Unread("", b'{"session":"a","event":{}}')).session == "a"
+    events = wire.read_list(b'[{"session":"a","event":{}},{"event":{}},{"session":"b"}]', "")
     assert [(event.session, code_of(event)) for event in events] == [
         ("a", None),
         ("", "missing_member"),
         ("b", "missing_member"),
     ]
-    assert is_list
 
 
 @pytest.mark.parametrize("session", ["a/b", "a%2Fb", "\U0001f30a", "x" * 512, "\u00e9" * 256, " "])
@@ -277,21 +275,21 @@ def test_no_bytes_surprise_the_parsers(body: bytes) -> None:
     events, numbers = wire.parse_lines(body, 1)
     assert len(events) == len(numbers) <= body.count(b"\n") + 1
     with contextlib.suppress(InputError):
-        wire.parse_events(body, "s")
-    with contextlib.suppress(InputError):
-        wire.parse_any(body)
+        wire.read_list(body, "s")
+    wire.read(Unread("s", body))
+    wire.read(Unread("", body))
 
 
 def test_a_list_of_too_many_events_is_refused_before_it_is_parsed():
     body = b"[" + b'{"event":{}},' * wire.MOST_EVENTS + b'{"event":{}}]'
     with pytest.raises(InputError) as caught:
-        wire.parse_events(body, "s")
+        wire.read_list(body, "s")
     assert caught.value.code == "too_many_events"
 
 
 def test_a_long_event_is_refused_without_a_search_for_the_number() -> None:
     event = b'{"session": "s", "event": {"a": [' + b"1.5," * 20_000 + b"NaN]}}"
-    [refused], _ = wire.parse_any(event)
+    refused = wire.read(Unread("", event))
     assert isinstance(refused, Refused)
     assert (refused.session, refused.error.code) == ("s", "bad_json")
 
@@ -299,6 +297,6 @@ def test_a_long_event_is_refused_without_a_search_for_the_number() -> None:
 @pytest.mark.parametrize("member", [b"NaN", b"1", b"{}"])
 def test_a_list_of_too_many_is_not_split_to_its_end(member: bytes) -> None:
     with pytest.raises(InputError, match="more than 100,000 events"):
-        wire.parse_any(b"[" + (member + b",") * 100_000 + member + b"]")
+        wire.read_list(b"[" + (member + b",") * 100_000 + member + b"]", "")
     with pytest.raises(InputError, match="malformed"):
-        wire.parse_any(b"[" + (member + b",") * 100_000)
+        wire.read_list(b"[" + (member + b",") * 100_000, "")

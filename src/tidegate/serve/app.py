@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cached_property
 from importlib import import_module
 from time import perf_counter
@@ -19,7 +19,16 @@ from tidegate.metrics import Distribution, GateMetrics
 from tidegate.serve import lines, refusals, sockets, wire
 from tidegate.serve.intake import Intake
 from tidegate.serve.model import Model, Phase
-from tidegate.serve.operations import Delete, Part, Read, Unread
+from tidegate.serve.operations import (
+    Delete,
+    Event,
+    Operation,
+    Part,
+    Read,
+    Refused,
+    Result,
+    Unread,
+)
 from tidegate.serve.outflow import Outflow
 from tidegate.serve.responses import (
     ARROW,
@@ -47,6 +56,7 @@ _Closed: type[Exception] = vars(rsgi)["ProtocolClosed"]
 _log = logging.getLogger(__name__)
 
 _MODELS = "/v1/models"
+_MODEL = "/v1/models/"
 _SESSIONS = "sessions/"
 _EVENTS = "/events"
 _OPEN = frozenset({"/healthz", "/readyz"})
@@ -166,8 +176,8 @@ class App:
         path: str = scope.path
         if path not in _OPEN and not self._is_allowed(scope):
             raise refusals.unauthorized()
-        if path.startswith(_MODELS + "/"):
-            name, _, rest = path[len(_MODELS) + 1 :].partition("/")
+        if path.startswith(_MODEL):
+            name, _, rest = path[len(_MODEL) :].partition("/")
             return self._route_model(scope, proto, self._model(name), rest)
         if path == _MODELS:
             _allow(scope, "GET")
@@ -248,26 +258,33 @@ class App:
         body = await self._intake.whole(headers, proto)
         with self._answering("http"):
             deadline = self._deadline(headers)
-            if not (wire.is_list(body) or model.batcher.reorders):
-                part = Part([Unread(session, body)], deadline=deadline)
-                respond_result(proto, (await model.submit(part))[0])
+            if wire.is_list(body):
+                await self._post_list(proto, model, self._list_of(model, body, session), deadline)
                 return
-            try:
-                events, is_list = wire.parse_events(body, session)
-            except InputError:
-                self._metrics.count_event(model.bundle.name, "bad_input")
-                raise
-            if not is_list:
-                results = await model.submit(Part(events, deadline=deadline))
-                respond_result(proto, results[0])
-                return
-            results = []
-            failed: set[str] = set()
-            size = model.batcher.max_batch
-            for first in range(0, len(events), size):
-                part = Part(events[first : first + size], failed, deadline)
-                results += await model.submit(part, admitted=first > 0)
-            respond(proto, 200, wire.encode_items(results))
+            results = await model.submit_alone(Unread(session, body), deadline=deadline)
+            respond_result(proto, results[0])
+
+    def _list_of(self, model: Model, body: bytes, session: str) -> list[Event | Refused]:
+        try:
+            return wire.read_list(body, session)
+        except InputError:
+            self._metrics.count_event(model.bundle.name, "bad_input")
+            raise
+
+    async def _post_list(
+        self,
+        proto: HTTPProtocol,
+        model: Model,
+        events: Sequence[Operation],
+        deadline: float,
+    ) -> None:
+        results: list[Result] = []
+        failed: set[str] = set()
+        size = model.batcher.max_batch
+        for first in range(0, len(events), size):
+            part = Part(events[first : first + size], failed, deadline)
+            results += await model.submit(part, admitted=first > 0)
+        respond(proto, 200, wire.encode_items(results))
 
     async def _post_lines(self, scope: Scope, proto: HTTPProtocol, model: Model) -> None:
         length = scope.headers.get("content-length")
@@ -292,12 +309,12 @@ class App:
 
     async def _socket(self, scope: Scope, proto: WebsocketProtocol) -> None:
         path: str = scope.path
-        name, _, rest = path[len(_MODELS) + 1 :].partition("/")
+        name, _, rest = path[len(_MODEL) :].partition("/")
         model = self._models.get(name)
         if not self._is_allowed(scope):
             proto.close(401)
             return
-        if not path.startswith(_MODELS + "/") or rest != "ws" or model is None:
+        if not path.startswith(_MODEL) or rest != "ws" or model is None:
             proto.close(404)
             return
         transport = await proto.accept()

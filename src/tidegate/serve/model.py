@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Literal, TypeVar
 
 from tidegate.bundle import Bundle
 from tidegate.errors import OverloadError
 from tidegate.metrics import GateMetrics
-from tidegate.serve import refusals
+from tidegate.serve import refusals, wire
 from tidegate.serve.batcher import Batcher
 from tidegate.serve.bulk import Bulk
-from tidegate.serve.operations import Part, Result
+from tidegate.serve.operations import Part, Result, Unread
 from tidegate.serve.processor import Processor
 from tidegate.serve.work import Work
 
@@ -79,6 +80,13 @@ class Model:
         except OverloadError as error:
             self.metrics.count_event(self.bundle.name, error.code, len(part.operations))
             raise
+
+    def submit_alone(
+        self, event: Unread, transport: str = "http", *, deadline: float = math.inf
+    ) -> asyncio.Future[list[Result]]:
+        """Queue an event that came alone; see `submit`."""
+        operation = wire.read(event) if self.batcher.reorders else event
+        return self.submit(Part([operation], deadline=deadline), transport)
 
     def submit_block(
         self, work: Work[_T], transport: str = "arrow", *, admitted: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,17 +25,17 @@ _CLOSE, _BYTES = 0, 1
 
 
 class _Running(NamedTuple):
-    """A frame whose results are to come; without events: one result, an error of all of it.
+    """A frame whose results are to come.
 
-    Of a frame that nobody has read yet there is the body.
+    Of a list there are its events, and their numbers. If there are none, and no body of a frame
+    with one event, one result stands for all of it: an error.
     """
 
     future: asyncio.Future[list[Result]]
-    events: list[Event | Refused]
-    seqs: list[int | None]
-    is_list: bool
     began: float
-    body: bytes | None = None
+    alone: bytes | None = None
+    events: Sequence[Event | Refused] | None = None
+    seqs: Sequence[int | None] = ()
 
 
 async def answer(
@@ -118,9 +119,7 @@ async def _put(
 
 def _submit(body: bytes, model: Model, frame_bytes: int) -> _Running:
     began = perf_counter()
-    events: list[Event | Refused] = []
-    seqs: list[int | None] = []
-    is_list = False
+    alone: bytes | None = None
     try:
         if len(body) > frame_bytes:
             raise InputError(
@@ -129,32 +128,28 @@ def _submit(body: bytes, model: Model, frame_bytes: int) -> _Running:
                 field="body",
                 hint="nothing of it was applied; send fewer events a frame",
             )
-        if not (wire.is_list(body) or model.batcher.reorders):
-            future = model.submit(Part([Unread("", body)]), "websocket")
-            return _Running(future, events, seqs, is_list, began, body)
-        events, is_list = wire.parse_any(body)
+        if not wire.is_list(body):
+            alone = body
+            return _Running(model.submit_alone(Unread("", body), "websocket"), began, alone)
+        events = wire.read_list(body, "")
         if len(events) > model.batcher.max_batch:
             raise wire.too_many(model.batcher.max_batch, "frame")
-        seqs = wire.seqs_of(body, events, is_list=is_list)
-        future = model.submit(Part(events), "websocket")
+        seqs = wire.seqs_of(body, events, is_list=True)
+        return _Running(model.submit(Part(events), "websocket"), began, None, events, seqs)
     except TidegateError as error:
-        future = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()
         future.set_result([error])
-        if is_list:
-            events, seqs, is_list = [], [], False
-    return _Running(future, events, seqs, is_list, began)
+        return _Running(future, began, alone)
 
 
 def _answer_of(frame: _Running, results: list[Result]) -> bytes:
-    events, seqs, is_list = frame.events, frame.seqs, frame.is_list
-    if frame.body is not None:
-        if isinstance(results[0], bytes):
-            return results[0]
-        events, is_list = wire.parse_any(frame.body)
-        seqs = wire.seqs_of(frame.body, events, is_list=is_list)
-    if is_list or events:
-        return wire.encode_frame(results, events, seqs, is_list=is_list)
-    return wire.encode_result(results[0])
+    if frame.events is not None:
+        return wire.encode_frame(results, frame.events, frame.seqs, is_list=True)
+    if frame.alone is None or not isinstance(results[0], TidegateError):
+        return wire.encode_result(results[0])
+    events = [wire.read(Unread("", frame.alone))]  # again: few go wrong
+    seqs = wire.seqs_of(frame.alone, events, is_list=False)
+    return wire.encode_frame(results, events, seqs, is_list=False)
 
 
 async def _send(

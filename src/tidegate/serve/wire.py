@@ -23,10 +23,9 @@ __all__ = [
     "encode_lines",
     "encode_result",
     "is_list",
-    "parse_any",
-    "parse_events",
     "parse_lines",
     "read",
+    "read_list",
     "seqs_of",
     "too_many",
 ]
@@ -52,41 +51,6 @@ _REFUSED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What decoding raises: wrong JSON, wrong types, wrong UTF-8, too deep nesting."""
 
 
-def parse_events(body: bytes, session: str) -> tuple[list[Event | Refused], bool]:
-    """Parse the body of a session's event route: one event, or a list.
-
-    Parameters
-    ----------
-    body : bytes
-        JSON.
-    session : str
-        The session of the path; a ``session`` member must equal it.
-
-    Returns
-    -------
-    events : list of Event or Refused
-        In order.
-    is_list : bool
-        Whether the body was a list.
-
-    Raises
-    ------
-    InputError
-        The body is neither an event nor a list, or a lone event is refused.
-
-    Examples
-    --------
-    >>> parse_events(b'{"seq": 1, "event": {"speed": 12.5}}', "bus-7")[0][0].event
-    {'speed': 12.5}
-    """
-    if not is_list(body):
-        event = read(Unread(session, body))
-        if isinstance(event, Refused):
-            raise event.error
-        return [event], False
-    return [_of_path(event, session) for event in _parse_list(body)], True
-
-
 def is_list(body: bytes) -> bool:
     """Say whether a body is a list, if it is JSON."""
     return _LIST.match(body) is not None
@@ -104,26 +68,37 @@ def read(unread: Unread) -> Event | Refused:
     return _of_path(event, unread.session) if unread.session else _named(event)
 
 
-def parse_any(body: bytes) -> tuple[list[Event | Refused], bool]:
-    """Parse an event that names its session, or a list of such, as a WebSocket's frame has them.
+def read_list(body: bytes, session: str) -> list[Event | Refused]:
+    """Read a list of events.
+
+    Parameters
+    ----------
+    body : bytes
+        JSON; see `is_list`.
+    session : str
+        The session of the path, which no event may contradict; "": each names its own.
 
     Raises
     ------
     InputError
-        The body is neither.
+        It is no list, or ``too_many_events``.
+
+    Examples
+    --------
+    >>> [event.event for event in read_list(b'[{"event": {"speed": 12.5}}]', "bus-7")]
+    [{'speed': 12.5}]
     """
-    if not is_list(body):
-        return [read(Unread("", body))], False
-    return [_named(event) for event in _parse_list(body)], True
+    events = _parse_list(body)
+    return [_of_path(event, session) if session else _named(event) for event in events]
 
 
 def seqs_of(body: bytes, events: Sequence[Event | Refused], *, is_list: bool) -> list[int | None]:
-    """Return the number of each event of `parse_any`, where it has one, refused or not.
+    """Return the number of each event of a body, where it has one, refused or not.
 
     Examples
     --------
     >>> body = b'[{"seq": 1, "session": "a", "event": {}}, {"seq": 2}, 3]'
-    >>> seqs_of(body, parse_any(body)[0], is_list=True)
+    >>> seqs_of(body, read_list(body, ""), is_list=True)
     [1, 2, None]
     """
     if not any(isinstance(event, Refused) for event in events):

@@ -382,6 +382,8 @@ def test_bad_options_are_refused(options, load, echo) -> None:
 def test_the_disk_is_timed(load, tmp_path) -> None:
     p50, p99 = load.sync(tmp_path / "probe", 0.1)
     assert 0 < p50 <= p99
+    p50, p99 = load.sync(tmp_path / "probe", 0.1, 50)
+    assert 0 < p50 <= p99
     assert not (tmp_path / "probe").exists()
 
 

@@ -96,10 +96,20 @@ class Generator:
         warmup = float(options.get("warmup", 0))
         return msgspec.json.decode(self._run(words, seconds + warmup), type=Report)
 
-    def sync(self, file: Path, seconds: float) -> tuple[float, float]:
-        """Time an append of 1 kB and its fdatasync: p50 and p99 in ms."""
-        found = self._run(["sync", "--file", str(file), "--seconds", f"{seconds:g}"], seconds)
-        report = msgspec.json.decode(found)
+    def sync(self, file: Path, seconds: float, rate: float = 0.0) -> tuple[float, float]:
+        """Time an append of 1 kB and its fdatasync: p50 and p99 in ms.
+
+        Parameters
+        ----------
+        file : Path
+            To be made, and removed.
+        seconds : float
+            How long.
+        rate : float
+            How many a second; 0: one after the other.
+        """
+        words = ["sync", "--file", str(file), "--seconds", f"{seconds:g}", "--rate", f"{rate:g}"]
+        report = msgspec.json.decode(self._run(words, seconds))
         return report["p50_ms"], report["p99_ms"]
 
     def _run(self, words: Sequence[str], seconds: float) -> bytes:

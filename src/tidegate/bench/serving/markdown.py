@@ -76,10 +76,12 @@ def facts(results: ServeResults) -> list[str]:
         f"{settings.sessions:,} sessions; the generator runs on the same machine. A dollar figure "
         f"takes ${PRICE:g} for an hour of one virtual processor, the server's CPU time alone.",
     ]
-    if results.sync is not None:
+    sync = results.sync
+    if sync is not None:
         lines.append(
-            f"Appending 1 kB and its fdatasync take {results.sync.p50_ms:.2f} ms (p50), "
-            f"{results.sync.p99_ms:.2f} ms (p99) on this disk."
+            f"Appending 1 kB and its fdatasync take {sync.p50_ms:.2f} ms (p50), "
+            f"{sync.p99_ms:.2f} ms (p99) on this disk, one after the other; {sync.rate:g} a second, "
+            f"as lone events come, {sync.paced_p50_ms:.2f} and {sync.paced_p99_ms:.2f} ms."
         )
     return lines
 

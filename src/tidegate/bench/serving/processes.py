@@ -50,6 +50,8 @@ class Process:
         environment: Mapping[str, str] | None = None,
         folder: Path | None = None,
     ) -> None:
+        # As after an installation: without its bytecode a program is compiled at each start.
+        inherited = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
         self._log = log
         self.began = time.perf_counter()
         with log.open("ab") as output:
@@ -58,7 +60,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**os.environ, **(environment or {})},
+                env={**inherited, **(environment or {})},
                 cwd=folder,
                 start_new_session=True,
             )

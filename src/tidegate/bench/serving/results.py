@@ -136,10 +136,24 @@ class Memory(msgspec.Struct, frozen=True):
 
 
 class Sync(msgspec.Struct, frozen=True):
-    """How long appending 1 kB and its fdatasync take on the disk of the stores."""
+    """How long appending 1 kB and its fdatasync take on the disk of the stores.
+
+    Parameters
+    ----------
+    p50_ms, p99_ms : float
+        One after the other.
+    rate : float
+        How many a second lone events were.
+    paced_p50_ms, paced_p99_ms : float
+        As many a second: what begins after a rest takes longer, on a virtual machine several times
+        as long.
+    """
 
     p50_ms: float
     p99_ms: float
+    rate: float
+    paced_p50_ms: float
+    paced_p99_ms: float
 
 
 class Stall(msgspec.Struct, frozen=True):

@@ -95,6 +95,7 @@ def steps(bench: Workbench, only: Sequence[str] = (), *, peers: bool = True) -> 
         "ndjson": ("NDJSON and recovery", _ndjson, [ours]),
         "arrow": ("Arrow", _arrow, [ours, in_memory]),
         "lone": ("a lone event", _lone, [ours]),
+        "lone echo": ("a lone request", _lone_echo, echoes[1:]),
         "start": ("start", _start, [ours, *others]),
         "memory": ("memory", _fill, [ours, *others]),
         "stall": ("stalls", _stall, metered),
@@ -102,7 +103,7 @@ def steps(bench: Workbench, only: Sequence[str] = (), *, peers: bool = True) -> 
     return [
         _step(bench, name, load, system)
         for group, (name, load, found) in table.items()
-        if group in (only or GROUPS)
+        if group.partition(" ")[0] in (only or GROUPS)
         for system in found
     ]
 
@@ -208,13 +209,24 @@ def _arrow(bench: Workbench, system: System) -> None:
 
 def _lone(bench: Workbench, system: System) -> None:
     """Send events one at a time to an idle server; the disk's own time before and after."""
-    probe, half = bench.folder / "sync", bench.settings.seconds / 2
-    before = bench.generator.sync(probe, half)
+
+    def syncs() -> tuple[float, ...]:
+        probe, seconds = bench.folder / "sync", bench.settings.seconds / 4
+        sync = bench.generator.sync
+        return (*sync(probe, seconds), *sync(probe, seconds, _LONE_RATE))
+
+    before = syncs()
     with bench.serving(system) as running:
         bench.load(running, "http", "single", connections=1, rate=_LONE_RATE)
-    after = bench.generator.sync(probe, half)
-    p50, p99 = (statistics.mean(pair) for pair in zip(before, after, strict=True))
-    bench.sync = Sync(round(p50, 4), round(p99, 4))
+    means = [statistics.mean(pair) for pair in zip(before, syncs(), strict=True)]
+    p50, p99, paced_p50, paced_p99 = (round(mean, 4) for mean in means)
+    bench.sync = Sync(p50, p99, _LONE_RATE, paced_p50, paced_p99)
+
+
+def _lone_echo(bench: Workbench, system: System) -> None:
+    """Send as many to a server that does nothing with them."""
+    with bench.serving(system) as running:
+        bench.load(running, "http", "single", connections=1, rate=_LONE_RATE)
 
 
 def _start(bench: Workbench, system: System) -> None:
