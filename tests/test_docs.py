@@ -83,7 +83,7 @@ def test_the_operators_page_names_what_there_is() -> None:
     page = (ROOT / "docs" / "operate.md").read_text()
     metrics = GateMetrics("0", {"pumps": "1"}, memory_bound=1)
     metrics.watch_port(1)
-    metrics.store_size.ask = StoreFigures
+    metrics.ask_store = StoreFigures
     shown = set(re.findall(r"^# TYPE (\w+)", metrics.render().decode(), re.MULTILINE))
     named = {name.removesuffix("_bucket") for name in re.findall(r"tidegate_\w+", page)}
     assert len(named) > 20

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,6 @@ from tidegate.metrics import (
     GateMetrics,
     StoreFigures,
 )
-from tidegate.metrics.sampled import Memory, StoreSize
-from tidegate.metrics.timings import Distributions
 
 
 def samples(metrics: GateMetrics) -> dict[tuple[str, ...], float]:
@@ -99,7 +98,7 @@ def test_every_reordering_has_a_counter(metrics: GateMetrics, outcome: str) -> N
 def test_the_stores_figures_are_asked_for_at_each_look(metrics: GateMetrics) -> None:
     assert ("tidegate_store_bytes",) not in samples(metrics)
     cuts = iter((7, 8))
-    metrics.store_size.ask = lambda: StoreFigures(300, 100, 2, next(cuts), 50, 74)
+    metrics.ask_store = lambda: StoreFigures(300, 100, 2, next(cuts), 50, 74)
     found = samples(metrics)
     assert found["tidegate_store_bytes",] == 300
     assert found["tidegate_store_live_bytes",] == 100
@@ -121,7 +120,7 @@ def test_memory_is_told_beside_its_bound(metrics: GateMetrics) -> None:
 
 
 def test_what_is_shown_is_what_prometheus_takes(metrics: GateMetrics, tmp_path: Path) -> None:
-    metrics.store_size.ask = StoreFigures
+    metrics.ask_store = StoreFigures
     shown = metrics.render()
     promtool = shutil.which("promtool")
     if promtool is None:
@@ -136,14 +135,25 @@ def test_what_is_shown_is_what_prometheus_takes(metrics: GateMetrics, tmp_path: 
             assert sample.name.endswith("_total") == (family.type == "counter"), sample.name
 
 
-def test_a_metric_is_registered_once(metrics: GateMetrics) -> None:
-    for make in (
-        lambda: Memory(metrics.registry, 1),
-        lambda: StoreSize(metrics.registry),
-        lambda: Distributions("tidegate_step_seconds", "x", metrics.registry, {}),
-    ):
-        with pytest.raises(ValueError, match="Duplicated timeseries"):
-            make()
+def test_a_metric_is_told_once(metrics: GateMetrics) -> None:
+    metrics.ask_store = StoreFigures
+    metrics.watch_port(8080)
+    names = [family.name for family in metrics.families()]
+    assert len(names) == len(set(names)) > 30
+
+
+def test_a_server_begins_without_the_library_that_tells_them() -> None:
+    """It is a tenth of a server's start, and nobody asks before that."""
+    code = """
+import sys
+from tidegate.metrics import GateMetrics
+metrics = GateMetrics("1", {"late": "7"})
+metrics.count_event("late", "answered")
+assert "prometheus_client" not in sys.modules
+assert b'tidegate_events_total{model="late",outcome="answered"} 1.0' in metrics.render()
+assert metrics.content_type.startswith("text/plain")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_build_is_told(metrics: GateMetrics) -> None:

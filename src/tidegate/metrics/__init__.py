@@ -5,10 +5,10 @@ list, never from a request.
 """
 
 from tidegate.metrics.gate import GateMetrics
+from tidegate.metrics.instruments import SECONDS, Distribution
 from tidegate.metrics.labels import CONTINUITY_KINDS, OUTCOMES, REFUSALS, REORDERS, TRANSPORTS
 from tidegate.metrics.sampled import StoreFigures, resident_bytes
 from tidegate.metrics.stall import StallMeter
-from tidegate.metrics.timings import SECONDS, Distribution
 
 __all__ = [
     "CONTINUITY_KINDS",

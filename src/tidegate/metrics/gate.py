@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Literal
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    ProcessCollector,
-    generate_latest,
-)
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
-
+from tidegate.metrics import sampled
+from tidegate.metrics.instruments import SECONDS, SIZES, Count, Distribution, Family, Level
 from tidegate.metrics.labels import CONTINUITY_KINDS, OUTCOMES, REFUSALS, REORDERS, TRANSPORTS
-from tidegate.metrics.sampled import Connections, Memory, StoreSize
-from tidegate.metrics.timings import SECONDS, SIZES, Distribution, Distributions
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
 
 __all__ = ["GateMetrics"]
 
@@ -35,8 +31,8 @@ class GateMetrics:
     Notes
     -----
     Times are `Distribution` objects: each belongs to the thread that observes, which is the event
-    loop's for all but `stall_seconds`. `request_seconds` has one by transport. `store_size.ask` is
-    to be set to what tells the store's figures.
+    loop's for all but `stall_seconds`. `request_seconds` has one by transport. `ask_store` is to be
+    set to what tells the store's figures.
 
     Examples
     --------
@@ -44,58 +40,42 @@ class GateMetrics:
     >>> metrics.count_event("late", "answered", 2)
     >>> labels = {"model": "late", "outcome": "answered"}
     >>> metrics.registry.get_sample_value("tidegate_events_total", labels)
-    2.0
+    2
     """
 
-    content_type = CONTENT_TYPE_LATEST
-
     def __init__(self, version: str, models: Mapping[str, str], *, memory_bound: int = 0) -> None:
-        self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        Memory(self.registry, memory_bound)
-        self.store_size = StoreSize(self.registry)
+        self._families: dict[str, Family] = {}
+        self._sampled: list[Callable[[], Iterable[Family]]] = [
+            partial(sampled.memory, memory_bound)
+        ]
+        self.ask_store: Callable[[], sampled.StoreFigures] | None = None
         self._build(version, models)
         self._count_by_label(models)
         self._time()
-        self._sessions()
+        self._sessions(models)
         self._server()
 
-    # Every child of a counter exists from the start: a counter that appears with its first error
-    # cannot be told apart from a counter that is missing, and a lookup by label costs more than an
-    # add.
+    # Every member of a family exists from the start: a counter that appears with its first error
+    # cannot be told apart from a counter that is missing.
 
     def _build(self, version: str, models: Mapping[str, str]) -> None:
-        build = self._gauge(
-            "build_info",
-            "Version of tidegate and of each model",
-            ["version", "model", "model_version"],
-        )
-        for name, model_version in models.items():
-            build.labels(version, name, model_version).set(1)
+        built = {(version, name, model): Level(1) for name, model in models.items()}
+        help_text = "Version of tidegate and of each model"
+        self._add("gauge", "build_info", help_text, ("version", "model", "model_version"), built)
 
     def _count_by_label(self, models: Mapping[str, str]) -> None:
-        events = self._counter("events", "Events, by what became of them", ["model", "outcome"])
-        self._events = {(m, o): events.labels(m, o) for m in models for o in OUTCOMES}
-        continuity = self._counter(
-            "continuity_errors",
-            "Events that broke the thread of their session, or looked like it",
-            ["model", "kind"],
-        )
-        self._continuity = {
-            (m, k): continuity.labels(m, k) for m in models for k in CONTINUITY_KINDS
-        }
-        refused = self._counter(
-            "requests_refused", "Requests that were refused as a whole", ["code"]
-        )
-        self._refused = {code: refused.labels(code) for code in REFUSALS}
-        received = self._counter(
-            "received_events", "Operations that came in, by how", ["transport"]
-        )
-        self._received = {name: received.labels(name) for name in TRANSPORTS}
-        reordered = self._counter(
-            "reordered_events", "Events that came before those before them", ["outcome"]
-        )
-        self._reordered = {outcome: reordered.labels(outcome) for outcome in REORDERS}
+        self._events = {(m, o): Count() for m in models for o in OUTCOMES}
+        help_text = "Events, by what became of them"
+        self._add("counter", "events", help_text, ("model", "outcome"), self._events)
+        self._continuity = {(m, k): Count() for m in models for k in CONTINUITY_KINDS}
+        help_text = "Events that broke the thread of their session, or looked like it"
+        self._add("counter", "continuity_errors", help_text, ("model", "kind"), self._continuity)
+        help_text = "Requests that were refused as a whole"
+        self._refused = self._counters("requests_refused", help_text, "code", REFUSALS)
+        help_text = "Operations that came in, by how"
+        self._received = self._counters("received_events", help_text, "transport", TRANSPORTS)
+        help_text = "Events that came before those before them"
+        self._reordered = self._counters("reordered_events", help_text, "outcome", REORDERS)
 
     def _time(self) -> None:
         self.batch_events = self._distribution("batch_events", "Operations stepped together", SIZES)
@@ -123,20 +103,20 @@ class GateMetrics:
             "How long the interpreter's lock was held by others (setting stall_meter)",
         )
         self.request_seconds = {name: Distribution(SECONDS) for name in TRANSPORTS}
-        Distributions(
-            "tidegate_request_seconds",
+        self._add(
+            "histogram",
+            "request_seconds",
             "One request (or frame of a WebSocket), from its body to its answer",
-            self.registry,
-            self.request_seconds,
-            "transport",
+            ("transport",),
+            {(name,): seen for name, seen in self.request_seconds.items()},
         )
 
-    def _sessions(self) -> None:
-        self.live_sessions = self._gauge(
-            "live_sessions", "Sessions that live, in memory or not", ["model"]
+    def _sessions(self, models: Mapping[str, str]) -> None:
+        self.live_sessions = self._levels(
+            "live_sessions", "Sessions that live, in memory or not", "model", models
         )
-        self.cached_sessions = self._gauge(
-            "cached_sessions", "Sessions and tombstones held in memory", ["model"]
+        self.cached_sessions = self._levels(
+            "cached_sessions", "Sessions and tombstones held in memory", "model", models
         )
         self.evicted_sessions = self._counter(
             "evicted_sessions", "Sessions that memory let go of; the store has them"
@@ -170,22 +150,74 @@ class GateMetrics:
             "When the TLS certificate expires, in unix seconds; 0 without TLS",
         )
 
-    def _counter(self, name: str, help_text: str, labels: list[str] | None = None) -> Counter:
-        return Counter(f"tidegate_{name}", help_text, labels or [], registry=self.registry)
+    def _add(
+        self,
+        kind: Literal["counter", "gauge", "histogram"],
+        name: str,
+        help_text: str,
+        labels: tuple[str, ...],
+        members: Mapping[Any, Count | Level | Distribution],
+    ) -> None:
+        name = f"tidegate_{name}"
+        assert name not in self._families, name
+        self._families[name] = Family(kind, name, help_text, labels, members)
 
-    def _gauge(self, name: str, help_text: str, labels: list[str] | None = None) -> Gauge:
-        return Gauge(f"tidegate_{name}", help_text, labels or [], registry=self.registry)
+    def _counter(self, name: str, help_text: str) -> Count:
+        made = Count()
+        self._add("counter", name, help_text, (), {(): made})
+        return made
+
+    def _counters(
+        self, name: str, help_text: str, label: str, values: Iterable[str]
+    ) -> dict[str, Count]:
+        made = {value: Count() for value in values}
+        self._add("counter", name, help_text, (label,), {(v,): c for v, c in made.items()})
+        return made
+
+    def _gauge(self, name: str, help_text: str) -> Level:
+        made = Level()
+        self._add("gauge", name, help_text, (), {(): made})
+        return made
+
+    def _levels(
+        self, name: str, help_text: str, label: str, values: Iterable[str]
+    ) -> dict[str, Level]:
+        made = {value: Level() for value in values}
+        self._add("gauge", name, help_text, (label,), {(v,): c for v, c in made.items()})
+        return made
 
     def _distribution(
         self, name: str, help_text: str, bounds: tuple[float, ...] = SECONDS
     ) -> Distribution:
         made = Distribution(bounds)
-        Distributions(f"tidegate_{name}", help_text, self.registry, {"": made})
+        self._add("histogram", name, help_text, (), {(): made})
         return made
 
     def watch_port(self, port: int) -> None:
         """Tell the connections to a port, too."""
-        Connections(self.registry, port)
+        self._sampled.append(partial(sampled.connections, port))
+
+    def families(self) -> Iterator[Family]:
+        """Iterate over everything that is told."""
+        yield from self._families.values()
+        for sample in self._sampled:
+            yield from sample()
+        if self.ask_store is not None:
+            yield from sampled.store_size(self.ask_store())
+
+    @cached_property
+    def registry(self) -> CollectorRegistry:
+        """What Prometheus' library asks; made, and the library loaded, when it is first wanted."""
+        from tidegate.metrics.exposition import registry_of
+
+        return registry_of(self.families)
+
+    @property
+    def content_type(self) -> str:
+        """Of what `render` returns."""
+        from tidegate.metrics.exposition import CONTENT_TYPE_LATEST
+
+        return CONTENT_TYPE_LATEST
 
     def count_event(self, model: str, outcome: str, n: int = 1) -> None:
         """Add `n` events with one of `OUTCOMES`.
@@ -239,4 +271,6 @@ class GateMetrics:
 
     def render(self) -> bytes:
         """Return everything in Prometheus' text format."""
+        from tidegate.metrics.exposition import generate_latest
+
         return generate_latest(self.registry)

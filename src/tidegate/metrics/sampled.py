@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
+from tidegate.metrics.instruments import Count, Family, Level
 
-__all__ = ["Connections", "Memory", "StoreFigures", "StoreSize", "resident_bytes"]
+__all__ = ["StoreFigures", "connections", "memory", "resident_bytes", "store_size"]
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _STATM = Path("/proc/self/statm")
@@ -57,105 +55,42 @@ _STORE = {
 }
 
 
-class StoreSize(Collector):
-    """``tidegate_store_bytes`` and so on.
-
-    Parameters
-    ----------
-    registry : CollectorRegistry
-        Where it is shown.
-
-    Notes
-    -----
-    `ask` gives the figures; until it is set, there are none.
-    """
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.ask: Callable[[], StoreFigures] | None = None
-        registry.register(self)
-
-    def describe(self) -> Iterable[Metric]:
-        """Return the names, so that they cannot be registered twice."""
-        return self._families(StoreFigures())
-
-    def collect(self) -> Iterable[Metric]:
-        """Ask the store."""
-        return () if self.ask is None else self._families(self.ask())
-
-    def _families(self, figures: StoreFigures) -> Iterable[Metric]:
-        for field in fields(figures):
-            is_count = field.name == "cuts"
-            kind = CounterMetricFamily if is_count else GaugeMetricFamily
-            name = f"tidegate_store_{field.name}"
-            yield kind(name, _STORE[field.name], value=getattr(figures, field.name))
+def store_size(figures: StoreFigures) -> Iterable[Family]:
+    """Tell a store's figures: ``tidegate_store_bytes`` and so on."""
+    for field in fields(figures):
+        name, value = f"tidegate_store_{field.name}", getattr(figures, field.name)
+        if field.name == "cuts":
+            yield Family("counter", name, _STORE[field.name], (), {(): Count(value)})
+        else:
+            yield _gauge(name, _STORE[field.name], value)
 
 
-class Memory(Collector):
-    """``tidegate_memory_bytes`` and its bound.
-
-    Parameters
-    ----------
-    registry : CollectorRegistry
-        Where it is shown.
-    bound : int
-        Bytes; 0 is none, and then there is no ``tidegate_memory_bound_bytes``.
-    """
-
-    def __init__(self, registry: CollectorRegistry, bound: int) -> None:
-        self._bound = bound
-        registry.register(self)
-
-    def collect(self) -> Iterable[Metric]:
-        """Ask the system."""
-        yield GaugeMetricFamily(
-            "tidegate_memory_bytes", "Resident memory of the process", value=resident_bytes()
-        )
-        if self._bound:
-            yield GaugeMetricFamily(
-                "tidegate_memory_bound_bytes",
-                "Memory above which sessions are evicted",
-                value=self._bound,
-            )
-
-    def describe(self) -> Iterable[Metric]:
-        """Return the names, so that they cannot be registered twice."""
-        return self.collect()
+def memory(bound: int) -> Iterable[Family]:
+    """Tell ``tidegate_memory_bytes``, and its bound if that is not 0."""
+    yield _gauge("tidegate_memory_bytes", "Resident memory of the process", resident_bytes())
+    if bound:
+        name = "tidegate_memory_bound_bytes"
+        yield _gauge(name, "Memory above which sessions are evicted", bound)
 
 
-class Connections(Collector):
-    """``tidegate_connections``: those to a port, of which the HTTP server does not tell.
+def connections(port: int) -> Iterable[Family]:
+    """Tell ``tidegate_connections``: those to a port, of which the HTTP server does not tell."""
+    local = f":{port:04X}".encode()
+    open_now = sum(_open_connections(table, local) for table in _TCP_TABLES if table.exists())
+    help_text = "Connections that are open, those that wait to be served included"
+    yield _gauge("tidegate_connections", help_text, open_now)
 
-    Parameters
-    ----------
-    registry : CollectorRegistry
-        Where it is shown.
-    port : int
-        The port that is listened on.
-    """
 
-    def __init__(self, registry: CollectorRegistry, port: int) -> None:
-        self._local = f":{port:04X}".encode()
-        registry.register(self)
+def _open_connections(table: Path, local: bytes) -> int:
+    with table.open("rb") as lines:
+        next(lines)
+        # Their columns: number, local address, remote address, state.
+        rows = (line.split(maxsplit=4) for line in lines)
+        return sum(row[1].endswith(local) and row[3] in _OPEN_STATES for row in rows)
 
-    def collect(self) -> Iterable[Metric]:
-        """Ask the system."""
-        open_now = sum(self._count(table) for table in _TCP_TABLES if table.exists())
-        yield self._family(open_now)
 
-    def describe(self) -> Iterable[Metric]:
-        """Return the name, so that it cannot be registered twice."""
-        yield self._family(0)
-
-    def _family(self, value: int) -> Metric:
-        help_text = "Connections that are open, those that wait to be served included"
-        return GaugeMetricFamily("tidegate_connections", help_text, value=value)
-
-    def _count(self, table: Path) -> int:
-        with table.open("rb") as lines:
-            next(lines)
-            # Their columns: number, local address, remote address, state.
-            rows = (line.split(maxsplit=4) for line in lines)
-            return sum(row[1].endswith(self._local) and row[3] in _OPEN_STATES for row in rows)
+def _gauge(name: str, help_text: str, value: float) -> Family:
+    return Family("gauge", name, help_text, (), {(): Level(value)})
 
 
 def resident_bytes() -> int:

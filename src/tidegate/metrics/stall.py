@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from time import perf_counter, sleep
 
-from tidegate.metrics.timings import Distribution
+from tidegate.metrics.instruments import Distribution
 
 __all__ = ["StallMeter"]
 

@@ -19,7 +19,9 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
+
+import msgspec
 
 from tidegate.errors import OverloadError, TidegateError
 from tidegate.metrics import GateMetrics
@@ -43,7 +45,7 @@ _AHEAD = 2
 _T = TypeVar("_T")
 
 
-class _Waiting(NamedTuple):
+class _Waiting(msgspec.Struct):
     """Something that is queued: what does it, how many events it has, and who waits."""
 
     part: Part | None
@@ -52,7 +54,7 @@ class _Waiting(NamedTuple):
     future: asyncio.Future[Any]
 
 
-class _Outcome(NamedTuple):
+class _Outcome(msgspec.Struct):
     """What was done, and who takes what came of it."""
 
     waiting: _Waiting
@@ -60,7 +62,7 @@ class _Outcome(NamedTuple):
     result: object
 
 
-class _Leaving(NamedTuple):
+class _Leaving(msgspec.Struct):
     """Results that leave once the store has a ticket."""
 
     ticket: int
@@ -318,13 +320,14 @@ class Batcher:
     def _take(self) -> list[_Waiting]:
         taken: list[_Waiting] = []
         size = 0
+        now = time.monotonic()
         while self._waiting:
             first = self._waiting[0]
             if first.work is not None or (taken and size + first.size > self.max_batch):
                 break
             self._waiting.popleft()
             assert first.part is not None
-            if first.part.deadline < time.monotonic():
+            if first.part.deadline < now:
                 self._answer(first.future, [refusals.deadline()] * first.size, first.size)
                 continue
             taken.append(first)
@@ -386,7 +389,7 @@ class Batcher:
         self._metrics.store_failures.inc()
         leaving, self._leaving = self._leaving, deque()
         for outcome in (outcome for each in leaving for outcome in each.answers):
-            part, work, size, _ = outcome.waiting
+            part, work, size = outcome.waiting.part, outcome.waiting.work, outcome.waiting.size
             # What comes after it in its request must not be applied without it.
             if work is not None:
                 work.lost()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -59,14 +59,25 @@ class Intake:
             ``overloaded``: the bodies of other requests take all the memory there is for them.
         """
         length = self._length(headers)
-        if length > _SMALL:
-            body = await self._in_time(self._large(proto))
-        else:
-            self._take(length)
-            try:
-                body = await self._in_time(proto())
-            finally:
-                self._free += length
+        taken = length if length <= _SMALL else 0  # what is larger takes memory as it arrives
+        self._take(taken)
+        # A timer for each of many thousand small bodies a second would cost more than reading them:
+        # one look a second at all that are being read is enough.
+        task = asyncio.current_task()
+        assert task is not None
+        self._reading[task] = monotonic() + self.seconds
+        if not self._sweeping:
+            self._sweep()
+        try:
+            body = await (proto() if taken == length else self._large(proto))
+        except asyncio.CancelledError:
+            if task in self._reading:
+                raise
+            task.uncancel()
+            raise self._late() from None
+        finally:
+            self._reading.pop(task, None)
+            self._free += taken
         if len(body) != length:
             raise InputError(
                 "body_cut",
@@ -86,7 +97,7 @@ class Intake:
         self._free -= size
 
     async def _large(self, proto: HTTPProtocol) -> bytes:
-        """Read a body in pieces: it takes memory as it arrives, not when it is promised."""
+        """Read a body in pieces."""
         pieces = []
         taken = 0
         try:
@@ -115,24 +126,6 @@ class Intake:
                 hint="nothing was applied; send fewer events a request, or a stream of lines",
             )
         return length
-
-    async def _in_time(self, body: Awaitable[bytes]) -> bytes:
-        # A timer for each of many thousand small bodies a second would cost more than reading them:
-        # one look a second at all that are being read is enough.
-        task = asyncio.current_task()
-        assert task is not None
-        self._reading[task] = monotonic() + self.seconds
-        if not self._sweeping:
-            self._sweep()
-        try:
-            return await body
-        except asyncio.CancelledError:
-            if task in self._reading:
-                raise
-            task.uncancel()
-            raise self._late() from None
-        finally:
-            self._reading.pop(task, None)
 
     def _sweep(self) -> None:
         """Break off what takes too long, and look again as long as anything is being read."""

@@ -315,11 +315,11 @@ def _refreshing(model: Model, metrics: GateMetrics, records: Store) -> Callable[
             metrics.expired_sessions.inc(found.expired - told["expired"])
             metrics.swept_sessions.inc(found.swept - told["swept"])
             told.update(expired=found.expired, swept=found.swept)
-        metrics.live_sessions.labels(name).set(live)
-        metrics.cached_sessions.labels(name).set(len(table))
+        metrics.live_sessions[name].set(live)
+        metrics.cached_sessions[name].set(len(table))
 
     if isinstance(records, LogStore):
-        metrics.store_size.ask = lambda: _figures(records)
+        metrics.ask_store = lambda: _figures(records)
     return refresh
 
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram
 
-from tidegate.metrics.timings import SECONDS, Distribution
+from tidegate.metrics.instruments import SECONDS, Distribution
 
 values = st.lists(st.floats(0, 100) | st.sampled_from(SECONDS))
 
