@@ -81,7 +81,8 @@ def facts(results: ServeResults) -> list[str]:
         lines.append(
             f"Appending 1 kB and its fdatasync take {sync.p50_ms:.2f} ms (p50), "
             f"{sync.p99_ms:.2f} ms (p99) on this disk, one after the other; "
-            f"{sync.rate:g} a second, as lone events come, {sync.paced_p50_ms:.2f} and {sync.paced_p99_ms:.2f} ms."
+            f"{sync.rate:g} a second, as lone events come, {sync.paced_p50_ms:.2f} and "
+            f"{sync.paced_p99_ms:.2f} ms."
         )
     return lines
 
