@@ -38,6 +38,9 @@ private:
     double mean_ = 0.0, scale_ = 1.0;
 };
 
+// A number as the JSON library writes it: the shortest digits that give it back, or null.
+void write_number(std::string &to, double number);
+
 // The sum of numbers, rounded once (J. R. Shewchuk, "Adaptive Precision Floating-Point Arithmetic and Fast
 // Robust Geometric Predicates", 1997): as Python's `math.fsum`.
 double exact_sum(const std::vector<double> &numbers);

@@ -92,12 +92,12 @@ public:
     nb::tuple progress() {
         bool failed;
         size_t n;
-        std::vector<tg_log_timing> timings(1024);
-        const uint64_t done = tg_log_progress(written(), &failed, timings.data(), timings.size(), &n);
+        const uint64_t done = tg_log_progress(written(), &failed, timings_.data(), timings_.size(), &n);
         nb::list rows;
-        for (size_t i = 0; i < n; i++)
-            rows.append(nb::make_tuple(timings[i].write_s, timings[i].sync_s, timings[i].bytes,
-                                       timings[i].frames));
+        for (size_t i = 0; i < n; i++) {
+            const tg_log_timing &each = timings_[i];
+            rows.append(nb::make_tuple(each.write_s, each.sync_s, each.bytes, each.frames));
+        }
         return nb::make_tuple(done, failed, rows);
     }
 
@@ -303,6 +303,7 @@ private:
     }
 
     tg_log *log_ = nullptr;
+    std::vector<tg_log_timing> timings_ = std::vector<tg_log_timing>(1024); // of `progress`, for which the lock is held
     bool writable_ = false;
     int users_ = 0;
 };

@@ -57,14 +57,6 @@ nb::bytes bytes_of(tg_span span) { return nb::bytes(span.data, span.size); }
 
 nb::str text_of(tg_span span) { return nb::str(reinterpret_cast<const char *>(span.data), span.size); }
 
-// Whether each event was answered for the first time, and is what its session was waiting for.
-bool is_plain(const Processed &processed) {
-    const Results &results = *processed.results;
-    for (size_t i = 0; i < results.n; i++)
-        if (results.codes[i] > TG_BEGIN || (results.marks[i] & ~TG_MARK_ENDED)) return false;
-    return true;
-}
-
 class Table {
 public:
     Table(nb::object model, nb::object encoder, const nb::bytes &fingerprint, const std::string &model_version,
@@ -403,20 +395,6 @@ void bind_table(nb::module_ &m) {
     m.attr("RECORD_CODES") = nb::make_tuple(
         "", "record_truncated", "record_magic", "record_version", "record_damaged", "record_trailing",
         "record_checksum", "other_model", "other_size");
-    nb::class_<Processed>(m, "Processed", "What came of a batch: an item an event.")
-        .def_prop_ro("codes", [](const Processed &self) { return self.one(self.results->codes); })
-        .def_prop_ro("seqs", [](const Processed &self) { return self.one(self.results->numbers); })
-        .def_prop_ro("expected", [](const Processed &self) { return self.one(self.results->expected); })
-        .def_prop_ro("times", [](const Processed &self) { return self.one(self.results->times); })
-        .def_prop_ro("marks", [](const Processed &self) { return self.one(self.results->marks); })
-        .def_prop_ro("outputs",
-                     [](const Processed &self) { return self.two(self.results->outputs, self.results->n_outputs); })
-        .def_prop_ro("faults", [](const Processed &self) { return self.two(self.results->faults, 2); })
-        .def_prop_ro("plain", &is_plain,
-                     "Whether each event was answered for the first time, and is what its session was waiting for.")
-        .def_ro("encoder_before", &Processed::encoder_before)
-        .def_ro("versions", &Processed::versions)
-        .def_ro("changed", &Processed::changed);
     nb::class_<Table>(m, "Table", "The sessions of a server, by id. Threads wait for each other.")
         .def(nb::init<nb::object, nb::object, const nb::bytes &, const std::string &, const nb::bytes &, size_t,
                       size_t, double, double>(),

@@ -386,36 +386,4 @@ Run cut_lines(std::string_view data, size_t begin, size_t most, size_t bytes) {
     return run;
 }
 
-void write_number(std::string &to, double number) {
-    if (!std::isfinite(number)) { // JSON has no word for it
-        to += "null";
-        return;
-    }
-    char text[32];
-    const char *end = std::to_chars(text, text + sizeof text, number, std::chars_format::scientific).ptr;
-    const char *at = text;
-    if (*at == '-') to += *at++;
-    char digits[20];
-    int size = 0;
-    for (; *at != 'e'; at++)
-        if (*at != '.') digits[size++] = *at;
-    int exponent = 0;
-    at++;
-    std::from_chars(at + (*at == '+'), end, exponent);
-    const int point = exponent + 1; // digits before the point
-    if (point > 16 || point <= -5) {
-        to += digits[0];
-        if (size > 1) to.append(1, '.').append(digits + 1, static_cast<size_t>(size - 1));
-        to += 'e';
-        to += std::to_string(exponent);
-    } else if (point <= 0) {
-        to.append("0.").append(static_cast<size_t>(-point), '0').append(digits, static_cast<size_t>(size));
-    } else if (size <= point) {
-        to.append(digits, static_cast<size_t>(size)).append(static_cast<size_t>(point - size), '0').append(".0");
-    } else {
-        to.append(digits, static_cast<size_t>(point)).append(1, '.');
-        to.append(digits + point, static_cast<size_t>(size - point));
-    }
-}
-
 } // namespace tidegate

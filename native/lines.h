@@ -81,7 +81,4 @@ struct Run {
 };
 Run cut_lines(std::string_view data, size_t begin, size_t most, size_t bytes);
 
-// A number as the JSON library writes it: the shortest digits that give it back, or null.
-void write_number(std::string &to, double number);
-
 } // namespace tidegate

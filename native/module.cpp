@@ -19,6 +19,7 @@ void bind_lines(nb::module_ &m);
 void bind_log(nb::module_ &m);
 void bind_model(nb::module_ &m);
 void bind_peaks(nb::module_ &m);
+void bind_processed(nb::module_ &m);
 void bind_rules(nb::module_ &m);
 void bind_table(nb::module_ &m);
 void bind_typing(nb::module_ &m);
@@ -45,6 +46,7 @@ NB_MODULE(_core, m) {
     bind_model(m);
     bind_engine(m);
     bind_peaks(m);
+    bind_processed(m);
     bind_rules(m);
     bind_table(m);
     bind_typing(m);
