@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from tidegate.metrics import GateMetrics
+from tidegate.serve import sockets
 from tidegate.serve.app import App
 from tidegate.serve.batcher import Batcher
 from tidegate.serve.codes import CODES
@@ -178,6 +179,43 @@ def test_overload_is_told_and_applies_nothing(held, payload):
     assert (status, answer["error"]["code"], headers["retry-after"]) == (503, "overloaded", "1")
     assert held.outcomes() == {"answered": 1, "overloaded": 1}
     assert held.one(Read("s")).seq == 1
+
+
+class Frames:
+    """The server's half of a WebSocket whose client closes when each of its frames is answered."""
+
+    def __init__(self, *frames):
+        self.frames = [SimpleNamespace(kind=2, data=frame) for frame in frames]
+        self.wanted, self.answers = len(frames), []
+
+    async def receive(self):
+        if self.frames:
+            return self.frames.pop(0)
+        await until(lambda: len(self.answers) == self.wanted)
+        return SimpleNamespace(kind=0, data=None)
+
+    async def send_str(self, text):
+        self.answers.append(json.loads(text))
+
+
+def test_overload_names_the_event_of_a_frame_and_refuses_a_list_whole(held, payload):
+    async def run():
+        lone = [payload(session="s", seq=seq, time=1.0) for seq in (1, 2)]
+        frames = Frames(*map(json.dumps, [*lone, lone]))
+        async with hosting(held, max_queue=1) as app:
+            model = app._models["small"]
+            answering = asyncio.ensure_future(
+                sockets.answer(frames, model, intake().waits, frame_bytes=10_000, seconds=20.0)
+            )
+            await until(lambda: held.store.pending)
+            held.store.let()
+            await until(answering.done)
+        return frames.answers
+
+    first, second, third = asyncio.run(run())
+    assert first["seq"] == 1
+    assert (second["error"]["code"], second["session"], second["seq"]) == ("overloaded", "s", 2)
+    assert (third["error"]["code"], "session" in third) == ("overloaded", False)
 
 
 @BULKS

@@ -81,6 +81,16 @@ def test_frames_are_answered_in_their_order(server, payload):
         ]
 
 
+def test_lone_events_wait_for_those_before_them_where_they_may(start, payload):
+    server = start(reorder_ms=10_000)
+    with WebSocket(server.port) as ws:
+        for seq in (3, 2, 1):
+            ws.send(payload(session="ws-early", seq=seq, time=float(seq)))
+        found = [ws.receive() for _ in range(3)]
+        assert [(said["seq"], "answer" in said) for said in found] == [(3, 1), (2, 1), (1, 1)]
+        assert code(ws.ask(payload("fast", session="ws-early"))) == "wrong_type"
+
+
 def test_a_frame_may_come_as_bytes_or_in_fragments(server, payload):
     body = json.dumps(payload(session="ws-kinds")).encode()
     with WebSocket(server.port) as ws:
