@@ -7,7 +7,6 @@
 #include <cstddef>
 #include <memory>
 #include <string_view>
-#include <vector>
 
 #include "lines.h"
 
@@ -15,11 +14,11 @@ namespace tidegate {
 
 namespace nb = nanobind;
 
-constexpr size_t FEW = 16; // events that are not worth letting another thread have the interpreter's lock
+constexpr size_t FEW = 16; // events to read that are not worth letting another thread have the interpreter's lock
 
 // Immutable once read, so that it may be used without the interpreter's lock.
 struct Events {
-    std::shared_ptr<const std::vector<Field>> fields;
+    std::shared_ptr<const Fields> fields;
     nb::object source; // keeps alive what texts point into
     size_t size;
     bool apart; // each came with a request of its own

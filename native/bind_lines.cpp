@@ -30,6 +30,7 @@ using tidegate::Body;
 using tidegate::Bounds;
 using tidegate::Events;
 using tidegate::Field;
+using tidegate::Fields;
 using tidegate::Kind;
 using tidegate::Processed;
 using tidegate::Results;
@@ -51,7 +52,7 @@ public:
         std::vector<Field> fields;
         for (const auto &[name, kind, required] : specs)
             fields.emplace_back(name, tidegate::kind_named(kind), required);
-        fields_ = std::make_shared<const std::vector<Field>>(std::move(fields));
+        fields_ = std::make_shared<const Fields>(std::move(fields));
     }
 
     // These two give nothing where not all is plain; what they give is the caller's.
@@ -84,7 +85,7 @@ public:
     }
 
 private:
-    std::shared_ptr<const std::vector<Field>> fields_;
+    std::shared_ptr<const Fields> fields_;
     Bounds bounds_;
 };
 
@@ -103,9 +104,9 @@ nb::list sessions_of(const Events &events) {
     return names;
 }
 
-// An array that keeps the events alive. Not const, as NumPy wants it; who writes to it, spoils them.
+// An array that keeps the events alive, and may only be read.
 template <typename T> nb::object array_of(nb::handle events, const T *data, size_t size) {
-    return nb::cast(nb::ndarray<nb::numpy, T>(const_cast<T *>(data), {size}, events));
+    return nb::cast(nb::ndarray<nb::numpy, const T>(data, {size}, events));
 }
 
 nb::dict columns_of(nb::handle self) {
@@ -113,7 +114,7 @@ nb::dict columns_of(nb::handle self) {
     nb::dict columns;
     const double *numbers = events.lines.numbers.data();
     auto texts = events.lines.texts.begin();
-    for (const Field &field : *events.fields) {
+    for (const Field &field : events.fields->all) {
         const nb::str name = text_of(field.name);
         if (field.kind == Kind::category) {
             nb::list words;

@@ -1,6 +1,6 @@
 // tidegate._core.Table: the sessions of a server. Ids, arrays and sizes are validated here and in
 // bind_batch.h, once; the C below trusts its caller. While a batch is processed, the interpreter's lock is
-// released.
+// released, unless that takes longer than the batch.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/pair.h>
@@ -164,7 +164,7 @@ public:
         const size_t n = events.size;
         if (n >= UINT32_MAX) refuse("events: too many");
         if (!std::isfinite(received)) refuse("received: not finite");
-        const std::vector<size_t> places = encoder_.places_in(*events.fields);
+        const std::vector<size_t> places = encoder_.places_in(events.fields->all);
         const std::vector<tg_key> keys = keys_of(events);
         std::vector<int64_t> requests(events.apart ? n : 0), failed_requests;
         std::iota(requests.begin(), requests.end(), 0);
@@ -318,10 +318,8 @@ private:
             batch.threads = work.threads();
             int result;
             {
-                // Few events are done before another thread could begin with what it wants the lock for; to
-                // get it back from that one may take much longer.
                 std::optional<nb::gil_scoped_release> release;
-                if (batch.n > tidegate::FEW) release.emplace();
+                if (!is_quick(batch.n)) release.emplace();
                 if (gather) gather();
                 result = tg_table_process(*table, &batch);
             }
@@ -331,6 +329,14 @@ private:
         processed.changed = batch.changed;
         processed.results = results;
         return processed;
+    }
+
+    // Few events of a small model are done before another thread could begin with what it wants the interpreter's
+    // lock for; to get it back from that one may take much longer. Some 100 us at most: a product takes as many
+    // steps as there are pairs of states.
+    bool is_quick(size_t n) const {
+        const size_t size = model_.state_size();
+        return n <= tidegate::FEW && n * size * size <= tidegate::FEW * 64 * 64;
     }
 
     static void check_ticket(const tg_table *table, uint64_t ticket) {

@@ -50,6 +50,11 @@ Field::Field(std::string name, Kind kind, bool required) : name(std::move(name))
     if (is_plain) key = '"' + this->name + "\":";
 }
 
+Fields::Fields(std::vector<Field> all) : all(std::move(all)) {
+    for (size_t i = 0; i < this->all.size(); i++) places.emplace(this->all[i].name, i);
+    if (places.size() != this->all.size()) throw std::invalid_argument("fields: a name occurs twice");
+}
+
 namespace {
 
 // NAMED: the session is known without being a member.
@@ -64,12 +69,13 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 class Reader {
 public:
-    Reader(const std::vector<Field> &fields, const Bounds &bounds, size_t count, Lines &to)
-        : fields_(fields), bounds_(bounds), count_(count), to_(to), order_(fields.size()), seen_(fields.size()) {
-        for (size_t i = 0; i < fields.size(); i++) {
+    Reader(const Fields &fields, const Bounds &bounds, size_t count, Lines &to)
+        : fields_(fields.all), named_(fields.places), bounds_(bounds), count_(count), to_(to),
+          order_(fields_.size()), seen_(fields_.size()) {
+        for (size_t i = 0; i < fields_.size(); i++) {
             order_[i] = i;
-            places_.push_back(fields[i].kind == Kind::category ? texts_++ : numbers_++);
-            required_ += fields[i].required;
+            places_.push_back(fields_[i].kind == Kind::category ? texts_++ : numbers_++);
+            required_ += fields_[i].required;
         }
         to_.offsets.reserve(count_ + 1);
         to_.offsets.push_back(0);
@@ -251,9 +257,8 @@ private:
         }
         std::string_view name;
         if (!text(name) || !colon()) return none;
-        for (size_t i = 0; i < none; i++)
-            if (fields_[i].name == name) return order_[place] = i;
-        return none;
+        const auto found = named_.find(name);
+        return found == named_.end() ? none : order_[place] = found->second;
     }
 
     bool field_value(size_t field) {
@@ -348,6 +353,7 @@ private:
     char feed_ = ' '; // is a blank, too
     std::string_view session_; // of the body at hand, if something else than itself names it
     const std::vector<Field> &fields_;
+    const std::unordered_map<std::string_view, size_t> &named_;
     const Bounds &bounds_;
     const size_t count_;
     Lines &to_;
@@ -359,12 +365,12 @@ private:
 
 } // namespace
 
-bool read_lines(const std::vector<Field> &fields, const Bounds &bounds, std::string_view data, size_t count,
+bool read_lines(const Fields &fields, const Bounds &bounds, std::string_view data, size_t count,
                 Lines &to) {
     return Reader(fields, bounds, count, to).lines(data);
 }
 
-bool read_bodies(const std::vector<Field> &fields, const Bounds &bounds, const Body *bodies, size_t count,
+bool read_bodies(const Fields &fields, const Bounds &bounds, const Body *bodies, size_t count,
                  Lines &to) {
     return Reader(fields, bounds, count, to).bodies(bodies);
 }

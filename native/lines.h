@@ -26,6 +26,15 @@ struct Field {
     std::string key; // `"name":`, as it is usually written; empty if it needs an escape
 };
 
+// The fields of a model's events.
+struct Fields {
+    explicit Fields(std::vector<Field> all);
+    Fields(const Fields &) = delete;
+    Fields &operator=(const Fields &) = delete;
+    const std::vector<Field> all;
+    std::unordered_map<std::string_view, size_t> places; // of each name
+};
+
 Kind kind_named(const std::string &name); // std::invalid_argument: there is no such kind
 
 // Under a secret seed: whoever picks texts cannot know which will collide.
@@ -60,7 +69,7 @@ struct Bounds {
 
 // Read `count` lines; false: they are not all plain. What `data` ends with is followed by a byte that no
 // number goes on with (a bytes object ends with 0).
-bool read_lines(const std::vector<Field> &fields, const Bounds &bounds, std::string_view data, size_t count,
+bool read_lines(const Fields &fields, const Bounds &bounds, std::string_view data, size_t count,
                 Lines &to);
 
 // An event that came alone.
@@ -70,7 +79,7 @@ struct Body {
 };
 
 // Read bodies, each as one line; in `data`, a newline is a blank like any other.
-bool read_bodies(const std::vector<Field> &fields, const Bounds &bounds, const Body *bodies, size_t count,
+bool read_bodies(const Fields &fields, const Bounds &bounds, const Body *bodies, size_t count,
                  Lines &to);
 
 // Where a run of whole lines ends: `most` of them, or fewer that hold `bytes` each at most.

@@ -249,6 +249,20 @@ def test_names_are_told_apart_to_their_end() -> None:
     }
 
 
+def test_a_name_may_occur_once() -> None:
+    with pytest.raises(ValueError, match="a name occurs twice"):
+        core.LinePlan([("a", "numeric", True), ("a", "numeric", True)], 0.0, 1.0, 1)
+
+
+def test_what_was_read_may_not_be_written() -> None:
+    events = PLAN.read_lines(b'{"session":"s","seq":1,"event":{"speed":1,"lane":"x"}}', 1)
+    assert events is not None
+    lane, _ = events.columns["lane"]
+    for array in (lane, events.columns["speed"], events.seqs):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1
+
+
 def test_a_kind_that_there_is_not_is_refused() -> None:
     with pytest.raises(ValueError, match="a kind is not numeric, boolean or category"):
         core.LinePlan([("speed", "text", True)], 0.0, 1.0, 1)

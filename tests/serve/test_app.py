@@ -104,7 +104,7 @@ def test_no_stack_trace_reaches_a_client(rig, payload, caplog, monkeypatch, wher
             if where == "processor":
                 monkeypatch.setattr(rig.processor, "_hand_over", lambda: 1 / 0)
             else:
-                monkeypatch.setattr(app._models["small"], "submit", lambda *_: 1 / 0)
+                monkeypatch.setattr(app._models["small"], "_queue", lambda _: 1 / 0)
             return await ask(app, payload())
 
     status, answer, headers = asyncio.run(run())
@@ -179,6 +179,34 @@ def test_overload_is_told_and_applies_nothing(held, payload):
     assert (status, answer["error"]["code"], headers["retry-after"]) == (503, "overloaded", "1")
     assert held.outcomes() == {"answered": 1, "overloaded": 1}
     assert held.one(Read("s")).seq == 1
+
+
+def test_what_is_wrong_is_told_as_such_by_an_overloaded_server_too(held, payload):
+    """To send it again later is of no use."""
+
+    async def run():
+        async with hosting(held, max_queue=1) as app:
+            first = asyncio.ensure_future(ask(app, payload()))
+            await until(lambda: held.store.pending)
+            refused = await ask(app, payload("fast") | {"wings": 2})
+            held.store.let()
+            await first
+            return refused
+
+    status, answer, _ = asyncio.run(run())
+    assert (status, answer["error"]["code"]) == (400, "unknown_member")
+    assert held.outcomes() == {"answered": 1, "bad_input": 1}
+
+
+def test_a_list_that_is_none_is_counted(held):
+    async def run():
+        async with hosting(held) as app:
+            proto = await respond(app, b"[1,", SESSION, "POST")
+            return proto.status, json.loads(proto.answer)
+
+    status, answer = asyncio.run(run())
+    assert (status, answer["error"]["code"]) == (400, "bad_json")
+    assert held.outcomes() == {"bad_input": 1}
 
 
 class Frames:

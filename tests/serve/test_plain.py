@@ -115,6 +115,22 @@ def test_each_is_a_request_of_its_own(make_rig: Any) -> None:
     assert [getattr(result, "code", "") for result in results] == ["", "seq_gap", ""]
 
 
+def test_what_is_wrong_loads_no_session(make_rig: Any) -> None:
+    """Else anybody could have others evicted with garbage."""
+    rig = make_rig(cached_sessions=2)
+    for name in "abcd":
+        rig.parts(Part([Unread(name, body(seq=1))]))
+    assert ["a" in rig.table, "d" in rig.table] == [False, True]
+    results = rig.parts(
+        Part([Unread("a", b"{bad")]), Part([Unread("d", body(seq=2))]), Part([Unread("b", b"7")])
+    )
+    codes = [getattr(result, "code", "answered") for result in results]
+    assert codes == ["bad_json", "answered", "not_an_object"]
+    assert ["a" in rig.table, "b" in rig.table, "d" in rig.table] == [False, False, True]
+    assert [error.code for error in rig.parts(Part([Unread("a", b"{bad")]))] == ["bad_json"]
+    assert rig.outcomes() == {"answered": 5, "bad_input": 3}
+
+
 def test_a_batch_of_nothing_but_a_list_without_events(make_rig: Any) -> None:
     assert make_rig().parts(Part([])) == []
 

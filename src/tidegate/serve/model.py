@@ -12,7 +12,7 @@ from tidegate.metrics import GateMetrics
 from tidegate.serve import refusals, wire
 from tidegate.serve.batcher import Batcher
 from tidegate.serve.bulk import Bulk
-from tidegate.serve.operations import Part, Result, Unread
+from tidegate.serve.operations import Part, Refused, Result, Unread
 from tidegate.serve.processor import Processor
 from tidegate.serve.work import Work
 
@@ -74,9 +74,7 @@ class Model:
         """
         self.metrics.count_received(transport, len(part.operations))
         try:
-            if self.draining and not admitted:
-                raise refusals.draining()
-            return self.batcher.submit(part, admitted=admitted)
+            return self._queue(part, admitted=admitted)
         except OverloadError as error:
             self.metrics.count_event(self.bundle.name, error.code, len(part.operations))
             raise
@@ -84,9 +82,31 @@ class Model:
     def submit_alone(
         self, event: Unread, transport: str = "http", *, deadline: float = math.inf
     ) -> asyncio.Future[list[Result]]:
-        """Queue an event that came alone; see `submit`."""
+        """Queue an event that came alone; see `submit`.
+
+        Raises
+        ------
+        OverloadError
+            As `submit`.
+        InputError
+            As there is no place for it, it was read, and is wrong: to send it again is of no use.
+        """
+        self.metrics.count_received(transport)
         operation = wire.read(event) if self.batcher.reorders else event
-        return self.submit(Part([operation], deadline=deadline), transport)
+        try:
+            return self._queue(Part([operation], deadline=deadline))
+        except OverloadError as error:
+            read = wire.read(event)
+            if isinstance(read, Refused):
+                self.metrics.count_event(self.bundle.name, "bad_input")
+                raise read.error from None
+            self.metrics.count_event(self.bundle.name, error.code)
+            raise
+
+    def _queue(self, part: Part, *, admitted: bool = False) -> asyncio.Future[list[Result]]:
+        if self.draining and not admitted:
+            raise refusals.draining()
+        return self.batcher.submit(part, admitted=admitted)
 
     def submit_block(
         self, work: Work[_T], transport: str = "arrow", *, admitted: bool = False

@@ -81,6 +81,8 @@ class Refused(msgspec.Struct):
 class Unread(msgspec.Struct):
     """An event that came alone, as its client wrote it: JSON that nobody has read yet.
 
+    It is the only operation of its part.
+
     Parameters
     ----------
     session : str

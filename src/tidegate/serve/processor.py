@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from itertools import groupby
+from itertools import groupby, islice
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
@@ -201,8 +201,19 @@ class Processor:
             if batch is not None:
                 return self._alone(batch)
         if Unread in kinds:
-            parts = [_with_all_read(part) for part in parts]
-        if kinds <= _EVENTS:
+            read = [_read(part) for part in parts]
+            refused = [_refusal(part) for part in read]
+            right = [part for part, error in zip(read, refused, strict=True) if error is None]
+            found = iter(self._events_or_more(right) if right else ())
+            return [
+                result
+                for part, error in zip(read, refused, strict=True)
+                for result in ([error] if error else islice(found, len(part.operations)))
+            ]
+        return self._events_or_more(parts)
+
+    def _events_or_more(self, parts: Sequence[Part]) -> list[Result]:
+        if all(type(each) in _EVENTS for part in parts for each in part.operations):
             return self._events(Block.of(parts, self.bundle.schema))
         return self._mixed(parts)
 
@@ -394,12 +405,21 @@ class Processor:
         return _view(session, head)
 
 
-_EVENTS: frozenset[type[Operation]] = frozenset({Event, Refused, Unread})
+_EVENTS: frozenset[type[Operation]] = frozenset({Event, Refused})
 
 
-def _with_all_read(part: Part) -> Part:
-    read = [wire.read(each) if isinstance(each, Unread) else each for each in part.operations]
-    return Part(read, part.failed, part.deadline, part.queued)
+def _read(part: Part) -> Part:
+    """Read an event that came alone."""
+    if len(part.operations) != 1 or not isinstance(part.operations[0], Unread):
+        return part
+    return Part([wire.read(part.operations[0])], part.failed, part.deadline, part.queued)
+
+
+def _refusal(part: Part) -> TidegateError | None:
+    """Return the error of a part that is nothing else: no session need be loaded for it."""
+    if len(part.operations) != 1 or not isinstance(part.operations[0], Refused):
+        return None
+    return part.operations[0].error
 
 
 def _view(session: str, head: _Head) -> SessionView:
