@@ -80,7 +80,7 @@ def test_servers_from_the_figures_to_the_picture(tmp_path) -> None:
     assert done.returncode == 0, done.stderr
     found = json.loads(file.read_text())
     assert found["missing"] == []
-    assert [row["errors"] for row in found["rows"]] == [0] * 6
+    assert [row["errors"] for row in found["rows"]] == [0] * 7
     assert [row["connections"] for row in found["rows"]] == [64, 64, 1, 8, 256, 1]
     closed, opened = found["rows"][:2]
     assert opened["rate"] == pytest.approx(0.8 * closed["events_per_s"], abs=0.1)
