@@ -81,11 +81,12 @@ def test_servers_from_the_figures_to_the_picture(tmp_path) -> None:
     found = json.loads(file.read_text())
     assert found["missing"] == []
     assert [row["errors"] for row in found["rows"]] == [0] * 7
-    assert [row["connections"] for row in found["rows"]] == [64, 64, 1, 8, 256, 1]
+    assert [row["connections"] for row in found["rows"]] == [64, 64, 1, 8, 256, 1, 1]
     closed, opened = found["rows"][:2]
     assert opened["rate"] == pytest.approx(0.8 * closed["events_per_s"], abs=0.1)
     assert all(row["server_cpu_s"] > 0 for row in (closed, opened))
     assert found["sync"]["p50_ms"] > 0
+    assert found["sync"]["paced_p50_ms"] > 0
     assert [start["sessions"] for start in found["starts"]] == [0]
     assert [held["sessions"] for held in found["memory"]] == [0, 1000]
     assert "met: idle memory" in done.stdout
