@@ -104,12 +104,14 @@ def test_a_session_of_another_model_begins_anew_in_a_block_too(
     answers = []
     for do in (as_block, as_objects):
         rig = make_rig(old)
-        do(rig, [plain("a", 1, time=1.0), plain("b", 1, time=1.0)], set())
+        do(rig, [plain(name, 1, time=1.0) for name in "abc"], set())
         rig.start(new)
-        answers.append(do(rig, [plain("a", 2, time=2.0), plain("b", 1, time=1.0)], set()))
-        assert rig.kinds()["reset"] == 1
+        beside_a_repeat = do(rig, [plain("a", 2, time=2.0), plain("b", 1, time=1.0)], set())
+        alone = do(rig, [plain("c", 2, time=2.0)], set())
+        answers.append((beside_a_repeat, alone))
+        assert rig.kinds()["reset"] == 2
     assert answers[0] == answers[1]
-    assert b'"session_reset":true' in answers[0]
+    assert all(b'"session_reset":true' in each for each in answers[0])
 
 
 def test_a_line_that_is_not_plain_leaves_its_run_to_the_library(rig: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from tidegate.metrics import sampled
 from tidegate.metrics.instruments import SECONDS, SIZES, Count, Distribution, Family, Level
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
 __all__ = ["GateMetrics"]
+
+_Member = TypeVar("_Member", Count, Level)
 
 
 class GateMetrics:
@@ -71,11 +73,25 @@ class GateMetrics:
         help_text = "Events that broke the thread of their session, or looked like it"
         self._add("counter", "continuity_errors", help_text, ("model", "kind"), self._continuity)
         help_text = "Requests that were refused as a whole"
-        self._refused = self._counters("requests_refused", help_text, "code", REFUSALS)
+        self._refused = self._labelled(
+            {each: Count() for each in REFUSALS}, "counter", "requests_refused", help_text, "code"
+        )
         help_text = "Operations that came in, by how"
-        self._received = self._counters("received_events", help_text, "transport", TRANSPORTS)
+        self._received = self._labelled(
+            {each: Count() for each in TRANSPORTS},
+            "counter",
+            "received_events",
+            help_text,
+            "transport",
+        )
         help_text = "Events that came before those before them"
-        self._reordered = self._counters("reordered_events", help_text, "outcome", REORDERS)
+        self._reordered = self._labelled(
+            {each: Count() for each in REORDERS},
+            "counter",
+            "reordered_events",
+            help_text,
+            "outcome",
+        )
 
     def _time(self) -> None:
         self.batch_events = self._distribution("batch_events", "Operations stepped together", SIZES)
@@ -112,11 +128,19 @@ class GateMetrics:
         )
 
     def _sessions(self, models: Mapping[str, str]) -> None:
-        self.live_sessions = self._levels(
-            "live_sessions", "Sessions that live, in memory or not", "model", models
+        self.live_sessions = self._labelled(
+            {name: Level() for name in models},
+            "gauge",
+            "live_sessions",
+            "Sessions that live, in memory or not",
+            "model",
         )
-        self.cached_sessions = self._levels(
-            "cached_sessions", "Sessions and tombstones held in memory", "model", models
+        self.cached_sessions = self._labelled(
+            {name: Level() for name in models},
+            "gauge",
+            "cached_sessions",
+            "Sessions and tombstones held in memory",
+            "model",
         )
         self.evicted_sessions = self._counter(
             "evicted_sessions", "Sessions that memory let go of; the store has them"
@@ -167,23 +191,20 @@ class GateMetrics:
         self._add("counter", name, help_text, (), {(): made})
         return made
 
-    def _counters(
-        self, name: str, help_text: str, label: str, values: Iterable[str]
-    ) -> dict[str, Count]:
-        made = {value: Count() for value in values}
-        self._add("counter", name, help_text, (label,), {(v,): c for v, c in made.items()})
-        return made
-
     def _gauge(self, name: str, help_text: str) -> Level:
         made = Level()
         self._add("gauge", name, help_text, (), {(): made})
         return made
 
-    def _levels(
-        self, name: str, help_text: str, label: str, values: Iterable[str]
-    ) -> dict[str, Level]:
-        made = {value: Level() for value in values}
-        self._add("gauge", name, help_text, (label,), {(v,): c for v, c in made.items()})
+    def _labelled(
+        self,
+        made: dict[str, _Member],
+        kind: Literal["counter", "gauge"],
+        name: str,
+        help_text: str,
+        label: str,
+    ) -> dict[str, _Member]:
+        self._add(kind, name, help_text, (label,), {(value,): each for value, each in made.items()})
         return made
 
     def _distribution(
