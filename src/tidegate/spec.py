@@ -22,6 +22,8 @@ from tidegate.errors import EngineError, InputError
 __all__ = [
     "GATES",
     "MAX_SESSION_BYTES",
+    "Activation",
+    "Bias",
     "CategoryInput",
     "Cell",
     "LayerSpec",
@@ -31,6 +33,8 @@ __all__ = [
 ]
 
 Cell = Literal["gru", "lstm", "rnn"]
+Bias = Literal["double", "single", "none"]
+Activation = Literal["tanh", "relu"]
 
 GATES: dict[str, tuple[str, ...]] = {
     "gru": ("r", "z", "n"),
@@ -66,20 +70,33 @@ class LayerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         vector of its own.
     residual : bool
         What goes up from the layer is its state plus its input, which has the same size.
-    bidirectional, peephole, learned_initial_state : bool
-        Options of later layers; an engine that lacks one refuses it by name.
+    bidirectional : bool
+        A second direction, from a session's last event to its first, with weights of its own under
+        ``backward``; its outputs stand behind those of the first. Such a layer cannot step: only
+        whole sessions can be scored.
+    peephole : bool
+        LSTM only. i and f see c as it was, o as it becomes, each unit its own
+        (Gers, Schmidhuber 2000).
+    learned_initial_state : bool
+        A session begins with a state that was learned, not with zeros.
+    zoneout, zoneout_cell : float
+        Share of h, and of an LSTM's c, that stays as it was at each step (Krueger et al. 2017):
+        training draws units, everywhere else each unit keeps that share of its old value. h is made
+        from c as it would be without.
     """
 
     cell: Cell
     hidden_size: int
     reset_after: bool = True
-    bias: Literal["double", "single", "none"] = "double"
-    activation: Literal["tanh", "relu"] = "tanh"
+    bias: Bias = "double"
+    activation: Activation = "tanh"
     layer_norm: bool = False
     residual: bool = False
     bidirectional: bool = False
     peephole: bool = False
     learned_initial_state: bool = False
+    zoneout: float = 0.0
+    zoneout_cell: float = 0.0
 
     def __post_init__(self) -> None:
         if self.hidden_size < 1:
@@ -89,11 +106,53 @@ class LayerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 field="hidden_size",
                 hint="use 1 or more",
             )
+        for name in ("zoneout", "zoneout_cell"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise InputError(
+                    "bad_spec",
+                    f"{getattr(self, name)!r} is no share of a state",
+                    field=name,
+                    hint="use 0 or more, less than 1",
+                )
+        only = {"peephole": "lstm", "zoneout_cell": "lstm"}
+        for name, cell in only.items():
+            if getattr(self, name) and self.cell != cell:
+                raise InputError(
+                    "bad_spec", f"a {self.cell} has none", field=name, hint=f"only {cell} has it"
+                )
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """Names of the directions, as weights have them."""
+        return ("forward", "backward") if self.bidirectional else ("forward",)
+
+    @property
+    def output_size(self) -> int:
+        """Numbers that go up: h of each direction."""
+        return self.hidden_size * len(self.directions)
 
     @property
     def state_size(self) -> int:
-        """Floats of one session's state in this layer: h, and for an LSTM also c."""
-        return self.hidden_size * (2 if self.cell == "lstm" else 1)
+        """Floats of one session's state in this layer: h, for an LSTM also c, of each direction."""
+        return self.output_size * (2 if self.cell == "lstm" else 1)
+
+    def weight_shapes(self, input_size: int) -> dict[str, tuple[int, ...]]:
+        """Return the name and shape of each array of one direction."""
+        H, rows = self.hidden_size, self.hidden_size * len(GATES[self.cell])
+        shapes: dict[str, tuple[int, ...]] = {"input": (rows, input_size), "recurrent": (rows, H)}
+        if self.bias != "none":
+            shapes["b_input"] = (rows,)
+        if self.bias == "double":
+            shapes["b_recurrent"] = (rows,)
+        if self.layer_norm:
+            shapes |= {"norm_input": (rows,), "norm_recurrent": (rows,)}
+        if self.layer_norm and self.cell == "lstm":
+            shapes |= {"norm_cell": (H,), "b_cell": (H,)}
+        if self.peephole:
+            shapes["peephole"] = (3 * H,)
+        if self.learned_initial_state:
+            shapes["initial"] = (self.state_size // len(self.directions),)
+        return shapes
 
 
 class CategoryInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -162,10 +221,10 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 )
         for index, (layer, size) in enumerate(zip(self.layers, self.input_sizes, strict=True)):
             dense = index > 0 or not self.categories
-            if layer.residual and not (dense and size == layer.hidden_size):
+            if layer.residual and not (dense and size == layer.output_size):
                 raise InputError(
                     "bad_spec",
-                    f"the input has {size} numbers and the state {layer.hidden_size}"
+                    f"the input has {size} numbers and the state {layer.output_size}"
                     if dense
                     else "the input holds categories, which are no numbers to add",
                     field=f"layers.{index}.residual",
@@ -183,7 +242,7 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Input width of each layer."""
         numbers = self.row_size - len(self.categories)
         first = numbers + sum(c.embedding_size for c in self.categories)
-        return (first, *(layer.hidden_size for layer in self.layers[:-1]))
+        return (first, *(layer.output_size for layer in self.layers[:-1]))
 
     @property
     def state_size(self) -> int:
@@ -216,21 +275,10 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for index, (layer, input_size) in enumerate(
             zip(self.layers, self.input_sizes, strict=True)
         ):
-            rows = layer.hidden_size * len(GATES[layer.cell])
-            prefix = f"layers.{index}.forward"
-            shapes[f"{prefix}.input"] = (rows, input_size)
-            shapes[f"{prefix}.recurrent"] = (rows, layer.hidden_size)
-            if layer.bias != "none":
-                shapes[f"{prefix}.b_input"] = (rows,)
-            if layer.bias == "double":
-                shapes[f"{prefix}.b_recurrent"] = (rows,)
-            if layer.layer_norm:
-                shapes[f"{prefix}.norm_input"] = (rows,)
-                shapes[f"{prefix}.norm_recurrent"] = (rows,)
-                if layer.cell == "lstm":
-                    shapes[f"{prefix}.norm_cell"] = (layer.hidden_size,)
-                    shapes[f"{prefix}.b_cell"] = (layer.hidden_size,)
-        shapes["head.weight"] = (self.output_size, self.layers[-1].hidden_size)
+            for direction in layer.directions:
+                for name, shape in layer.weight_shapes(input_size).items():
+                    shapes[f"layers.{index}.{direction}.{name}"] = shape
+        shapes["head.weight"] = (self.output_size, self.layers[-1].output_size)
         shapes["head.bias"] = (self.output_size,)
         return shapes
 

@@ -255,7 +255,7 @@ def test_an_unknown_session_has_no_state(engine):
     ("option", "value"),
     [
         ("bidirectional", True),
-        ("peephole", True),
+        ("zoneout", 0.1),
         ("learned_initial_state", True),
     ],
 )

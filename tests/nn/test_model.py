@@ -160,7 +160,7 @@ def test_an_untrained_value_out_of_vocabulary_counts_for_nothing() -> None:
         ("layer_norm", True),
         ("residual", True),
         ("bidirectional", True),
-        ("peephole", True),
+        ("zoneout", 0.1),
         ("learned_initial_state", True),
     ],
 )

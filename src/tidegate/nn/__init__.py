@@ -1,6 +1,22 @@
-"""Networks: the torch side of a model spec."""
+"""Networks: recurrent layers, their cells, and the torch side of a model spec."""
 
+from tidegate.nn.cells import GRUCell, LSTMCell, RNNCell
+from tidegate.nn.initialise import chrono, initialise
 from tidegate.nn.model import Network, State
+from tidegate.nn.recurrent import GRU, LSTM, RNN
 from tidegate.nn.weights import load_bundle, to_bundle
 
-__all__ = ["Network", "State", "load_bundle", "to_bundle"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "GRUCell",
+    "LSTMCell",
+    "Network",
+    "RNNCell",
+    "State",
+    "chrono",
+    "initialise",
+    "load_bundle",
+    "to_bundle",
+]

@@ -1,0 +1,124 @@
+"""Sessions of several lengths as one matrix of events, without their padding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tidegate.errors import InputError
+
+__all__ = ["Rows", "check_lengths"]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Where the events of each session stand in a matrix of rows.
+
+    Session b's event t is row ``offsets[b] + t``; t counts to ``lengths[b]``. Rows that belong to
+    no session, if there are any, are padding: nothing reads them, and what is made of them is 0.
+
+    Parameters
+    ----------
+    sessions, steps : int
+        Of the padded tensor (B, T, ...).
+    count : int
+        Rows.
+    lengths, offsets : int64 tensor (B,)
+        On the CPU.
+    real : int64 tensor (count,), optional
+        Which of the B * T padded places the rows are. None: all of them, in order.
+    """
+
+    sessions: int
+    steps: int
+    count: int
+    lengths: Tensor
+    offsets: Tensor
+    real: Tensor | None = None
+
+    @classmethod
+    def of(cls, x: Tensor, lengths: Tensor | None) -> Rows:
+        """Find the events of a padded tensor (B, T, ...); `lengths` are checked already."""
+        sessions, steps = x.shape[:2]
+        starts = torch.arange(sessions, dtype=torch.int64) * steps
+        if lengths is None:
+            full = torch.full((sessions,), steps, dtype=torch.int64)
+            return cls(sessions, steps, sessions * steps, full, starts)
+        lengths = lengths.to(device="cpu", dtype=torch.int64)
+        if torch.compiler.is_compiling():  # shapes must not depend on numbers
+            return cls(sessions, steps, sessions * steps, lengths, starts)
+        real = torch.arange(steps) < lengths[:, None]
+        places = real.reshape(-1).nonzero()[:, 0]
+        offsets = lengths.cumsum(0) - lengths
+        return cls(sessions, steps, len(places), lengths, offsets, places.to(x.device))
+
+    @property
+    def padded(self) -> bool:
+        """Whether some rows may be padding."""
+        return self.count != int(self.lengths.sum())
+
+    def pack(self, x: Tensor) -> Tensor:
+        """Take the events out of a padded tensor: (B, T, width) to (count, width)."""
+        flat = x.reshape(self.sessions * self.steps, x.shape[-1])
+        return flat if self.real is None else flat.index_select(0, self.real)
+
+    def unpack(self, y: Tensor) -> Tensor:
+        """Put rows back: (count, width) to (B, T, width), with 0 in the padding."""
+        shape = (self.sessions, self.steps, y.shape[-1])
+        if self.real is None:
+            return y.reshape(shape)
+        whole = y.new_zeros(self.sessions * self.steps, y.shape[-1])
+        return whole.index_copy(0, self.real, y).reshape(shape)
+
+    def order(self, *, reverse: bool) -> tuple[Tensor, Tensor]:
+        """Return each session's rows in the order of its steps, and which of them are real.
+
+        Returns
+        -------
+        rows : int64 tensor (B, T)
+            0 behind the last step.
+        real : bool tensor (B, T)
+            False behind it.
+        """
+        step = torch.arange(self.steps).expand(self.sessions, -1)
+        real = step < self.lengths[:, None]
+        place = self.lengths[:, None] - 1 - step if reverse else step
+        return torch.where(real, self.offsets[:, None] + place, 0), real
+
+
+def check_lengths(lengths: Tensor, sessions: int, steps: int) -> None:
+    """Refuse lengths that do not fit a tensor of (sessions, steps, ...).
+
+    Raises
+    ------
+    InputError
+        ``bad_lengths``.
+
+    Examples
+    --------
+    >>> check_lengths(torch.tensor([3, 9]), 2, 5)
+    Traceback (most recent call last):
+        ...
+    tidegate.errors.InputError: lengths: session 1 has 9 steps, x has 5 (bad_lengths); lengths count
+    real steps, from 0 to 5
+    """
+    if lengths.dtype not in (torch.int64, torch.int32) or lengths.shape != (sessions,):
+        raise InputError(
+            "bad_lengths",
+            f"{lengths.dtype} of shape {tuple(lengths.shape)}",
+            field="lengths",
+            hint=f"give one whole number for each of the {sessions} sessions",
+        )
+    if torch.compiler.is_compiling():
+        return
+    wrong = ((lengths < 0) | (lengths > steps)).nonzero()
+    if len(wrong):
+        session = int(wrong[0])
+        raise InputError(
+            "bad_lengths",
+            f"session {session} has {int(lengths[session])} steps, x has {steps}",
+            field="lengths",
+            hint=f"lengths count real steps, from 0 to {steps}",
+        )
