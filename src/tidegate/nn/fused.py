@@ -217,8 +217,8 @@ def sequence(
 def sequence_backward(
     cell: str,
     precision: str,
-    dy: Tensor,
-    dh_end: Tensor,
+    dy: Tensor | None,
+    dh_end: Tensor | None,
     dc_end: Tensor | None,
     y: Tensor,
     kept: Tensor,
@@ -299,13 +299,16 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> Non
     y, _, _, kept, stats = output
     a = inputs[2]
     ctx.mark_non_differentiable(kept, stats)
+    ctx.set_materialize_grads(False)
     ctx.save_for_backward(
         None if kept.numel() or not a.numel() else a, y, kept, stats, *inputs[3:10], *inputs[12:14]
     )
     ctx.words, ctx.rates, ctx.flags = inputs[:2], inputs[10:12], inputs[14:]
 
 
-def _backward(ctx: Any, dy: Tensor, dh_end: Tensor, dc_end: Tensor, *_: Any) -> tuple[Any, ...]:
+def _backward(
+    ctx: Any, dy: Tensor | None, dh_end: Tensor | None, dc_end: Tensor | None, *_: Any
+) -> tuple[Any, ...]:
     a, y, kept, stats, weight, vectors, h, c, *noise, lengths, offsets = ctx.saved_tensors
     cell, norm, size = ctx.words[0], ctx.flags[0], h.shape[1]
     common = (weight, vectors, h, c, *noise, *ctx.rates, lengths, offsets, *ctx.flags[:4])
@@ -313,9 +316,7 @@ def _backward(ctx: Any, dy: Tensor, dh_end: Tensor, dc_end: Tensor, *_: Any) -> 
         y, _, _, kept, stats = sequence(*ctx.words, a, *common, True)
     d, dh, dc, sums = sequence_backward(
         *ctx.words,
-        dy.contiguous(),
-        dh_end.contiguous(),
-        None if c is None else dc_end.contiguous(),
+        *(None if each is None else each.contiguous() for each in (dy, dh_end, dc_end)),
         y,
         kept,
         stats,
