@@ -22,7 +22,7 @@ tg_layout tg_layout_of(tg_cell cell, bool norm) {
 }
 
 size_t tg_sums(const tg_sequence *q) {
-    const size_t gates = tg_gates(q->cell), norm = q->gain ? gates + (q->cell_gain ? 2 : 0) : 0;
+    const size_t gates = tg_gates(q->cell), norm = q->gain ? 2 * gates + (q->cell_gain ? 2 : 0) : 0;
     return (tg_layout_of(q->cell, q->gain).bias + norm + (q->peephole ? 3 : 0)) * q->hidden_size;
 }
 
@@ -257,3 +257,8 @@ static int run(const tg_sequence *q, size_t threads, bool backward) {
 
 int tg_forward(const tg_sequence *q, size_t threads) { return run(q, threads, false); }
 int tg_backward(const tg_sequence *q, size_t threads) { return run(q, threads, true); }
+
+void tg_draw(uint64_t seed, float rate, float value, size_t n, float *out) {
+    if (!tg_active()) tg_isas();
+    tg_active()->draw(seed, rate, value, n, out);
+}
