@@ -48,7 +48,7 @@ tg_sequence sequence_of(const std::string &cell, const std::string &precision, c
     TAKE(keep_cell, const float);
     TAKE(h, const float);
     TAKE(c, const float);
-    TAKE(a, const float);
+    TAKE(a, const void);
     TAKE(y, float);
     TAKE(h_end, float);
     TAKE(c_end, float);
@@ -57,7 +57,7 @@ tg_sequence sequence_of(const std::string &cell, const std::string &precision, c
     TAKE(dy, const float);
     TAKE(dh_end, const float);
     TAKE(dc_end, const float);
-    TAKE(d, float);
+    TAKE(d, void);
     TAKE(dh, float);
     TAKE(dc, float);
     TAKE(sums, float);

@@ -56,7 +56,7 @@ typedef struct {
     const float *keep, *keep_cell;    /* rows x H: 1 where h, c stay; NULL: the rate everywhere */
     float keep_rate, keep_cell_rate;
     const float *h, *c; /* sessions x H: before the first step */
-    const float *a;
+    const void *a; /* floats, or bf16 where the products are */
     /* forward */
     float *y;            /* rows x H */
     float *h_end, *c_end; /* sessions x H */
@@ -65,7 +65,7 @@ typedef struct {
     /* backward, which reads a (with LayerNorm), y, kept and moments */
     const float *dy;               /* rows x H; NULL: 0 */
     const float *dh_end, *dc_end;  /* sessions x H; NULL: 0 */
-    float *d;
+    void *d; /* as a */
     float *dh, *dc; /* sessions x H: of the state before the first step */
     float *sums;    /* of bias, gain_input, gain, cell_gain, cell_shift, peephole: as many as there are */
 } tg_sequence;
@@ -91,6 +91,7 @@ typedef struct {
     float *v;           /* what goes into the products */
     float *w;
     float *u, *u2;      /* what comes out of them */
+    float *a, *d;       /* bf16: a row of one, rows of the other, as floats; `a` is NULL where it is not read */
     uint8_t *operand;
     float *scale;
     float *sums;        /* of this group */

@@ -82,7 +82,7 @@ def _run(
     return sequence(
         _kind(cell),
         "bf16" if torch.is_autocast_enabled("cpu") else "fp32",
-        torch.nn.functional.linear(x, _candidate_first(cell, cell.input)).float(),
+        torch.nn.functional.linear(x, _candidate_first(cell, cell.input)),
         cell.recurrent if noise.weight is None else cell.recurrent * noise.weight,
         _vectors(cell),
         h,
@@ -248,7 +248,7 @@ def sequence_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the gradients of `sequence`: d (see native/train.h), of h, c and the vectors."""
     call = _Call(locals())
-    found = _gradients(cell, y, h, c, vectors, norm=norm, padded=padded)
+    found = _gradients(cell, precision, y, h, c, vectors, norm=norm, padded=padded)
     call.give(zip(("d", "dh", "dc", "sums"), found, strict=True))
     _core.sequence_backward(cell, precision, torch.get_num_threads(), call.given)
     return found
@@ -258,18 +258,19 @@ def _outputs(
     cell: str, a: Tensor, h: Tensor, c: Tensor | None, *, norm: bool, padded: bool, save: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     rows, size = a.shape[0], h.shape[1]
-    new = a.new_zeros if padded else a.new_empty
+    new = h.new_zeros if padded else h.new_empty
     return (
         new(rows, size),
         torch.empty_like(h),
         h.new_empty(0) if c is None else torch.empty_like(c),
-        new(rows, _layout(cell, norm).kept * size) if save else a.new_empty(0),
-        new(rows, 6) if save and norm else a.new_empty(0),
+        new(rows, _layout(cell, norm).kept * size) if save else h.new_empty(0),
+        new(rows, 6) if save and norm else h.new_empty(0),
     )
 
 
 def _gradients(
     cell: str,
+    precision: str,
     y: Tensor,
     h: Tensor,
     c: Tensor | None,
@@ -279,9 +280,10 @@ def _gradients(
     padded: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     rows, size = y.shape
+    dtype = _TYPES[precision]
     new = y.new_zeros if padded else y.new_empty
     return (
-        new(rows, _layout(cell, norm).d * size),
+        new(rows, _layout(cell, norm).d * size, dtype=dtype),
         torch.empty_like(h),
         h.new_empty(0) if c is None else torch.empty_like(c),
         torch.zeros_like(vectors),
@@ -299,7 +301,7 @@ def _(  # type: ignore[no-untyped-def]
     cell, precision, dy, dh_end, dc_end, a, y, kept, moments, weight, vectors, h, c, *more
 ):
     norm, _, _, padded = more[-4:]
-    return _gradients(cell, y, h, c, vectors, norm=norm, padded=padded)
+    return _gradients(cell, precision, y, h, c, vectors, norm=norm, padded=padded)
 
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -342,12 +344,16 @@ def _backward(
     else:
         d_weight = columns(layout.raw, layout.a).T @ h_in
     return (
-        *(None, None, columns(0, layout.a), d_weight, sums, dh, None if c is None else dc),
+        *(None, None, columns(0, layout.a), d_weight.float(), sums, dh, None if c is None else dc),
         *(None,) * 12,
     )
 
 
 sequence.register_autograd(_backward, setup_context=_setup)
+
+
+_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+"""Of the products' operands and results, by precision."""
 
 
 class _Layout(NamedTuple):
@@ -372,6 +378,8 @@ class _Call:
 
     def __init__(self, arguments: dict[str, Any]) -> None:
         self.shapes = _shapes(arguments)
+        wide = _TYPES[arguments["precision"]]
+        self.types = {"lengths": torch.int64, "offsets": torch.int64, "a": wide, "d": wide}
         sessions, size = arguments["h"].shape
         self.given: dict[str, int | float | bool] = {"hidden_size": size, "sessions": sessions}
         for name in ("reverse", "norm", "peephole", "keep_rate", "keep_cell_rate"):
@@ -382,7 +390,7 @@ class _Call:
         for name, tensor in tensors:
             if tensor is None or not tensor.numel():
                 continue
-            dtype = torch.int64 if name in ("lengths", "offsets") else torch.float32
+            dtype = self.types.get(name, torch.float32)
             if tensor.shape != self.shapes[name] or tensor.dtype != dtype:
                 raise ValueError(f"{name}: not {dtype} of shape {self.shapes[name]}")
             if not tensor.is_contiguous():
