@@ -16,7 +16,7 @@ from tidegate.engine.native import NativeArithmetic
 from tidegate.engine.reference import ReferenceModel
 from tidegate.engine.state import SessionState, Stepped
 from tidegate.errors import EngineError, InputError
-from tidegate.spec import ModelSpec, refuse_unsupported
+from tidegate.spec import LayerSpec, ModelSpec, refuse_unsupported
 
 if TYPE_CHECKING:
     from tidegate.bundle import Bundle
@@ -28,9 +28,7 @@ Backend = Literal["native", "reference"]
 
 MAX_THREADS = 256
 
-_IMPLEMENTED = frozenset(
-    {"cell", "hidden_size", "activation", "reset_after", "bias", "layer_norm", "residual"}
-)
+_IMPLEMENTED = frozenset(LayerSpec.__struct_fields__) - {"bidirectional"}
 """Fields of a layer of which engines run every value; of the others, the default."""
 
 
@@ -71,7 +69,7 @@ class Engine:
         self.fingerprint = fingerprint
         self._arithmetic = arithmetic
         self._width = spec.output_size
-        self._arena = core.Arena(spec.state_size, schema.state_size)
+        self._arena = core.Arena(spec.state_size, schema.state_size, arithmetic.initial)
 
     @classmethod
     def open(

@@ -31,6 +31,7 @@ class NativeArithmetic:
 
     def __init__(self, model: core.Model) -> None:
         self.model = model
+        self.initial = model.initial
         self.step = partial(core.step, model)
 
     def step_top(
