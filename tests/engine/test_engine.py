@@ -32,6 +32,10 @@ MODELS = {
         LayerSpec("lstm", 8, layer_norm=True, residual=True),
         LayerSpec("gru", 8, reset_after=False, layer_norm=True, bias="none", residual=True),
     ),
+    "learned": (
+        LayerSpec("lstm", 8, peephole=True, learned_initial_state=True, zoneout_cell=0.2),
+        LayerSpec("gru", 8, zoneout=0.1, learned_initial_state=True),
+    ),
 }
 
 
@@ -255,8 +259,6 @@ def test_an_unknown_session_has_no_state(engine):
     ("option", "value"),
     [
         ("bidirectional", True),
-        ("zoneout", 0.1),
-        ("learned_initial_state", True),
     ],
 )
 def test_options_that_no_engine_has_are_refused_by_name(make_bundle, option, value):
