@@ -17,7 +17,7 @@ from tidegate._core import Model
 from tidegate.core.quantise import from_bf16, to_bf16, to_int8
 from tidegate.spec import GATES, LayerSpec, ModelSpec
 
-__all__ = ["FEW_OUTPUTS", "Head", "Precision", "pack"]
+__all__ = ["FEW_OUTPUTS", "Head", "Precision", "Weights", "pack"]
 
 Precision = Literal["fp32", "bf16", "int8"]
 
