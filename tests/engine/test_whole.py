@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -35,7 +37,7 @@ def by_network(bundle, columns, times, offsets):
     rows = bundle.schema.encode(columns, times, offsets).rows
     parts = []
     with torch.inference_mode():
-        for begin, end in zip(offsets[:-1], offsets[1:], strict=True):
+        for begin, end in itertools.pairwise(offsets):
             parts.append(network(torch.from_numpy(rows[None, begin:end]))[0][0].numpy())
     return np.concatenate(parts)
 
