@@ -4,6 +4,7 @@ from tidegate.nn.cells import GRUCell, LSTMCell, RNNCell
 from tidegate.nn.initialise import chrono, initialise
 from tidegate.nn.model import Network, State
 from tidegate.nn.recurrent import GRU, LSTM, RNN
+from tidegate.nn.torch_weights import from_torch, to_torch
 from tidegate.nn.weights import load_bundle, to_bundle
 
 __all__ = [
@@ -16,7 +17,9 @@ __all__ = [
     "RNNCell",
     "State",
     "chrono",
+    "from_torch",
     "initialise",
     "load_bundle",
     "to_bundle",
+    "to_torch",
 ]
