@@ -13,7 +13,6 @@ import torch
 from layer_grid import LENGTHS, Case, batch, build, by_cells, cases, each_part
 from torch import Tensor
 
-from tidegate.nn import GRU, LSTM, RNN
 from tidegate.nn.recurrent import Recurrent
 from tidegate.spec import GATES
 
@@ -170,3 +169,34 @@ def test_gradients_in_float32_are_those_of_the_loop_in_float64(case: Case) -> No
         grads.append([tensor.grad for tensor in tensors])
     for wanted, found in zip(*grads, strict=True):
         torch.testing.assert_close(found.double(), wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("case", cases(1), ids=str)
+@types
+def test_h_is_what_the_gates_say(case: Case, dtype: torch.dtype) -> None:
+    """Their values make the h of every step, with the kept share of zoneout."""
+    layer = build(case, dtype)
+    x, state, _ = batch(layer, (5, 5))
+    _, after, gates = layer(x, state, return_gates=True)
+    spec = layer.layers[0].spec
+    for place, traces in enumerate(gates):
+        h, *c = (part[place] for part in each_part(state))
+        backward = "bidirectional" in case.names and place % 2
+        for t in range(4, -1, -1) if backward else range(5):
+            at = {name: values[:, t] for name, values in traces.items()}
+            if case.cell == "gru":
+                new = at["z"] * h + (1 - at["z"]) * at["n"]
+            elif case.cell == "rnn":
+                new = at["h"]
+            else:
+                fresh = at["f"] * c[0] + at["i"] * at["g"]
+                cell = layer.layers[place // len(layer.layers[0].cells)].cells[0]
+                out = fresh
+                if spec.layer_norm:
+                    out = torch.nn.functional.layer_norm(
+                        fresh, (layer.hidden_size,), cell.norm_cell, cell.b_cell
+                    )
+                new = at["o"] * out.tanh()
+                c = [(1 - spec.zoneout_cell) * fresh + spec.zoneout_cell * c[0]]
+            h = (1 - spec.zoneout) * new + spec.zoneout * h
+        close(h, after[0][place] if case.cell == "lstm" else after[place])

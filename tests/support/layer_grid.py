@@ -105,7 +105,7 @@ def enliven(module: nn.Module, *, seed: int) -> None:
 def batch(
     layer: Recurrent, lengths: tuple[int, ...] = LENGTHS, *, filled: float = 0.0, seed: int = 2
 ) -> tuple[Tensor, Tensor | tuple[Tensor, ...], Tensor]:
-    """Draw sessions for a layer: events with `filled` behind each session's last, state, lengths."""
+    """Draw events, with `filled` behind each session's last, a state to begin with, and lengths."""
     generator = torch.Generator().manual_seed(seed)
     dtype = next(layer.parameters()).dtype
     x = torch.randn(len(lengths), max(lengths), layer.input_size, generator=generator)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -80,6 +80,7 @@ def from_torch(module: nn.RNNBase) -> GRU | LSTM | RNN:
         raise _refused("module", f"a {mode} is no layer", "give a torch.nn.GRU, LSTM or RNN")
     if module.proj_size:
         raise _refused("proj_size", f"projects h to {module.proj_size}", "use one without")
+    bent: dict[str, Any] = {"activation": mode[4:].lower()} if mode.startswith("RNN") else {}
     layer = _KINDS[mode](
         module.input_size,
         module.hidden_size,
@@ -87,7 +88,7 @@ def from_torch(module: nn.RNNBase) -> GRU | LSTM | RNN:
         bidirectional=module.bidirectional,
         bias="double" if module.bias else "none",
         dropout=module.dropout,
-        **({"activation": mode[4:].lower()} if mode.startswith("RNN") else {}),
+        **bent,
     )
     weight = module.get_parameter("weight_ih_l0")
     layer.to(device=weight.device, dtype=weight.dtype).train(module.training)
@@ -130,6 +131,7 @@ def to_torch(layer: Recurrent) -> nn.RNNBase:
     first = cast("Layer", layer.layers[0])
     spec, weight = first.spec, next(layer.parameters())
     count = len(layer.layers)
+    bent: dict[str, Any] = {"nonlinearity": spec.activation} if spec.cell == "rnn" else {}
     module = _MODULES[spec.cell](
         layer.input_size,
         layer.hidden_size,
@@ -140,7 +142,7 @@ def to_torch(layer: Recurrent) -> nn.RNNBase:
         bidirectional=layer.bidirectional,
         device=weight.device,
         dtype=weight.dtype,
-        **({"nonlinearity": spec.activation} if spec.cell == "rnn" else {}),
+        **bent,
     )
     module.train(layer.training)
     _copy(layer, module, to_torch=True)
