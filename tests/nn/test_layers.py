@@ -26,7 +26,7 @@ types = pytest.mark.parametrize("dtype", TYPES, ids=["float64", "float32"])
 
 
 def close(found: Tensor, wanted: Tensor) -> None:
-    atol = 1e-12 if found.dtype == torch.float64 else 2e-6
+    atol = 1e-12 if found.dtype == torch.float64 else 1e-5
     torch.testing.assert_close(found, wanted, rtol=0, atol=atol)
 
 
