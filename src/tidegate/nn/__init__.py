@@ -2,6 +2,7 @@
 
 from tidegate.nn.cells import GRUCell, LSTMCell, RNNCell
 from tidegate.nn.initialise import chrono, initialise
+from tidegate.nn.minimal import MinGRU, MinLSTM
 from tidegate.nn.model import Network, State
 from tidegate.nn.recurrent import GRU, LSTM, RNN
 from tidegate.nn.torch_weights import from_torch, to_torch
@@ -13,6 +14,8 @@ __all__ = [
     "RNN",
     "GRUCell",
     "LSTMCell",
+    "MinGRU",
+    "MinLSTM",
     "Network",
     "RNNCell",
     "State",

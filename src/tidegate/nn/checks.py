@@ -13,16 +13,18 @@ _AUTOCAST = (torch.float32, torch.bfloat16, torch.float16)
 """What torch.autocast turns into one another."""
 
 
-def check_events(x: Tensor, input_size: int, weight: Tensor) -> None:
-    """Refuse events that are not (sessions, steps, input_size) of the weights' type and device.
+def check_events(
+    x: Tensor, input_size: int, weight: Tensor, *, axes: tuple[str, ...] = ("sessions", "steps")
+) -> None:
+    """Refuse events that are not (*axes, input_size) of the weights' type and device.
 
     Raises
     ------
     InputError
         ``bad_input``.
     """
-    if x.dim() != 3 or x.shape[2] != input_size:
-        raise _bad("bad_input", "x", x.shape, f"give (sessions, steps, {input_size})")
+    if x.dim() != len(axes) + 1 or x.shape[-1] != input_size:
+        raise _bad("bad_input", "x", x.shape, f"give ({', '.join(axes)}, {input_size})")
     _check_kind(x, weight, "bad_input", "x")
 
 
