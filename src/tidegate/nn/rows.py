@@ -7,9 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tidegate.errors import InputError
-
-__all__ = ["Rows", "check_lengths"]
+__all__ = ["Rows"]
 
 
 @dataclass(frozen=True)
@@ -84,39 +82,3 @@ class Rows:
         real = step < self.lengths[:, None]
         place = self.lengths[:, None] - 1 - step if reverse else step
         return torch.where(real, self.offsets[:, None] + place, 0), real
-
-
-def check_lengths(lengths: Tensor, sessions: int, steps: int) -> None:
-    """Refuse lengths that do not fit a tensor of (sessions, steps, ...).
-
-    Raises
-    ------
-    InputError
-        ``bad_lengths``.
-
-    Examples
-    --------
-    >>> check_lengths(torch.tensor([3, 9]), 2, 5)
-    Traceback (most recent call last):
-        ...
-    tidegate.errors.InputError: lengths: session 1 has 9 steps, x has 5 (bad_lengths); lengths count
-    real steps, from 0 to 5
-    """
-    if lengths.dtype not in (torch.int64, torch.int32) or lengths.shape != (sessions,):
-        raise InputError(
-            "bad_lengths",
-            f"{lengths.dtype} of shape {tuple(lengths.shape)}",
-            field="lengths",
-            hint=f"give one whole number for each of the {sessions} sessions",
-        )
-    if torch.compiler.is_compiling():
-        return
-    wrong = ((lengths < 0) | (lengths > steps)).nonzero()
-    if len(wrong):
-        session = int(wrong[0])
-        raise InputError(
-            "bad_lengths",
-            f"session {session} has {int(lengths[session])} steps, x has {steps}",
-            field="lengths",
-            hint=f"lengths count real steps, from 0 to {steps}",
-        )
