@@ -27,6 +27,8 @@ class Rows:
         On the CPU.
     real : int64 tensor (count,), optional
         Which of the B * T padded places the rows are. None: all of them, in order.
+    padded : bool
+        Whether some rows may be no session's.
     """
 
     sessions: int
@@ -35,6 +37,7 @@ class Rows:
     lengths: Tensor
     offsets: Tensor
     real: Tensor | None = None
+    padded: bool = False
 
     @classmethod
     def of(cls, x: Tensor, lengths: Tensor | None) -> Rows:
@@ -46,16 +49,11 @@ class Rows:
             return cls(sessions, steps, sessions * steps, full, starts)
         lengths = lengths.to(device="cpu", dtype=torch.int64)
         if torch.compiler.is_compiling():  # shapes must not depend on numbers
-            return cls(sessions, steps, sessions * steps, lengths, starts)
+            return cls(sessions, steps, sessions * steps, lengths, starts, padded=True)
         real = torch.arange(steps) < lengths[:, None]
         places = real.reshape(-1).nonzero()[:, 0]
         offsets = lengths.cumsum(0) - lengths
         return cls(sessions, steps, len(places), lengths, offsets, places.to(x.device))
-
-    @property
-    def padded(self) -> bool:
-        """Whether some rows may be padding."""
-        return self.count != int(self.lengths.sum())
 
     def pack(self, x: Tensor) -> Tensor:
         """Take the events out of a padded tensor: (B, T, width) to (count, width)."""
