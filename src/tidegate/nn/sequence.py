@@ -181,7 +181,8 @@ def _backward(
     layout = _layout(cell, norm)
 
     def columns(start: int, count: int) -> Tensor:
-        return d[:, start * size : (start + count) * size]
+        part: Tensor = d[:, start * size : (start + count) * size]
+        return part
 
     h_in = columns(layout.operands, 1)
     if cell == "gru_before":
