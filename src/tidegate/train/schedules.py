@@ -16,8 +16,8 @@ def learning_rate(step: int, steps: int, settings: TrainSettings) -> float:
 
     ``constant`` and ``plateau`` stay at the full rate (`Plateau` scales it beside this function).
     ``cosine`` is half a cosine down to zero at the end. ``exponential`` falls steadily, by
-    `schedule_factor` in every `schedule_epochs` epochs after the warm-up. ``step`` falls at once, by
-    the same factor after every so many epochs.
+    `schedule_factor` in every `schedule_epochs` epochs after the warm-up. ``step`` falls at once by
+    the same factor, each time so many epochs are over.
 
     Parameters
     ----------
@@ -52,10 +52,10 @@ def _share(step: int, steps: int, settings: TrainSettings) -> float:
             return 0.5 * (1.0 + math.cos(math.pi * after / (steps - settings.warmup_steps)))
         case "exponential":
             epochs = after * settings.epochs / steps
-            return settings.schedule_factor ** (epochs / settings.schedule_epochs)
+            return math.pow(settings.schedule_factor, epochs / settings.schedule_epochs)
         case "step":
             epoch = step * settings.epochs // steps
-            return settings.schedule_factor ** (epoch // settings.schedule_epochs)
+            return math.pow(settings.schedule_factor, epoch // settings.schedule_epochs)
         case _:
             return 1.0
 
