@@ -62,7 +62,7 @@ class Teacher:
             ``loss_not_finite``.
         """
         tally = Tally(self.settings.clip_norm)
-        self.recovery.begin_epoch()
+        self.recovery.begin_epoch(epoch)
         for step, batches in enumerate(
             _groups(self.batches.epoch(epoch), self.settings.accumulate)
         ):
@@ -83,7 +83,7 @@ class Teacher:
             for listener in self.listeners:
                 listener.batch(events, outcome.loss, outcome.norm)
         if not tally.norms:
-            raise not_finite(math.nan, math.nan, f"every batch of epoch {epoch}")
+            raise not_finite(outcome.loss, outcome.norm, f"every batch of epoch {epoch}")
         return tally
 
     def _rate(self, position: Position) -> float:
