@@ -6,7 +6,7 @@ from tidegate.nn.minimal import MinGRU, MinLSTM
 from tidegate.nn.model import Network
 from tidegate.nn.recurrent import GRU, LSTM, RNN
 from tidegate.nn.torch_weights import from_torch, to_torch
-from tidegate.nn.weights import load_bundle, to_bundle
+from tidegate.nn.weights import load_bundle, named_weights, to_bundle
 
 __all__ = [
     "GRU",
@@ -23,6 +23,7 @@ __all__ = [
     "from_torch",
     "initialise",
     "load_bundle",
+    "named_weights",
     "to_bundle",
     "to_torch",
 ]
