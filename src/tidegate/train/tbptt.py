@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, cast
 
 import torch
@@ -89,8 +88,12 @@ class Carry:
         x = torch.from_numpy(batch.rows) if rows is None else rows
         x = x.to(device=weight.device, dtype=weight.dtype)
         outputs, after = self.network(x, self._state(x, batch), torch.from_numpy(batch.lengths))
-        self._kept = _each(Tensor.detach, after)
+        self._kept = self.keep(after)
         return cast("Tensor", outputs)
+
+    def keep(self, state: State) -> State:
+        """Return what goes on of the state after a batch: its values, without their graph."""
+        return state.detach() if isinstance(state, Tensor) else tuple(p.detach() for p in state)
 
     def _state(self, x: Tensor, batch: Batch) -> State:
         carried = torch.from_numpy(batch.carried).to(x.device)
@@ -112,10 +115,6 @@ class Carry:
 
 def _parts(state: State) -> tuple[Tensor, ...]:
     return (state,) if isinstance(state, Tensor) else tuple(state)
-
-
-def _each(change: Callable[[Tensor], Tensor], state: State) -> State:
-    return change(state) if isinstance(state, Tensor) else tuple(map(change, state))
 
 
 def _finite(part: Tensor) -> Tensor:
