@@ -58,9 +58,9 @@ class Interrupt(Listener):
 def test_it_learns_what_needs_memory(
     spec: ModelSpec, task: TaskSpec, train: Sequences, valid: Sequences, settings: TrainSettings
 ) -> None:
-    network = network_of(spec)
+    network = network_of(spec, seed=1)
     before = answers.open(task).metrics(predict(network, valid.rows, valid.offsets), valid.labels)
-    result = fit(network, task, train, valid, msgspec.structs.replace(settings, epochs=8))
+    result = fit(network, task, train, valid, msgspec.structs.replace(settings, epochs=12))
     after = answers.open(task).metrics(predict(network, valid.rows, valid.offsets), valid.labels)
     assert before["auc"] < 0.7
     assert after["auc"] > 0.9
@@ -259,7 +259,7 @@ def test_regress_learns_values(
         targets = (values - 500) / 100
         return Sequences(part.rows, part.offsets, values, targets.astype(np.float32))
 
-    settings = msgspec.structs.replace(settings, epochs=8)
+    settings = msgspec.structs.replace(settings, epochs=12)
     result = fit(network_of(spec), task, with_values(train), with_values(valid), settings)
     assert result.watch == "rmse"
     assert result.metrics["r2"] > 0.6

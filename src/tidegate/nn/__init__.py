@@ -1,8 +1,8 @@
 """Networks: recurrent layers, their cells, and the torch side of a model spec."""
 
-from tidegate.nn.cells import GRUCell, LSTMCell, RNNCell
+from tidegate.nn.cells import GRUCell, LSTMCell, RNNCell, State
 from tidegate.nn.initialise import chrono, initialise
-from tidegate.nn.model import Network, State
+from tidegate.nn.model import Network
 from tidegate.nn.recurrent import GRU, LSTM, RNN
 from tidegate.nn.weights import load_bundle, to_bundle
 

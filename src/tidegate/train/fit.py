@@ -242,7 +242,9 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad()
-        outputs, _ = self.network(torch.from_numpy(batch.rows))
+        outputs, _ = self.network(
+            torch.from_numpy(batch.rows), None, torch.from_numpy(batch.lengths)
+        )
         loss = self.task.loss(outputs, torch.from_numpy(batch.labels.astype(np.float32)))
         loss.backward()  # type: ignore[no-untyped-call]
         parameters = self.network.parameters()

@@ -44,7 +44,8 @@ def predict(
     try:
         with torch.inference_mode():
             for batch in batches.epoch():
-                found, _ = network(torch.from_numpy(batch.rows))
+                lengths = torch.from_numpy(batch.lengths)
+                found, _ = network(torch.from_numpy(batch.rows), lengths=lengths)
                 places = np.arange(found.shape[1])
                 real = places < batch.lengths[:, None]
                 events = offsets[batch.session_indices][:, None] + places

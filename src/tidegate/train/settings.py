@@ -5,13 +5,15 @@ from __future__ import annotations
 import msgspec
 
 from tidegate.errors import InputError
-from tidegate.spec import CategoryInput, Cell, LayerSpec, ModelSpec
+from tidegate.nn import Network
+from tidegate.nn.model import Init
+from tidegate.spec import Activation, Bias, CategoryInput, Cell, LayerSpec, ModelSpec
 
 __all__ = ["ModelSettings", "TrainSettings"]
 
 
 class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The model's size.
+    """The model's size, the options of its layers, and what training does to them at random.
 
     Parameters
     ----------
@@ -21,26 +23,106 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Units of every layer.
     num_layers : int
         Layers.
+    reset_after, bias, activation, layer_norm, bidirectional, peephole, learned_initial_state
+        Of every layer, as `LayerSpec` has them.
+    zoneout : float
+        Of every layer's h.
+    zoneout_cell : float, optional
+        Of an LSTM's c; as `zoneout` if left out.
+    residual : bool
+        Add each layer's input to its output, where both have the same size; the first layer goes
+        without where they have not.
     dropout : float
-        Share of the values that training sets to zero between layers and before the head.
+        Share of the values that training sets to zero behind each layer.
+    recurrent_dropout : float
+        Share of h that does not enter the recurrent product in training, the same units at all
+        steps of a session.
+    weight_dropout : float
+        Share of recurrent weights that are zero for a batch in training.
+    init : {"default", "chrono"}
+        How weights begin. ``chrono`` sets the biases of the gates that keep the past for
+        dependencies of up to `longest` steps.
+    longest : int, optional
+        ``chrono``: steps, 3 or more.
+    recompute : bool
+        Keep less for the backward pass, and make it again there.
     """
 
     cell: Cell = "gru"
     hidden_size: int = 64
     num_layers: int = 1
+    reset_after: bool = True
+    bias: Bias = "double"
+    activation: Activation = "tanh"
+    layer_norm: bool = False
+    residual: bool = False
+    bidirectional: bool = False
+    peephole: bool = False
+    learned_initial_state: bool = False
+    zoneout: float = 0.0
+    zoneout_cell: float | None = None
     dropout: float = 0.0
+    recurrent_dropout: float = 0.0
+    weight_dropout: float = 0.0
+    init: Init = "default"
+    longest: int | None = None
+    recompute: bool = False
 
     def __post_init__(self) -> None:
         _check(self, "hidden_size", self.hidden_size >= 1, "1 or more")
         _check(self, "num_layers", self.num_layers >= 1, "1 or more")
-        _check(self, "dropout", 0 <= self.dropout < 1, "0 or more, less than 1")
+        for name in ("dropout", "recurrent_dropout", "weight_dropout", "zoneout", "zoneout_cell"):
+            value = getattr(self, name)
+            _check(self, name, value is None or 0 <= value < 1, "0 or more, less than 1")
+        gru, lstm, rnn = (self.cell == cell for cell in ("gru", "lstm", "rnn"))
+        _check(self, "reset_after", gru or self.reset_after, 'it with cell = "gru" alone')
+        _check(self, "activation", rnn or self.activation == "tanh", 'it with cell = "rnn" alone')
+        _check(self, "peephole", lstm or not self.peephole, 'it with cell = "lstm" alone')
+        _check(self, "zoneout_cell", lstm or not self.zoneout_cell, 'it with cell = "lstm" alone')
+        chrono = self.init == "chrono"
+        fits = not rnn and self.bias != "none"
+        _check(self, "init", fits or not chrono, '"default" without such a gate, or its bias')
+        long = self.longest is not None and self.longest >= 3
+        _check(self, "longest", long if chrono else self.longest is None, _LONGEST[chrono])
 
     def spec(
         self, row_size: int, categories: tuple[CategoryInput, ...], output_size: int
     ) -> ModelSpec:
         """Return the model spec for a schema's rows and a task's outputs."""
-        layer = LayerSpec(self.cell, self.hidden_size)
-        return ModelSpec(row_size, (layer,) * self.num_layers, output_size, categories)
+        kept = self.zoneout if self.zoneout_cell is None else self.zoneout_cell
+        layer = LayerSpec(
+            self.cell,
+            self.hidden_size,
+            reset_after=self.reset_after,
+            bias=self.bias,
+            activation=self.activation,
+            layer_norm=self.layer_norm,
+            residual=self.residual,
+            bidirectional=self.bidirectional,
+            peephole=self.peephole,
+            learned_initial_state=self.learned_initial_state,
+            zoneout=self.zoneout,
+            zoneout_cell=kept if self.cell == "lstm" else 0.0,
+        )
+        adds = self.residual and not categories and row_size == layer.output_size
+        first = msgspec.structs.replace(layer, residual=adds)
+        layers = (first, *[layer] * (self.num_layers - 1))
+        return ModelSpec(row_size, layers, output_size, categories)
+
+    def network(self, spec: ModelSpec) -> Network:
+        """Return a network of a spec as `spec` makes it, with weights as they begin."""
+        return Network(
+            spec,
+            self.dropout,
+            recurrent_dropout=self.recurrent_dropout,
+            weight_dropout=self.weight_dropout,
+            recompute=self.recompute,
+            init=self.init,
+            longest=self.longest,
+        )
+
+
+_LONGEST = {True: '3 or more with init = "chrono"', False: 'it with init = "chrono" alone'}
 
 
 class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

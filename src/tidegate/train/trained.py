@@ -137,7 +137,7 @@ def train_model(
     spec = model.spec(schema.width, schema.categories, task.output_size)
     learned, watched = (_sequences(table, schema, task) for table in (train, valid))
     with repeatable(settings.seed, settings.threads):
-        network = Network(spec, model.dropout)
+        network = model.network(spec)
     result = fit(
         network,
         task,
