@@ -40,21 +40,6 @@ size_t units(size_t n, const char *name) {
     return n;
 }
 
-tg_cell cell_named(const std::string &name) {
-    static const char *const names[] = {"gru", "gru_before", "lstm", "rnn_tanh", "rnn_relu"};
-    static const tg_cell cells[] = {TG_GRU, TG_GRU_BEFORE, TG_LSTM, TG_RNN_TANH, TG_RNN_RELU};
-    for (size_t i = 0; i < 5; i++)
-        if (name == names[i]) return cells[i];
-    refuse("cell: '" + name + "' is not one of gru, gru_before, lstm, rnn_tanh, rnn_relu");
-}
-
-tg_precision precision_named(const std::string &name) {
-    if (name == "fp32") return TG_F32;
-    if (name == "bf16") return TG_BF16;
-    if (name == "int8") return TG_INT8;
-    refuse("precision: '" + name + "' is not one of fp32, bf16, int8");
-}
-
 // Bytes: arrays of callers need not be aligned.
 void check_finite(const void *floats, size_t n, const char *name) {
     for (size_t i = 0; i < n; i++) {
@@ -74,6 +59,22 @@ template <typename T> T member(const nb::dict &parts, const char *name) {
 }
 
 } // namespace
+
+tg_cell cell_named(const std::string &name) {
+    static const char *const names[] = {"gru", "gru_before", "lstm", "rnn_tanh", "rnn_relu"};
+    static const tg_cell cells[] = {TG_GRU, TG_GRU_BEFORE, TG_LSTM, TG_RNN_TANH, TG_RNN_RELU};
+    for (size_t i = 0; i < 5; i++)
+        if (name == names[i]) return cells[i];
+    refuse("cell: '" + name + "' is not one of gru, gru_before, lstm, rnn_tanh, rnn_relu");
+}
+
+
+tg_precision precision_named(const std::string &name) {
+    if (name == "fp32") return TG_F32;
+    if (name == "bf16") return TG_BF16;
+    if (name == "int8") return TG_INT8;
+    refuse("precision: '" + name + "' is not one of fp32, bf16, int8");
+}
 
 const Numpy &numpy() {
     static const Numpy types = [] {

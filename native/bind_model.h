@@ -23,6 +23,10 @@ namespace tidegate {
 
 namespace nb = nanobind;
 
+// ValueError: no such name.
+tg_cell cell_named(const std::string &name);
+tg_precision precision_named(const std::string &name);
+
 // Zeroed memory, aligned for the widest vectors.
 class Memory {
 public:

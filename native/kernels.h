@@ -3,6 +3,7 @@
 #define TIDEGATE_KERNELS_H
 
 #include "step.h"
+#include "train.h"
 
 /* Where a call keeps what it works on; carved out of the caller's scratch memory by tg_carve. */
 typedef struct {
@@ -42,6 +43,9 @@ typedef struct {
     void (*run)(const tg_model *model, size_t n, const float *rows, float *state, float *outputs,
                 const tg_scratch *scratch);
     bool (*finite)(size_t n, const float *x);
+    /* All steps of a cohort of sessions, and the gradients of all of them. */
+    void (*forward)(const tg_cohort *cohort);
+    void (*backward)(const tg_cohort *cohort);
     /* Logistic function and tanh of n numbers, for tests of their error. */
     void (*activate)(bool fast, size_t n, const float *x, float *sigmoid, float *tanh);
 } tg_kernels;

@@ -22,6 +22,7 @@ void bind_peaks(nb::module_ &m);
 void bind_processed(nb::module_ &m);
 void bind_rules(nb::module_ &m);
 void bind_table(nb::module_ &m);
+void bind_train(nb::module_ &m);
 void bind_typing(nb::module_ &m);
 
 NB_MODULE(_core, m) {
@@ -49,5 +50,6 @@ NB_MODULE(_core, m) {
     bind_processed(m);
     bind_rules(m);
     bind_table(m);
+    bind_train(m);
     bind_typing(m);
 }

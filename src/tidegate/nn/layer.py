@@ -66,7 +66,7 @@ class Layer(nn.Module):
         )
 
     def forward(
-        self, x: Tensor, state: State | None, rows: Rows
+        self, x: Tensor, state: State | None, rows: Rows, *, gates: bool = False
     ) -> tuple[Tensor, State, tuple[Gates, ...]]:
         """Take all events of some sessions.
 
@@ -79,6 +79,8 @@ class Layer(nn.Module):
             one. None: zeros, or what was learned.
         rows : Rows
             Which event is whose.
+        gates : bool
+            Whether the gates' values are wanted; else there are none.
 
         Returns
         -------
@@ -93,7 +95,7 @@ class Layer(nn.Module):
         each = len(before) // len(self.cells)
         outputs: list[Tensor] = []
         after: list[Tensor] = []
-        gates: list[Gates] = []
+        values: list[Gates] = []
         for index, cell in enumerate(self.cells):
             assert isinstance(cell, CellBase)
             noise = draw(self.rates, rows, cell.recurrent, training=self.training)
@@ -101,15 +103,22 @@ class Layer(nn.Module):
             reverse = index == 1
             if fused.takes(cell, x):
                 found = fused.run(
-                    cell, x, begun, rows, noise, reverse=reverse, recompute=self.recompute
+                    cell,
+                    x,
+                    begun,
+                    rows,
+                    noise,
+                    reverse=reverse,
+                    recompute=self.recompute,
+                    gates=gates,
                 )
             else:
                 found = composed.run(cell, x, begun, rows, noise, reverse=reverse)
             outputs.append(found[0])
             after += found[1]
-            gates.append(tuple(gate.detach() for gate in found[2]))
+            values.append(tuple(gate.detach() for gate in found[2]) if gates else ())
         y = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)
-        return y + x if self.spec.residual else y, tuple(after), tuple(gates)
+        return y + x if self.spec.residual else y, tuple(after), tuple(values)
 
     def initial_state(self, like: Tensor, sessions: int) -> State:
         """Return the state of sessions that begin: zeros, or what was learned."""

@@ -186,7 +186,7 @@ class Recurrent(nn.Module):
         after: list[State] = []
         traces: list[dict[str, Tensor]] = []
         for layer, begun in zip(self.layers, before, strict=True):
-            y, end, gates = layer(y, begun, rows)
+            y, end, gates = layer(y, begun, rows, gates=return_gates)
             y = self.dropout(y)
             after.append(end)
             if return_gates:

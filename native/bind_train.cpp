@@ -1,0 +1,115 @@
+// tidegate._core: sequences forward and backward, on raw pointers. tidegate.nn.fused, which alone calls these,
+// owns the tensors and has checked their shapes, types and places.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+
+#include <cstdint>
+#include <new>
+#include <string>
+
+#include "bind_model.h"
+
+extern "C" {
+#include "train.h"
+}
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace {
+
+template <typename T> T *pointer(const nb::dict &given, const char *name) {
+    if (!given.contains(name)) return nullptr;
+    // An address that Python has as a number.
+    return reinterpret_cast<T *>(nb::cast<uintptr_t>(given[name])); // NOLINT(performance-no-int-to-ptr)
+}
+
+template <typename T> T value(const nb::dict &given, const char *name, T usual) {
+    return given.contains(name) ? nb::cast<T>(given[name]) : usual;
+}
+
+tg_sequence sequence_of(const std::string &cell, const std::string &precision, const nb::dict &given) {
+    tg_sequence q{};
+    q.cell = tidegate::cell_named(cell);
+    q.precision = tidegate::precision_named(precision);
+    if (q.precision == TG_INT8) throw nb::value_error("precision: training takes fp32 or bf16");
+    q.hidden_size = nb::cast<size_t>(given["hidden_size"]);
+    q.sessions = nb::cast<size_t>(given["sessions"]);
+    q.reverse = value(given, "reverse", false);
+    q.keep_rate = value(given, "keep_rate", 0.0f);
+    q.keep_cell_rate = value(given, "keep_cell_rate", 0.0f);
+    q.lengths = pointer<const int64_t>(given, "lengths");
+    q.offsets = pointer<const int64_t>(given, "offsets");
+#define TAKE(name, type) q.name = pointer<type>(given, #name)
+    TAKE(weight, const float);
+    TAKE(mask, const float);
+    TAKE(keep, const float);
+    TAKE(keep_cell, const float);
+    TAKE(h, const float);
+    TAKE(c, const float);
+    TAKE(a, const float);
+    TAKE(y, float);
+    TAKE(h_end, float);
+    TAKE(c_end, float);
+    TAKE(kept, float);
+    TAKE(stats, float);
+    TAKE(dy, const float);
+    TAKE(dh_end, const float);
+    TAKE(dc_end, const float);
+    TAKE(d, float);
+    TAKE(dh, float);
+    TAKE(dc, float);
+    TAKE(sums, float);
+#undef TAKE
+    const auto *vectors = pointer<const float>(given, "vectors");
+    const auto take = [&](size_t columns) {
+        const float *here = vectors;
+        vectors += columns * q.hidden_size;
+        return here;
+    };
+    const bool norm = value(given, "norm", false);
+    q.bias = take(tg_layout_of(q.cell, norm).bias);
+    if (norm) q.gain = take(tg_gates(q.cell));
+    if (norm && q.cell == TG_LSTM) {
+        q.cell_gain = take(1);
+        q.cell_shift = take(1);
+    }
+    if (value(given, "peephole", false)) q.peephole = take(3);
+    return q;
+}
+
+void go(int (*run)(const tg_sequence *, size_t), const tg_sequence &q, size_t threads) {
+    int failed;
+    {
+        nb::gil_scoped_release release;
+        failed = run(&q, threads ? threads : 1);
+    }
+    if (failed) throw std::bad_alloc();
+}
+
+} // namespace
+
+void bind_train(nb::module_ &m) {
+    m.def(
+        "sequence_layout",
+        [](const std::string &cell, bool norm) {
+            const tg_layout l = tg_layout_of(tidegate::cell_named(cell), norm);
+            return std::make_tuple(l.a, l.kept, l.d, l.bias, l.raw, l.raw_candidate, l.operands);
+        },
+        "cell"_a, "norm"_a,
+        "Columns of a row, in hidden sizes: a, kept, d, bias; and where in d raw, raw_candidate and operands begin.");
+    m.def(
+        "sequence_forward",
+        [](const std::string &cell, const std::string &precision, size_t threads, const nb::dict &given) {
+            go(tg_forward, sequence_of(cell, precision, given), threads);
+        },
+        "cell"_a, "precision"_a, "threads"_a, "given"_a,
+        "All steps of some sessions; `given` has sizes, and addresses by the names of native/train.h.");
+    m.def(
+        "sequence_backward",
+        [](const std::string &cell, const std::string &precision, size_t threads, const nb::dict &given) {
+            go(tg_backward, sequence_of(cell, precision, given), threads);
+        },
+        "cell"_a, "precision"_a, "threads"_a, "given"_a, "The gradients of all steps of some sessions.");
+}
