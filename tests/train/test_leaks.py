@@ -17,7 +17,8 @@ from tidegate.data.batches import Batch, Batches
 from tidegate.data.lanes import Lanes
 from tidegate.data.truncate import Windows
 from tidegate.errors import InputError
-from tidegate.nn import GRU, LSTM
+from tidegate.nn import GRU, LSTM, Network
+from tidegate.spec import CategoryInput, LayerSpec, ModelSpec
 from tidegate.train.leaks import LeakReport, check_leaks
 from tidegate.train.tbptt import Carry
 
@@ -87,8 +88,17 @@ class NeverReset(Lanes):
             before = {lane: place for place, lane in enumerate(at)}
 
 
+class Trusting(Carry):
+    """Takes what the plan says for true."""
+
+    def check(self, batch: Batch) -> None:
+        pass
+
+
 def test_a_lane_that_is_not_reset_is_found() -> None:
-    report = check_leaks(gru(), lanes(NeverReset, count=1))
+    with pytest.raises(InputError, match="not_next"):
+        check_leaks(gru(), lanes(NeverReset, count=1))
+    report = check_leaks(gru(), lanes(NeverReset, count=1), carry=Trusting)
     assert not report.clean
     assert kinds(report) == {"state", "carry"}
     first = min(leak.row for leak in report.leaks)
@@ -115,7 +125,7 @@ def test_a_state_that_is_lost_is_found() -> None:
     assert report.carry_error > 1e-3
 
 
-class Attached(Carry):
+class Attached(Trusting):
     """Keeps the graph of the state, and so of the whole past."""
 
     def keep(self, state: Any) -> Any:
@@ -142,6 +152,29 @@ class Mixed(nn.Module):
             return y, state
         common = y.mean(dim=(0, 1))
         return y + 1e-3 * (common.detach() if self.how == "state" else common), state
+
+
+ITEMS = CategoryInput(column=0, size=4, embedding_size=4)
+
+
+@pytest.mark.parametrize("numbers", [0, 1])
+def test_categories_are_changed_and_followed(numbers: int) -> None:
+    """Also of a model of categories alone, which has no number to follow a gradient to."""
+    torch.manual_seed(0)
+    layers = (LayerSpec("gru", 8), LayerSpec("lstm", 8))
+    network = Network(ModelSpec(1 + numbers, layers, 3, (ITEMS,)))
+    plan = lanes()
+    items = np.random.default_rng(1).integers(0, 4, len(plan.rows)).astype(np.float32)
+    rows = np.column_stack([items, plan.rows[:, :numbers]])
+    right = replace(plan, rows=rows)
+    assert check_leaks(network, right).clean
+    wrong = NeverReset(rows, OFFSETS, plan.labels, 2, 3)
+    assert kinds(check_leaks(network, wrong, carry=Attached)) == {
+        "state",
+        "gradient",
+        "cut",
+        "carry",
+    }
 
 
 @pytest.mark.parametrize("how", ["state", "gradient"])

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from tidegate.data.batches import Batches
 from tidegate.data.lanes import Lanes
 from tidegate.errors import InputError
-from tidegate.nn import GRU, LSTM, RNN
+from tidegate.nn import GRU, LSTM, RNN, Network
+from tidegate.spec import LayerSpec, ModelSpec
 from tidegate.train.tbptt import Carry
 
 LAYERS: dict[str, Any] = {
@@ -23,6 +24,9 @@ LAYERS: dict[str, Any] = {
     "lstm": lambda: LSTM(2, 3),
     "rnn": lambda: RNN(2, 3),
     "stack": lambda: GRU(2, 3, num_layers=2, layer_norm=True, learned_initial_state=True),
+    "network": lambda: Network(
+        ModelSpec(2, (LayerSpec("lstm", 3), LayerSpec("gru", 3, learned_initial_state=True)), 2)
+    ),
     "lstm stack": lambda: LSTM(2, 3, num_layers=2, residual=True, learned_initial_state=True),
 }
 
@@ -83,7 +87,7 @@ def test_carried_is_whole_and_cut_where_the_chunk_says(
         for start in range(begin, end, chunk):
             x = torch.from_numpy(rows[None, start : min(start + chunk, end)]).double()
             y, state = layer(x, state)
-            state = tuple(p.detach() for p in state) if "lstm" in name else state.detach()
+            state = state.detach() if torch.is_tensor(state) else tuple(p.detach() for p in state)
             expected.append(y[0])
     gradients = gradients_of(layer, found)
     for one, other in zip(gradients, gradients_of(layer, torch.cat(expected)), strict=True):
@@ -145,3 +149,15 @@ def test_what_reads_backward_is_refused() -> None:
     with pytest.raises(InputError) as caught:
         Carry(GRU(2, 3, bidirectional=True))
     assert (caught.value.code, caught.value.field) == ("bad_layer", "bidirectional")
+
+
+def test_a_batch_out_of_order_is_refused() -> None:
+    rows, offsets = sessions_of([9, 8, 6])
+    first, second, third, *_ = Lanes(rows, offsets, np.zeros(23), 2, 2).epoch()
+    carry = Carry(layer_of("gru"))
+    with pytest.raises(InputError, match="not_next"):
+        carry(second)
+    carry(first)
+    with pytest.raises(InputError, match="not_next"):
+        carry(third)
+    carry(second)  # what was refused changed nothing

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, Protocol
 
 import numpy as np
@@ -126,7 +127,8 @@ def check_leaks(
 
     Notes
     -----
-    Of a row's categories, changed ones are tried, too; gradients are followed to its numbers.
+    A category cannot be NaN: it is replaced by another. Gradients are followed to the numbers of a
+    row and to the embeddings of its categories.
 
     Examples
     --------
@@ -194,6 +196,7 @@ class _Trial:
         with torch.random.fork_rng():
             torch.manual_seed(0)
             for batch in self.batches:
+                self._at = batch
                 real, taken = torch.from_numpy(batch.real), torch.from_numpy(batch.events)
                 x = rows.new_zeros(*batch.real.shape, rows.shape[1])
                 x[real] = rows[taken]
@@ -217,16 +220,28 @@ class _Trial:
     def gradients(self, groups: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Mark events with a gradient of other groups' outputs, and of their own group's."""
         rows = self.rows.clone().requires_grad_()
-        y = self.outputs(rows)
+        followed = [(rows, np.arange(len(rows)))]
+        embeddings = [m for m in self.network.modules() if isinstance(m, nn.Embedding)]
+        follow = partial(self._follow, followed)
+        hooks = [embedding.register_forward_hook(follow) for embedding in embeddings]
+        try:
+            y = self.outputs(rows)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        leaves = [leaf for leaf, _ in followed]
         weights = torch.from_numpy(np.random.default_rng(0).uniform(1, 2, tuple(y.shape)))
         loss = (y * weights.to(y)).flatten(1).sum(dim=1)
         leaked, sloped = np.zeros((2, len(rows)), dtype=np.bool_)
         for chosen in _halves(groups):
             summed = loss[torch.from_numpy(chosen)].sum()
-            (slope,) = torch.autograd.grad(summed, rows, retain_graph=True)
-            steep = (slope != 0).any(dim=1).numpy()
-            leaked |= steep & ~chosen
-            sloped |= steep & chosen
+            slopes = torch.autograd.grad(summed, leaves, retain_graph=True, allow_unused=True)
+            steep = np.zeros(len(rows) + 1, dtype=np.bool_)  # the last is of padding
+            for slope, (_, events) in zip(slopes, followed, strict=True):
+                if slope is not None:
+                    steep[events] |= (slope != 0).flatten(0, -2).any(dim=1).cpu().numpy()
+            leaked |= steep[:-1] & ~chosen
+            sloped |= steep[:-1] & chosen
         return leaked, sloped
 
     def carried(self, tolerance: float) -> tuple[NDArray[np.bool_], float]:
@@ -247,6 +262,24 @@ class _Trial:
         finally:
             self.network.train(was_training)
         return (worst > tolerance).numpy(), float(worst.max())
+
+    def _follow(
+        self,
+        followed: list[tuple[Tensor, NDArray[np.int64]]],
+        _module: nn.Module,
+        _inputs: object,
+        output: Tensor,
+    ) -> Tensor:
+        """Add zeros to what an embedding returns: their gradient is that of an event's category."""
+        leaf = torch.zeros_like(output, requires_grad=True)
+        events, real = self._at.events, self._at.real
+        if leaf[..., 0].numel() == real.size:
+            padded = np.full(real.size, -1)
+            padded[real.reshape(-1)] = events
+            events = padded
+        if leaf.numel():
+            followed.append((leaf, events))
+        return output + leaf
 
     def _nan(self) -> Tensor:
         return self._keeping_categories(torch.full_like(self.rows, torch.nan))

@@ -73,6 +73,7 @@ class Carry:
                 )
         self.network = network
         self._kept: State = None
+        self._before: Batch | None = None
 
     def __call__(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
         """Return a batch's outputs, (B, T, ...).
@@ -83,13 +84,37 @@ class Carry:
             Whole sessions, or the chunk after the one before.
         rows : tensor (B, T, width), optional
             Read in place of the batch's own.
+
+        Raises
+        ------
+        InputError
+            ``not_next``: a stretch goes on from where the batch before did not end.
         """
+        self.check(batch)
         weight = next(self.network.parameters())
         x = torch.from_numpy(batch.rows) if rows is None else rows
         x = x.to(device=weight.device, dtype=weight.dtype)
         outputs, after = self.network(x, self._state(x, batch), torch.from_numpy(batch.lengths))
-        self._kept = self.keep(after)
+        self._kept, self._before = self.keep(after), batch
         return cast("Tensor", outputs)
+
+    def check(self, batch: Batch) -> None:
+        """Refuse a batch that would take a session's state to any but the session's next event."""
+        on = batch.carried >= 0
+        if not on.any():
+            return
+        before, taken = self._before, batch.carried[on]
+        if before is not None and taken.max() < len(before.starts):
+            ends = before.starts[taken] + before.lengths[taken]
+            same = before.session_indices[taken] == batch.session_indices[on]
+            if (same & (ends == batch.starts[on])).all():
+                return
+        raise InputError(
+            "not_next",
+            "a stretch goes on from where the batch before did not end",
+            field="batch",
+            hint="give all batches of an epoch in their order, those without labels too",
+        )
 
     def keep(self, state: State) -> State:
         """Return what goes on of the state after a batch: its values, without their graph."""
