@@ -11,11 +11,12 @@ from tidegate import answers
 from tidegate.errors import InputError
 from tidegate.nn import Network, to_bundle
 from tidegate.spec import ModelSpec, TaskSpec
-from tidegate.train.fit import FitResult, fit, learning_rate
+from tidegate.train.fit import FitResult, fit
 from tidegate.train.history import Epoch
 from tidegate.train.predict import predict
 from tidegate.train.progress import Listener
 from tidegate.train.repeatable import repeatable
+from tidegate.train.schedules import learning_rate
 from tidegate.train.sequences import Sequences
 from tidegate.train.settings import TrainSettings
 

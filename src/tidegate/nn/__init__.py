@@ -4,7 +4,7 @@ from tidegate.nn.cells import GRUCell, LSTMCell, RNNCell, State
 from tidegate.nn.initialise import chrono, initialise
 from tidegate.nn.model import Network
 from tidegate.nn.recurrent import GRU, LSTM, RNN
-from tidegate.nn.weights import load_bundle, to_bundle
+from tidegate.nn.weights import load_bundle, named_weights, to_bundle
 
 __all__ = [
     "GRU",
@@ -18,5 +18,6 @@ __all__ = [
     "chrono",
     "initialise",
     "load_bundle",
+    "named_weights",
     "to_bundle",
 ]

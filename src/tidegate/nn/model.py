@@ -130,7 +130,7 @@ class Network(nn.Module):
         if lengths is not None:
             check_lengths(lengths, *rows.shape[:2])
         events = Rows.of(rows, lengths)
-        x = self._inputs(events.pack(rows))
+        x = self.inputs(events.pack(rows))
         before = [None] * len(self.layers) if state is None else self._split(state)
         after: list[torch.Tensor] = []
         for layer, begun in zip(self.layers, before, strict=True):
@@ -139,7 +139,7 @@ class Network(nn.Module):
             after += end
         return events.unpack(self.head(x)), tuple(after)
 
-    def _inputs(self, rows: torch.Tensor) -> torch.Tensor:
+    def inputs(self, rows: torch.Tensor) -> torch.Tensor:
         """Return the first layer's input, (events, input_size)."""
         if not self.embeddings:
             return rows

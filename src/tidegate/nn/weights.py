@@ -15,7 +15,7 @@ from tidegate.errors import BundleError
 from tidegate.nn.layer import Layer
 from tidegate.nn.model import Network
 
-__all__ = ["load_bundle", "to_bundle"]
+__all__ = ["load_bundle", "named_weights", "to_bundle"]
 
 
 def to_bundle(network: Network) -> dict[str, NDArray[np.float32]]:
@@ -39,7 +39,7 @@ def to_bundle(network: Network) -> dict[str, NDArray[np.float32]]:
     """
     return {
         name: parameter.detach().cpu().numpy().astype(np.float32)
-        for name, parameter in _parameters(network).items()
+        for name, parameter in named_weights(network).items()
     }
 
 
@@ -69,11 +69,11 @@ def load_bundle(network: Network, weights: Mapping[str, NDArray[np.float32]]) ->
                 hint="load weights into a network of the spec they were trained with",
             )
     with torch.no_grad():
-        for name, parameter in _parameters(network).items():
+        for name, parameter in named_weights(network).items():
             parameter.copy_(torch.from_numpy(np.ascontiguousarray(weights[name])))
 
 
-def _parameters(network: Network) -> dict[str, torch.Tensor]:
+def named_weights(network: Network) -> dict[str, torch.Tensor]:
     """Return a network's parameters under the bundle's names."""
     named: dict[str, torch.Tensor] = {
         f"embeddings.{category.column}": embedding.get_parameter("weight")

@@ -77,6 +77,7 @@ class Terminal(Listener):
 
     def epoch(self, epoch: Epoch, watch: str, best: bool) -> None:
         """Print a line."""
+        skipped = f"; {epoch.bad_batches} batches skipped" if epoch.bad_batches else ""
         names = dict.fromkeys([watch, *epoch.metrics])
         metrics = [f"{name} {epoch.metrics[name]:.4f}" for name in names if name != "n"]
         following = min(epoch.epoch + 1, self._epochs)
@@ -84,7 +85,8 @@ class Terminal(Listener):
         self.note(
             f"epoch {epoch.epoch}/{self._epochs}: loss {epoch.train_loss:.4f}; valid "
             f"{', '.join(metrics)}; gradient {epoch.gradient_norm:.2f}; "
-            f"{epoch.events_per_s:,.0f} events/s; {epoch.seconds:.1f} s{'; best' if best else ''}"
+            f"{epoch.events_per_s:,.0f} events/s; {epoch.seconds:.1f} s{skipped}"
+            f"{'; best' if best else ''}"
         )
 
     def note(self, text: str) -> None:
@@ -132,6 +134,7 @@ class TensorBoard(Listener):
             "learning_rate": epoch.learning_rate,
             "events_per_s": epoch.events_per_s,
             **{f"valid/{name}": value for name, value in epoch.metrics.items()},
+            **_health(epoch),
         }
         for name, value in scalars.items():
             self._writer.add_scalar(name, value, epoch.epoch)
@@ -139,3 +142,30 @@ class TensorBoard(Listener):
     def close(self) -> None:
         """Close the logs."""
         self._writer.close()
+
+
+def _health(epoch: Epoch) -> dict[str, float]:
+    """Return what an epoch tells of gradients, weights and gates; what is not finite is missing."""
+    found: dict[str, float | None] = {
+        "clipped/share": epoch.clipping.share,
+        "clipped/ratio_mean": epoch.clipping.ratio_mean,
+        "clipped/ratio_max": epoch.clipping.ratio_max,
+        "bad_batches": epoch.bad_batches,
+        **{f"update_ratio/{name}": value for name, value in epoch.updates.items()},
+    }
+    if epoch.diagnosis is not None:
+        for kind, norms in {
+            "gradient": epoch.diagnosis.gradients,
+            "weight": epoch.diagnosis.weights,
+        }.items():
+            found |= {f"{kind}_norm/{name}": value for name, value in norms.items()}
+        for index, layer in enumerate(epoch.diagnosis.layers):
+            for lag, value in zip(epoch.diagnosis.lags, layer.by_lag, strict=True):
+                found[f"vanishing/layers.{index}/lag_{lag}"] = value
+            for gate, (low, high) in layer.saturated.items():
+                found[f"saturated/layers.{index}.{gate}/low"] = low
+                found[f"saturated/layers.{index}.{gate}/high"] = high
+            found[f"dead_units/layers.{index}"] = layer.dead
+            found[f"activation/layers.{index}/smallest"] = layer.smallest
+            found[f"activation/layers.{index}/largest"] = layer.largest
+    return {name: value for name, value in found.items() if value is not None}

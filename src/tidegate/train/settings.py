@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import msgspec
 
 from tidegate.errors import InputError
@@ -9,7 +11,11 @@ from tidegate.nn import Network
 from tidegate.nn.model import Init
 from tidegate.spec import Activation, Bias, CategoryInput, Cell, LayerSpec, ModelSpec
 
-__all__ = ["ModelSettings", "TrainSettings"]
+__all__ = ["ModelSettings", "Optimizer", "Precision", "Schedule", "TrainSettings"]
+
+Optimizer = Literal["adamw", "rmsprop", "sgd"]
+Schedule = Literal["constant", "cosine", "exponential", "step", "plateau"]
+Precision = Literal["fp32", "bf16", "fp16"]
 
 
 class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -134,14 +140,45 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Passes over the training part at most; the learning rate decays over all of them.
     batch_tokens : int
         Events of one batch at most, padding included; a longer session is a batch of its own.
+    accumulate : int
+        Batches of one step: their gradients are added up, each labelled event weighing the same.
+    optimizer : {"adamw", "rmsprop", "sgd"}
+        The rule of the updates.
+    momentum : float
+        ``rmsprop`` and ``sgd``: share of the last update that the next goes on with.
     learning_rate : float
-        Adam's, after the warm-up.
+        The optimiser's, after the warm-up.
     warmup_steps : int
-        Batches over which the learning rate rises to its full value.
+        Steps over which the learning rate rises to its full value.
+    schedule : {"cosine", "constant", "exponential", "step", "plateau"}
+        What the learning rate does after that; see `schedules.learning_rate`.
+    schedule_factor : float
+        ``exponential``, ``step`` and ``plateau``: what is left of the rate when it falls.
+    schedule_epochs : int
+        ``exponential`` and ``step``: epochs in which it falls by that factor. ``plateau``: epochs
+        without improvement of the watched metric after which it falls.
     weight_decay : float
-        Decoupled from the gradient (AdamW).
+        Of weight matrices alone, never of biases, gains or initial states. Decoupled from the
+        gradient with ``adamw``, added to it with the others.
+    decay_embeddings : bool
+        Whether the embedding tables decay too.
     clip_norm : float
-        A batch's gradient is scaled down to this norm.
+        A step's gradient is scaled down to this norm.
+    weight_noise : float
+        Standard deviation of the noise that each step adds to the weight matrices for its forward
+        and backward pass (0.075 is usual).
+    ema_decay : float
+        Also keep a moving average of the weights, of which each step keeps this share; it is what
+        is validated and saved. 0: none.
+    precision : {"fp32", "bf16", "fp16"}
+        Of the matrix products in training; weights, loss and validation are fp32.
+    max_bad_batches : int
+        Batches in a row whose loss or gradient is not finite, and which are skipped, after which
+        training goes back to the weights of the epoch's beginning, at half the learning rate.
+    max_returns : int
+        Times that it goes back before it gives up.
+    diagnostics : bool
+        Measure at each epoch's end what gradients, weights and gates do, on a small sample.
     patience : int
         Epochs without improvement of the watched metric after which training stops.
     watch : str or None
@@ -158,24 +195,61 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     epochs: int = 20
     batch_tokens: int = 8192
+    accumulate: int = 1
+    optimizer: Optimizer = "adamw"
+    momentum: float = 0.0
     learning_rate: float = 3e-3
     warmup_steps: int = 100
+    schedule: Schedule = "cosine"
+    schedule_factor: float = 0.5
+    schedule_epochs: int = 3
     weight_decay: float = 0.0
+    decay_embeddings: bool = False
     clip_norm: float = 1.0
+    weight_noise: float = 0.0
+    ema_decay: float = 0.0
+    precision: Precision = "fp32"
+    max_bad_batches: int = 3
+    max_returns: int = 3
+    diagnostics: bool = True
     patience: int = 5
     watch: str | None = None
     seed: int = 0
     threads: int | None = 1
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_tokens", "patience"):
+        for name in (
+            "epochs",
+            "batch_tokens",
+            "accumulate",
+            "schedule_epochs",
+            "max_bad_batches",
+            "patience",
+        ):
             _check(self, name, getattr(self, name) >= 1, "1 or more")
         for name in ("learning_rate", "clip_norm"):
             _check(self, name, 0 < getattr(self, name) < float("inf"), "a number above 0")
-        for name in ("warmup_steps", "seed"):
+        for name in ("warmup_steps", "max_returns", "seed"):
             _check(self, name, getattr(self, name) >= 0, "0 or more")
-        _check(self, "weight_decay", 0 <= self.weight_decay < float("inf"), "0 or more")
+        for name in ("weight_decay", "weight_noise"):
+            _check(self, name, 0 <= getattr(self, name) < float("inf"), "0 or more")
+        for name in ("momentum", "ema_decay"):
+            _check(self, name, 0 <= getattr(self, name) < 1, "0 or more, less than 1")
+        _check(self, "schedule_factor", 0 < self.schedule_factor < 1, "more than 0, less than 1")
         _check(self, "threads", self.threads is None or self.threads >= 1, "1 or more")
+        for name, choices in {
+            "optimizer": get_args(Optimizer),
+            "schedule": get_args(Schedule),
+            "precision": get_args(Precision),
+        }.items():
+            _check(self, name, getattr(self, name) in choices, f"one of {', '.join(choices)}")
+        if self.momentum and self.optimizer == "adamw":
+            raise InputError(
+                "unused_key", "is given", field="momentum", hint="adamw has no use for it"
+            )
+        if self.schedule == "plateau":
+            rule = f"less than patience ({self.patience}), or training stops before the rate falls"
+            _check(self, "schedule_epochs", self.schedule_epochs < self.patience, rule)
 
 
 def _check(settings: msgspec.Struct, name: str, holds: bool, rule: str) -> None:

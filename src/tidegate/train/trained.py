@@ -154,7 +154,8 @@ def train_model(
 
 def _sequences(table: EventTable, schema: Schema, task: TaskSpec) -> Sequences:
     rows, labels = _rows(table, schema), _labels(table, task)
-    return Sequences(rows, table.offsets, labels, tasks.open(task).targets(labels))
+    targets = tasks.open(task).targets(labels)
+    return Sequences(rows, table.offsets, labels, targets, table.sessions)
 
 
 def _rows(table: EventTable, schema: Schema) -> NDArray[np.float32]:
