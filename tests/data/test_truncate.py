@@ -87,8 +87,20 @@ def test_batches_are_of_windows_and_learn_nothing_else() -> None:
     for batch in batches.epoch(2):
         np.testing.assert_array_equal(batch.rows[batch.real][:, 0], batch.events)
         np.testing.assert_array_equal(batch.labels[batch.real], batch.events)
-    assert batches.count(5) == sum(len(list(batches.epoch(epoch))) for epoch in range(1, 6))
-    assert batches.count(1) == len(list(batches.epoch(1)))
+    for epochs in (1, 2, 5):
+        found = [len(list(batches.epoch(epoch))) for epoch in range(1, epochs + 1)]
+        assert batches.counts(epochs) == found
+
+
+def test_only_sessions_with_labels_raise_the_limit() -> None:
+    offsets = offsets_of([1, 1, 1, 4, 6, 5])
+    labels = np.full(18, np.nan)
+    windows = Windows(curriculum=3)
+    assert windows.of(offsets, 1, labels).sessions.tolist() == [0, 1, 2]
+    labels[[6, 10, 15]] = 1.0
+    assert windows.of(offsets, 1, labels).sessions.tolist() == [0, 1, 2, 3]
+    assert windows.of(offsets, 2, labels).sessions.tolist() == [0, 1, 2, 3, 5]
+    assert windows.of(offsets, 3, labels).sessions.tolist() == [0, 1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize(

@@ -145,10 +145,33 @@ def test_a_session_that_is_no_longer_finite_costs_the_others_nothing() -> None:
     torch.testing.assert_close(found[4:9], anew[0], rtol=0, atol=1e-12)
 
 
-def test_what_reads_backward_is_refused() -> None:
+def test_what_reads_backward_is_refused_where_it_would_go_on() -> None:
+    rows, offsets = sessions_of([3, 2])
+    carry = Carry(GRU(2, 3, bidirectional=True))
+    first, second = Lanes(rows, offsets, np.zeros(5), 2, 2).epoch()
+    assert carry(first).shape == (2, 2, 6)
     with pytest.raises(InputError) as caught:
-        Carry(GRU(2, 3, bidirectional=True))
+        carry(second)
     assert (caught.value.code, caught.value.field) == ("bad_layer", "bidirectional")
+
+
+def test_the_state_goes_on_through_batches_that_are_skipped() -> None:
+    layer = layer_of("lstm")
+    rows, offsets = sessions_of([9, 8, 6])
+    plan = Lanes(rows, offsets, np.zeros(23), 2, 2)
+    carry = Carry(layer)
+    expected = [carry(batch) for batch in plan.epoch()]
+    calls = []
+    layer.register_forward_hook(lambda _, given, __: calls.append(given[0].shape[1]))
+    carry = Carry(layer)
+    for epoch in range(2):  # what the first one leaves behind is no matter in the second
+        for place, batch in enumerate(plan.epoch()):
+            if place in (0, 1, 4, 6):
+                carry.skip(batch)
+            else:
+                torch.testing.assert_close(carry(batch), expected[place], rtol=0, atol=1e-12)
+        # All are run but the last, which nothing goes on from.
+        assert len([steps for steps in calls if steps]) == (epoch + 1) * (len(expected) - 1)
 
 
 def test_a_batch_out_of_order_is_refused() -> None:

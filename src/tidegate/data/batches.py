@@ -106,12 +106,12 @@ class Batches:
 
     def plan(self, epoch: int = 0) -> list[NDArray[np.int64]]:
         """Return the sessions of each batch of an epoch."""
-        spans = self.windows.of(self.offsets, epoch)
+        spans = self.windows.of(self.offsets, epoch, self.labels)
         return [spans.sessions[chosen] for chosen in self._plan(spans, epoch)]
 
     def epoch(self, epoch: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch."""
-        spans = self.windows.of(self.offsets, epoch)
+        spans = self.windows.of(self.offsets, epoch, self.labels)
         for chosen in self._plan(spans, epoch):
             yield pad(
                 self.rows,
@@ -122,13 +122,13 @@ class Batches:
                 np.full(len(chosen), -1),
             )
 
-    def count(self, epochs: int) -> int:
-        """Return how many batches the epochs from 1 on have, all together."""
+    def counts(self, epochs: int) -> list[int]:
+        """Return how many batches each of the epochs from 1 on has."""
         # Lengths alone decide it, and they stay once the curriculum is over.
         rising = min(self.windows.curriculum, epochs)
         counts = [len(self.plan(epoch)) for epoch in range(1, rising + 1)]
-        last = len(self.plan(epochs)) if epochs > rising else 0
-        return sum(counts) + (epochs - rising) * last
+        rest = epochs - rising
+        return counts + [len(self.plan(epochs))] * rest if rest else counts
 
     def _plan(self, spans: Spans, epoch: int) -> list[NDArray[np.int64]]:
         """Return which stretches each batch has."""

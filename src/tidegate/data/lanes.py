@@ -115,7 +115,7 @@ class Lanes:
 
     def plan(self, epoch: int = 0) -> Timetable:
         """Return which segments each chunk of an epoch has."""
-        spans = self.windows.of(self.offsets, epoch)
+        spans = self.windows.of(self.offsets, epoch, self.labels)
         count = len(spans.lengths)
         rng = None if self.seed is None else np.random.default_rng([self.seed, epoch])
         order = np.arange(count) if rng is None else rng.permutation(count)
@@ -154,9 +154,9 @@ class Lanes:
                 plan.carried[begin:end],
             )
 
-    def count(self, epochs: int) -> int:
-        """Return how many chunks the epochs from 1 on have, all together."""
-        return sum(len(self.plan(epoch).bounds) - 1 for epoch in range(1, epochs + 1))
+    def counts(self, epochs: int) -> list[int]:
+        """Return how many chunks each of the epochs from 1 on has."""
+        return [len(self.plan(epoch).bounds) - 1 for epoch in range(1, epochs + 1)]
 
     def _seat(self, lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the lane of each session and the step at which it begins there."""

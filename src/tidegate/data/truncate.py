@@ -40,8 +40,9 @@ class Windows:
 
     An event outside of a session's window is neither read nor learned in that epoch, and the
     window begins with a fresh state. The curriculum lets sessions wait, whole: in epoch e of its N,
-    those are in that are no longer than the limit which e/N of all sessions do not exceed. Sessions
-    of one length therefore enter together, no epoch is empty, and from epoch N on all are in.
+    those are in that are no longer than the limit which e/N of all labelled sessions do not exceed.
+    Sessions of one length therefore enter together, no epoch is without labels, and from epoch N on
+    all are in.
 
     Parameters
     ----------
@@ -89,7 +90,9 @@ class Windows:
         if self.curriculum < 0:
             raise _out_of_range("curriculum", self.curriculum, "0 or more")
 
-    def of(self, offsets: NDArray[np.int64], epoch: int) -> Spans:
+    def of(
+        self, offsets: NDArray[np.int64], epoch: int, labels: NDArray[np.float64] | None = None
+    ) -> Spans:
         """Return the windows of an epoch.
 
         Parameters
@@ -98,12 +101,15 @@ class Windows:
             Session i is events ``offsets[i]:offsets[i + 1]``.
         epoch : int
             From 1; before it, as in the first.
+        labels : float array (events,), optional
+            NaN without label: which sessions count for the curriculum. All, if left out.
         """
         whole = np.diff(offsets)
         sessions = np.arange(len(whole))
         if len(whole) and epoch < self.curriculum:
+            counted = _labelled(whole, offsets, labels)
             share = max(epoch, 1) / self.curriculum
-            limit = np.sort(whole)[int(np.ceil(share * len(whole))) - 1]
+            limit = np.sort(counted)[int(np.ceil(share * len(counted))) - 1]
             sessions = np.flatnonzero(whole <= limit)
         starts, lengths = offsets[:-1][sessions], whole[sessions]
         if self.max_length is None:
@@ -115,6 +121,16 @@ class Windows:
             # Drawn for all sessions: a window does not depend on which of them wait.
             left = np.random.default_rng([self.seed, epoch, 1]).integers(left, endpoint=True)
         return Spans(sessions, starts + left[sessions], np.minimum(lengths, self.max_length))
+
+
+def _labelled(
+    lengths: NDArray[np.int64], offsets: NDArray[np.int64], labels: NDArray[np.float64] | None
+) -> NDArray[np.int64]:
+    """Return the lengths of the sessions that have a label; of all, if none has."""
+    if labels is None:
+        return lengths
+    known = lengths[np.logical_or.reduceat(~np.isnan(labels), offsets[:-1])]
+    return known if len(known) else lengths
 
 
 def _out_of_range(field: str, value: object, rule: str) -> InputError:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 import torch
@@ -20,18 +20,10 @@ from torch import Tensor, nn
 from tidegate.data.batches import Batch
 from tidegate.errors import InputError
 from tidegate.spec import ModelSpec
+from tidegate.train.plan import Plan
 from tidegate.train.tbptt import Carry
 
 __all__ = ["Leak", "LeakReport", "check_leaks"]
-
-
-class _Plan(Protocol):
-    """`Lanes`, or `Batches`."""
-
-    @property
-    def rows(self) -> NDArray[np.float32]: ...
-
-    def epoch(self, epoch: int) -> Iterator[Batch]: ...
 
 
 @dataclass(frozen=True)
@@ -87,7 +79,7 @@ class LeakReport:
 
 def check_leaks(
     network: nn.Module,
-    plan: _Plan,
+    plan: Plan,
     epoch: int = 1,
     *,
     tolerance: float = 1e-5,

@@ -11,7 +11,7 @@ from tidegate.data.batches import Batch
 from tidegate.errors import InputError
 from tidegate.nn.layer import Layer
 
-__all__ = ["Carry"]
+__all__ = ["Carry", "refuse_backward"]
 
 State = Any
 """A tensor (..., B, hidden_size), or a tuple of them."""
@@ -28,11 +28,6 @@ class Carry:
     ----------
     network : Module
         ``network(rows, state, lengths)`` returns outputs and state, as `Network` and `GRU` do.
-
-    Raises
-    ------
-    InputError
-        ``bad_layer``: a layer reads sessions backward, and no state can be carried that way.
 
     Notes
     -----
@@ -63,17 +58,10 @@ class Carry:
     """
 
     def __init__(self, network: nn.Module) -> None:
-        for layer in network.modules():
-            if isinstance(layer, Layer) and layer.spec.bidirectional:
-                raise InputError(
-                    "bad_layer",
-                    "a backward direction needs whole sessions",
-                    field="bidirectional",
-                    hint="train whole sessions, or leave bidirectional out",
-                )
         self.network = network
         self._kept: State = None
         self._before: Batch | None = None
+        self._skipped: list[Batch] = []
 
     def __call__(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
         """Return a batch's outputs, (B, T, ...).
@@ -88,8 +76,22 @@ class Carry:
         Raises
         ------
         InputError
-            ``not_next``: a stretch goes on from where the batch before did not end.
+            ``not_next``: a stretch goes on from where the batch before did not end;
+            ``bad_layer``: it would go on in a layer that reads sessions backward.
         """
+        with torch.no_grad():
+            while self._skipped and (batch.carried >= 0).any():
+                self._run(self._skipped.pop(0))
+        self._skipped.clear()
+        return self._run(batch, rows)
+
+    def skip(self, batch: Batch) -> None:
+        """Take a batch that is not learned from; it is run if a later one goes on from it."""
+        if (batch.carried < 0).all():
+            self._skipped.clear()
+        self._skipped.append(batch)
+
+    def _run(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
         self.check(batch)
         weight = next(self.network.parameters())
         x = torch.from_numpy(batch.rows) if rows is None else rows
@@ -103,6 +105,7 @@ class Carry:
         on = batch.carried >= 0
         if not on.any():
             return
+        refuse_backward(self.network)
         before, taken = self._before, batch.carried[on]
         if before is not None and taken.max() < len(before.starts):
             ends = before.starts[taken] + before.lengths[taken]
@@ -136,6 +139,24 @@ class Carry:
             for first, rest in zip(_parts(begun), _parts(kept), strict=True)
         ]
         return parts[0] if isinstance(begun, Tensor) else tuple(parts)
+
+
+def refuse_backward(network: nn.Module) -> None:
+    """Refuse a network that no state can be carried in.
+
+    Raises
+    ------
+    InputError
+        ``bad_layer``: a layer reads sessions backward.
+    """
+    for layer in network.modules():
+        if isinstance(layer, Layer) and layer.spec.bidirectional:
+            raise InputError(
+                "bad_layer",
+                "a backward direction needs whole sessions",
+                field="bidirectional",
+                hint="train whole sessions, or leave bidirectional out",
+            )
 
 
 def _parts(state: State) -> tuple[Tensor, ...]:
