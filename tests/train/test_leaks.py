@@ -230,3 +230,10 @@ def test_outputs_that_are_not_finite_are_refused() -> None:
     with pytest.raises(InputError) as caught:
         check_leaks(gru(), plan)
     assert (caught.value.code, caught.value.field) == ("not_finite", "network")
+
+
+def test_a_plan_without_sessions_is_refused() -> None:
+    nothing = Lanes(np.zeros((0, 2), np.float32), np.zeros(1, np.int64), np.zeros(0), 2, 3)
+    with pytest.raises(InputError) as caught:
+        check_leaks(gru(), nothing)
+    assert (caught.value.code, caught.value.field) == ("empty_plan", "plan")

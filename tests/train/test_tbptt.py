@@ -62,7 +62,7 @@ def gradients_of(layer: nn.Module, outputs: Tensor) -> list[Tensor]:
     return list(torch.autograd.grad(loss, list(layer.parameters())))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     st.sampled_from(sorted(LAYERS)),
     st.lists(st.integers(1, 12), min_size=1, max_size=12),

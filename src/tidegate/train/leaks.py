@@ -25,6 +25,8 @@ from tidegate.train.tbptt import Carry
 
 __all__ = ["Leak", "LeakReport", "check_leaks"]
 
+Kind = Literal["state", "gradient", "cut", "carry"]
+
 
 @dataclass(frozen=True)
 class Leak:
@@ -43,7 +45,7 @@ class Leak:
         Its first event of which this is so, as a row of the plan's.
     """
 
-    kind: Literal["state", "gradient", "cut", "carry"]
+    kind: Kind
     session: int
     row: int
 
@@ -115,7 +117,7 @@ def check_leaks(
     Raises
     ------
     InputError
-        ``not_finite``: outputs of the events as they are.
+        ``not_finite``: outputs of the events as they are; ``empty_plan``.
 
     Notes
     -----
@@ -132,6 +134,10 @@ def check_leaks(
     True
     """
     batches = list(plan.epoch(epoch))
+    if not batches:
+        raise InputError(
+            "empty_plan", "there is no session", field="plan", hint="give some sessions"
+        )
     trial = _Trial(network, batches, torch.from_numpy(plan.rows), carry)
     if not torch.isfinite(trial.plain[trial.trained]).all():
         raise InputError(
@@ -141,7 +147,7 @@ def check_leaks(
             hint="look for NaN in the rows and in the weights",
         )
     sessions = np.unique(trial.sessions[trial.trained])
-    marks: dict[str, NDArray[np.bool_]] = {}
+    marks: dict[Kind, NDArray[np.bool_]] = {}
     marks["state"], moved = trial.states()
     marks["gradient"], sloped = trial.gradients(trial.sessions)
     marks["cut"], _ = trial.gradients(trial.segments)
@@ -150,7 +156,7 @@ def check_leaks(
     for kind, marked in marks.items():
         found = np.flatnonzero(marked)
         of, first = np.unique(trial.sessions[found], return_index=True)
-        leaks += [Leak(kind, int(s), int(found[i])) for s, i in zip(of, first, strict=True)]  # type: ignore[arg-type]
+        leaks += [Leak(kind, int(s), int(found[i])) for s, i in zip(of, first, strict=True)]
     seen = np.intersect1d(trial.sessions[moved], trial.sessions[sloped])
     unseen = tuple(np.setdiff1d(sessions, seen).tolist())
     return LeakReport(len(sessions), len(batches), tuple(leaks), unseen, error)
