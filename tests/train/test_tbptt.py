@@ -184,3 +184,17 @@ def test_a_batch_out_of_order_is_refused() -> None:
     with pytest.raises(InputError, match="not_next"):
         carry(third)
     carry(second)  # what was refused changed nothing
+
+
+def test_batches_can_be_run_once_more() -> None:
+    rows, offsets = sessions_of([9, 8, 6])
+    first, second, third, fourth, *_ = Lanes(rows, offsets, np.zeros(23), 2, 2).epoch()
+    carry = Carry(layer_of("gru"))
+    carry(first)
+    carry.skip(second)
+    mark = carry.mark()
+    expected = [carry(third), carry(fourth)]
+    for _ in range(2):
+        carry.rewind(mark)
+        assert torch.equal(carry(third), expected[0])
+        assert torch.equal(carry(fourth), expected[1])

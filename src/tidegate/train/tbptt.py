@@ -16,6 +16,9 @@ __all__ = ["Carry", "refuse_backward"]
 State = Any
 """A tensor (..., B, hidden_size), or a tuple of them."""
 
+Mark = tuple[State, Batch | None, tuple[Batch, ...]]
+"""Where a `Carry` stands: the state after a batch, that batch, and those skipped since."""
+
 
 class Carry:
     """Runs batches through a network, each session going on from its own state.
@@ -90,6 +93,15 @@ class Carry:
         if (batch.carried < 0).all():
             self._skipped.clear()
         self._skipped.append(batch)
+
+    def mark(self) -> Mark:
+        """Return where it stands: what `rewind` takes."""
+        return self._kept, self._before, tuple(self._skipped)
+
+    def rewind(self, mark: Mark) -> None:
+        """Stand where it stood, so that batches can be run once more."""
+        self._kept, self._before, skipped = mark
+        self._skipped = list(skipped)
 
     def _run(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
         self.check(batch)
