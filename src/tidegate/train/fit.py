@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from tidegate import answers, tasks
-from tidegate.data.batches import Batch, Batches
+from tidegate.data.batches import Batches
 from tidegate.errors import InputError
 from tidegate.nn import Network
 from tidegate.spec import TaskSpec
@@ -21,16 +20,15 @@ from tidegate.train import checkpoint as checkpoints
 from tidegate.train.checkpoint import Checkpoint, Position
 from tidegate.train.diagnostics import diagnose
 from tidegate.train.history import Epoch
-from tidegate.train.learner import Learner, labelled
+from tidegate.train.learner import Learner
 from tidegate.train.predict import predict
 from tidegate.train.progress import Listener
 from tidegate.train.recovery import Recovery, not_finite
 from tidegate.train.repeatable import repeatable
 from tidegate.train.sample import Sample
-from tidegate.train.schedules import learning_rate
 from tidegate.train.sequences import Sequences
 from tidegate.train.settings import TrainSettings
-from tidegate.train.tally import Tally
+from tidegate.train.teacher import Teacher
 
 __all__ = ["FitResult", "fit"]
 
@@ -152,8 +150,8 @@ class _Run:
         )
         rows, offsets, targets = self.train.rows, self.train.offsets, self.train.targets
         budget, seed = self.settings.batch_tokens, self.settings.seed
-        self.batches = Batches(rows, offsets, targets.astype(np.float64), budget, seed)
-        self.steps_of_epoch = math.ceil(len(self.batches.plan()) / self.settings.accumulate)
+        batches = Batches(rows, offsets, targets.astype(np.float64), budget, seed)
+        self.teacher = Teacher(self.learner, self.recovery, batches, self.settings, self.listeners)
         self.sample = Sample.of(self.train, seed) if self.settings.diagnostics else None
 
     def run(self, resume: bool) -> FitResult:
@@ -189,7 +187,8 @@ class _Run:
 
     def _epoch(self, epoch: int) -> None:
         began = time.perf_counter()
-        tally, rate = self._learn(epoch)
+        self.network.train()
+        tally = self.teacher.epoch(epoch, self.position)
         trained = time.perf_counter()
         with self.learner.average.swapped():
             valid_loss, metrics = self._validate(epoch)
@@ -203,13 +202,12 @@ class _Run:
             metrics=metrics,
             gradient_norm=float(np.mean(tally.norms)),
             gradient_norm_max=max(tally.norms),
-            learning_rate=rate,
+            learning_rate=tally.rate,
             events=len(self.train.rows),
             events_per_s=len(self.train.rows) / (trained - began),
             clipping=tally.clipping,
             bad_batches=self.recovery.skipped,
             returns=self.recovery.returned,
-            overflows=tally.overflows,
             updates=tally.updates,
             diagnosis=None if sample is None else diagnose(self.network, self.task, sample),
             seconds=time.perf_counter() - began,
@@ -217,40 +215,6 @@ class _Run:
         self.position.history.append(found)
         for listener in self.listeners:
             listener.epoch(found, self.watch, best)
-
-    def _learn(self, epoch: int) -> tuple[Tally, float]:
-        """Go through the training part once; return what its steps add up to, and the last rate."""
-        position, size = self.position, self.settings.accumulate
-        tally, rate = Tally(self.settings.clip_norm), 0.0
-        self.network.train()
-        self.recovery.begin_epoch()
-        for step, batches in enumerate(_groups(self.batches.epoch(epoch), size)):
-            rate = self._rate()
-            position.step += 1
-            labels = sum(labelled(batch) for batch in batches)
-            if labels == 0:
-                continue
-            measure = not tally.updates and step >= self.steps_of_epoch // 2
-            outcome = self.learner.step(batches, rate, measure=measure)
-            if outcome.overflowed:
-                tally.overflows += 1
-            elif not outcome.learned:
-                number = step * size + outcome.at + 1
-                self.recovery.skip(position, batches[outcome.at], outcome, epoch, number)
-            else:
-                position.bad_in_a_row = 0
-                tally.add(outcome, labels)
-                events = sum(int(batch.lengths.sum()) for batch in batches)
-                for listener in self.listeners:
-                    listener.batch(events, outcome.loss, outcome.norm)
-        if not tally.norms:
-            raise not_finite(math.nan, math.nan, f"every batch of epoch {epoch}")
-        return tally, rate
-
-    def _rate(self) -> float:
-        steps = self.settings.epochs * self.steps_of_epoch
-        rate = learning_rate(self.position.step, steps, self.settings)
-        return rate * self.position.plateau.scale * 0.5**self.position.returns
 
     def _validate(self, epoch: int) -> tuple[float, dict[str, float]]:
         outputs = predict(self.network, self.valid.rows, self.valid.offsets)
@@ -286,13 +250,6 @@ class _Run:
         for listener in self.listeners:
             done = len(self.position.history)
             listener.note(f"going on after epoch {done}, from {self.path}")
-
-
-def _groups(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
-    """Yield the batches of each step."""
-    left = iter(batches)
-    while group := list(islice(left, size)):
-        yield group
 
 
 def _no_labels(part: str, label: str) -> InputError:

@@ -54,8 +54,6 @@ class Epoch(msgspec.Struct, frozen=True):
         Batches that were skipped, because their loss or gradient is not finite.
     returns : int
         Times that training went back to the epoch's beginning.
-    overflows : int
-        Steps lost to fp16's range, before its scale was right.
     updates : dict of str to float
         Of each parameter, in one step in the middle of the epoch: the norm of its change over its
         norm before. 0.001 is usual. A parameter that was zero is missing.
@@ -76,6 +74,5 @@ class Epoch(msgspec.Struct, frozen=True):
     clipping: Clipping = Clipping()
     bad_batches: int = 0
     returns: int = 0
-    overflows: int = 0
     updates: dict[str, float] = msgspec.field(default_factory=dict)
     diagnosis: Diagnosis | None = None

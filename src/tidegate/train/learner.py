@@ -40,8 +40,6 @@ class Outcome:
         The last batch that was looked at: the one to blame if nothing was learned.
     outputs : tensor (B, T, output_size)
         Of that batch.
-    overflowed : bool
-        Whether fp16 is to blame: its scale was lowered, and nothing is wrong.
     updates : dict of str to float
         If they were asked for: the norm of each parameter's change over its norm before.
     """
@@ -52,7 +50,6 @@ class Outcome:
     rate: float
     at: int
     outputs: torch.Tensor
-    overflowed: bool = False
     updates: dict[str, float] = field(default_factory=dict)
 
 
@@ -97,17 +94,15 @@ class Learner:
         """
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        self._optimizer.zero_grad()
+        scale = self._scaler.state_dict()
         with noisy(self._noisy, self._settings.weight_noise):
             outcome = self._gradient(batches, rate)
+            while self._overflowed(outcome):
+                outcome = self._gradient(batches, rate)
         if outcome.learned:
             return self._update(outcome, measure=measure)
-        # fp16 may be out of range where nothing else is, unless its scale does nothing any more.
-        overflowed = math.isfinite(outcome.loss) and self._scaler.get_scale() > 1
-        if overflowed:
-            self._scaler.unscale_(self._optimizer)
-            self._scaler.update()
-        return replace(outcome, overflowed=overflowed)
+        self._scaler.load_state_dict(scale)
+        return outcome
 
     def state(self) -> State:
         """Return copies of all tensors that a step changes: what `restore` takes."""
@@ -128,6 +123,7 @@ class Learner:
 
     def _gradient(self, batches: Sequence[Batch], rate: float) -> Outcome:
         """Add up the gradients of batches until one is not finite."""
+        self._optimizer.zero_grad()
         counts = [labelled(batch) for batch in batches]
         loss = norm = 0.0
         outputs = torch.empty(0)
@@ -145,6 +141,14 @@ class Learner:
             if not math.isfinite(norm):
                 return Outcome(loss, norm, False, rate, at, outputs)
         return Outcome(loss, norm, True, rate, len(batches) - 1, outputs)
+
+    def _overflowed(self, outcome: Outcome) -> bool:
+        """Say whether fp16's range alone may be to blame, and lower its scale if so."""
+        if outcome.learned or not math.isfinite(outcome.loss) or self._scaler.get_scale() <= 1:
+            return False
+        self._scaler.unscale_(self._optimizer)
+        self._scaler.update()
+        return True
 
     def _outputs(self, batch: Batch) -> torch.Tensor:
         rows = torch.from_numpy(batch.rows).to(self._device)

@@ -21,7 +21,7 @@ class Listener:
         """Hear of a beginning: epochs in all, epochs already done, events of an epoch."""
 
     def batch(self, events: int, loss: float, gradient_norm: float) -> None:
-        """Hear that a batch was learned from."""
+        """Hear that a step was made: its events, loss and gradient norm."""
 
     def epoch(self, epoch: Epoch, watch: str, best: bool) -> None:
         """Hear that an epoch ended; `best`: the best so far by the metric `watch`."""

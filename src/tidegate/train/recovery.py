@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tidegate import files
 from tidegate.data.batches import Batch
 from tidegate.errors import InputError
 from tidegate.train import bad_batches
@@ -49,7 +50,8 @@ class Recovery:
     def begin(self, position: Position) -> None:
         """Hear that a run begins, or goes on: of bad batches, only those of `position` were."""
         if self.path is not None:
-            self.path.unlink(missing_ok=True)
+            with files.refusals(self.path):
+                self.path.unlink(missing_ok=True)
         self._write(position)
 
     def begin_epoch(self) -> None:

@@ -34,7 +34,7 @@ class Tally:
     labels: list[int] = field(default_factory=list)
     norms: list[float] = field(default_factory=list)
     updates: dict[str, float] = field(default_factory=dict)
-    overflows: int = 0
+    rate: float = 0.0
 
     def add(self, outcome: Outcome, labels: int) -> None:
         """Take in a step and how many labelled events it had."""
