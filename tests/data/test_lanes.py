@@ -47,6 +47,7 @@ def test_every_event_once_in_order_and_from_where_its_session_was(
             if not begins:
                 assert before[batch.carried[place]] == session
             start = int(batch.starts[place])
+            assert batch.before[place] == len(seen[session])
             seen[session] += range(start, start + int(batch.lengths[place]))
         before = places
     for session, events in enumerate(seen):

@@ -32,6 +32,8 @@ class Batch:
         Which sessions these are.
     starts : int64 array (B,)
         Row of each stretch's first event, among those of all sessions.
+    before : int64 array (B,)
+        Events of its session before that one.
     carried : int64 array (B,)
         The stretch of the batch before whose state this one goes on from; -1 where a session
         begins.
@@ -42,6 +44,7 @@ class Batch:
     labels: NDArray[np.float64]
     session_indices: NDArray[np.int64]
     starts: NDArray[np.int64]
+    before: NDArray[np.int64]
     carried: NDArray[np.int64]
 
     @property
@@ -116,6 +119,7 @@ class Batches:
             yield pad(
                 self.rows,
                 self.labels,
+                self.offsets,
                 spans.sessions[chosen],
                 spans.starts[chosen],
                 spans.lengths[chosen],
@@ -150,6 +154,7 @@ class Batches:
 def pad(
     rows: NDArray[np.float32],
     labels: NDArray[np.float64],
+    offsets: NDArray[np.int64],
     sessions: NDArray[np.int64],
     starts: NDArray[np.int64],
     lengths: NDArray[np.int64],
@@ -157,7 +162,8 @@ def pad(
 ) -> Batch:
     """Return a batch of the stretches given; see `Batch`."""
     padded = np.zeros((len(starts), lengths.max(), rows.shape[1]), dtype=np.float32)
-    batch = Batch(padded, lengths, np.full(padded.shape[:2], np.nan), sessions, starts, carried)
+    nothing, before = np.full(padded.shape[:2], np.nan), starts - offsets[sessions]
+    batch = Batch(padded, lengths, nothing, sessions, starts, before, carried)
     batch.rows[batch.real] = rows[batch.events]
     batch.labels[batch.real] = labels[batch.events]
     return batch

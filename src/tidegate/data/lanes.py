@@ -148,6 +148,7 @@ class Lanes:
             yield pad(
                 self.rows,
                 self.labels,
+                self.offsets,
                 plan.sessions[begin:end],
                 plan.starts[begin:end],
                 plan.lengths[begin:end],

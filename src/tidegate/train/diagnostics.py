@@ -113,7 +113,7 @@ def _diagnose(network: Network, task: Task, sample: Sample) -> Diagnosis:
     x = network.inputs(events.pack(sample.rows))
     for layer in cast("Iterable[Layer]", network.layers):
         inputs.append(x.requires_grad_())
-        x, _, found = layer(x, None, events)
+        x, _, found = layer(x, None, events, gates=True)
         units.append((x - inputs[-1] if layer.spec.residual else x).detach())
         gates.append(found)
     outputs = events.unpack(network.head(x))
