@@ -351,7 +351,7 @@ def test_the_rate_falls_on_a_plateau(
     spec: ModelSpec, task: TaskSpec, train: Sequences, valid: Sequences, settings: TrainSettings
 ) -> None:
     settings = msgspec.structs.replace(
-        *(settings,),
+        settings,
         epochs=9,
         patience=6,
         learning_rate=1e-12,

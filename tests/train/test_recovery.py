@@ -122,7 +122,7 @@ def test_after_too_many_in_a_row_it_goes_back_and_then_gives_up(
         fit(network, task, hopeless, valid, limits, listeners=[notes], checkpoint=path)
     assert (caught.value.code, caught.value.field) == ("loss_not_finite", "learning_rate")
     assert "c.bad_batches.json" in caught.value.message
-    assert len([note for note in notes.notes if "in a row" in note]) == 1
+    assert len([note for note in notes.notes if "back to" in note]) == 1
     assert len(described(tmp_path / "c.bad_batches.json")) == 4
     after = to_bundle(network)
     assert all(np.array_equal(array, after[name]) for name, array in before.items())
@@ -145,6 +145,34 @@ def test_a_validation_that_is_not_finite_is_refused(
     assert caught.value.code == "loss_not_finite"
 
 
+def test_an_epoch_whose_end_is_of_no_use_begins_again(
+    train: Sequences, valid: Sequences, settings: TrainSettings
+) -> None:
+    """One batch an epoch: nothing but the validation sees that the weights burst."""
+    spec, task = (
+        ModelSpec(2, (LayerSpec("rnn", 8, activation="relu"),), 1),
+        TaskSpec("regress", "x"),
+    )
+    wild = with_settings(
+        settings,
+        optimizer="sgd",
+        learning_rate=1e30,
+        warmup_steps=0,
+        batch_tokens=10**6,
+        max_returns=120,
+        epochs=1,
+    )
+    network, notes = network_of(spec), Notes()
+    result = fit(network, task, train, valid, wild, listeners=[notes])
+    (first,) = result.history
+    assert first.returns > 10
+    assert len([note for note in notes.notes if "validation after epoch 1" in note]) > 10
+    assert first.learning_rate == 1e30 * 0.5**first.returns  # the schedule did not go on meanwhile
+    assert finite(network)
+    with pytest.raises(InputError, match="validation after epoch 1"):
+        fit(network_of(spec), task, train, valid, with_settings(wild, max_returns=2))
+
+
 def test_it_goes_back_to_the_weights_of_the_epochs_beginning(
     spec: ModelSpec, task: TaskSpec, train: Sequences, settings: TrainSettings
 ) -> None:
@@ -155,7 +183,7 @@ def test_it_goes_back_to_the_weights_of_the_epochs_beginning(
     labels = train.targets.astype(np.float64)
     (batch,) = Batches(train.rows, train.offsets, labels, 10**6).epoch()
     assert learner.step([batch], 0.01).learned
-    recovery.begin_epoch()
+    recovery.begin_epoch(3)
     good = learner.state()
     assert learner.step([batch], 1e9).learned  # the weights are of no use now
     hopeless = broken(train, slice(None))
@@ -187,7 +215,7 @@ def test_a_rate_that_is_too_high_is_halved_until_training_holds(
     spec = ModelSpec(2, (LayerSpec("rnn", 8, activation="relu"),), 1)
     task = TaskSpec("regress", "level")
     wild = with_settings(
-        *(settings,),
+        settings,
         optimizer="sgd",
         schedule="constant",
         learning_rate=2e4,

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from tidegate import _core
 from tidegate.nn.cells import CellBase, Gates, GRUCell, LSTMCell, RNNCell, State
@@ -61,17 +62,31 @@ def run(
     gates : bool
         Whether the gates' values are wanted; else none are returned.
     """
-    weight = cell.recurrent if noise.weight is None else cell.recurrent * noise.weight
-    kept = gates or (torch.is_grad_enabled() and not recompute)
-    h, c = (*state, None)[:2]
-    y, h_end, c_end, found, _ = sequence(
+
+    def steps() -> tuple[Tensor, ...]:
+        return _run(cell, x, state, rows, noise, reverse=reverse, save=gates or trains)
+
+    trains = torch.is_grad_enabled()
+    if recompute and trains:
+        found = checkpoint(steps, use_reentrant=False, preserve_rng_state=False)
+    else:
+        found = steps()
+    y, h, c, kept = found
+    return y, (h, c)[: len(state)], _gates_of(cell, kept) if gates else ()
+
+
+def _run(
+    cell: CellBase, x: Tensor, state: State, rows: Rows, noise: Noise, *, reverse: bool, save: bool
+) -> tuple[Tensor, ...]:
+    h, *more = (each.float().contiguous() for each in state)
+    return sequence(
         _kind(cell),
         "bf16" if torch.is_autocast_enabled("cpu") else "fp32",
-        _input_product(cell, x),
-        weight,
+        torch.nn.functional.linear(x, _candidate_first(cell, cell.input)),
+        cell.recurrent if noise.weight is None else cell.recurrent * noise.weight,
         _vectors(cell),
-        h.float().contiguous(),
-        None if c is None else c.float().contiguous(),
+        h,
+        more[0] if more else None,
         noise.mask,
         *_keeps(noise),
         rows.lengths,
@@ -80,10 +95,8 @@ def run(
         peephole=isinstance(cell, LSTMCell) and cell.peephole is not None,
         reverse=reverse,
         padded=rows.padded,
-        save=kept,
-    )
-    after = (h_end,) if c is None else (h_end, c_end)
-    return y, after, _gates_of(cell, found) if gates else ()
+        save=save,
+    )[:4]
 
 
 def _kind(cell: CellBase) -> str:
@@ -99,15 +112,6 @@ def _candidate_first(cell: CellBase, rows: Tensor) -> Tensor:
         return rows
     r_z, n = rows.split([2 * cell.hidden_size, cell.hidden_size])
     return torch.cat([n, r_z])
-
-
-def _input_product(cell: CellBase, x: Tensor) -> Tensor:
-    """Return W x, normalised if it is to be, without its bias: (rows, gates * hidden_size)."""
-    product = torch.nn.functional.linear(x, _candidate_first(cell, cell.input))
-    if cell.norm_input is not None:
-        gain = _candidate_first(cell, cell.norm_input)
-        product = torch.nn.functional.layer_norm(product.float(), gain.shape, gain, None, 1e-5)
-    return product.float()
 
 
 def _biases(cell: CellBase) -> Tensor:
@@ -126,7 +130,9 @@ def _biases(cell: CellBase) -> Tensor:
 
 def _vectors(cell: CellBase) -> Tensor:
     """Return bias, gains and peepholes, one behind the other."""
-    parts = [_biases(cell), cell.norm_recurrent]
+    parts = [_biases(cell)]
+    if cell.norm_input is not None and cell.norm_recurrent is not None:
+        parts += [_candidate_first(cell, cell.norm_input), cell.norm_recurrent]
     if isinstance(cell, LSTMCell):
         parts += [cell.norm_cell, cell.b_cell, cell.peephole]
     return torch.cat([part for part in parts if part is not None])
@@ -182,8 +188,8 @@ def sequence(
     weight : tensor (gates * hidden_size, hidden_size)
         Of the recurrent product.
     vectors : tensor (n,)
-        Biases, then, with `norm`, the gains of the recurrent product, and of an LSTM gain and bias
-        of c; then, with `peephole`, its weights.
+        Biases, then, with `norm`, the gains of the inputs' and of the recurrent product, and of an
+        LSTM gain and bias of c; then, with `peephole`, its weights.
     h, c : tensor (B, hidden_size)
         Before the first step.
     mask, keep, keep_cell, keep_rate, keep_cell_rate
@@ -203,12 +209,12 @@ def sequence(
         h after each event.
     h, c : tensor (B, hidden_size)
         After the last step; c is empty where the cell has none.
-    kept, stats : tensor (rows, n)
+    kept, moments : tensor (rows, n)
         What the backward pass reads; else empty.
     """
     call = _Call(locals())
     found = _outputs(cell, a, h, c, norm=norm, padded=padded, save=save)
-    call.give(zip(("y", "h_end", "c_end", "kept", "stats"), found, strict=True))
+    call.give(zip(("y", "h_end", "c_end", "kept", "moments"), found, strict=True))
     _core.sequence_forward(cell, precision, torch.get_num_threads(), call.given)
     return found
 
@@ -217,12 +223,13 @@ def sequence(
 def sequence_backward(
     cell: str,
     precision: str,
-    dy: Tensor,
-    dh_end: Tensor,
+    dy: Tensor | None,
+    dh_end: Tensor | None,
     dc_end: Tensor | None,
+    a: Tensor | None,
     y: Tensor,
     kept: Tensor,
-    stats: Tensor,
+    moments: Tensor,
     weight: Tensor,
     vectors: Tensor,
     h: Tensor,
@@ -241,7 +248,7 @@ def sequence_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the gradients of `sequence`: d (see native/train.h), of h, c and the vectors."""
     call = _Call(locals())
-    found = _gradients(cell, y, h, c, vectors, norm=norm, padded=padded)
+    found = _gradients(cell, precision, y, h, c, vectors, norm=norm, padded=padded)
     call.give(zip(("d", "dh", "dc", "sums"), found, strict=True))
     _core.sequence_backward(cell, precision, torch.get_num_threads(), call.given)
     return found
@@ -251,18 +258,19 @@ def _outputs(
     cell: str, a: Tensor, h: Tensor, c: Tensor | None, *, norm: bool, padded: bool, save: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     rows, size = a.shape[0], h.shape[1]
-    new = a.new_zeros if padded else a.new_empty
+    new = h.new_zeros if padded else h.new_empty
     return (
         new(rows, size),
         torch.empty_like(h),
         h.new_empty(0) if c is None else torch.empty_like(c),
-        new(rows, _layout(cell, norm).kept * size) if save else a.new_empty(0),
-        new(rows, 4) if save and norm else a.new_empty(0),
+        new(rows, _layout(cell, norm).kept * size) if save else h.new_empty(0),
+        new(rows, 6) if save and norm else h.new_empty(0),
     )
 
 
 def _gradients(
     cell: str,
+    precision: str,
     y: Tensor,
     h: Tensor,
     c: Tensor | None,
@@ -272,9 +280,10 @@ def _gradients(
     padded: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     rows, size = y.shape
+    dtype = _TYPES[precision]
     new = y.new_zeros if padded else y.new_empty
     return (
-        new(rows, _layout(cell, norm).d * size),
+        new(rows, _layout(cell, norm).d * size, dtype=dtype),
         torch.empty_like(h),
         h.new_empty(0) if c is None else torch.empty_like(c),
         torch.zeros_like(vectors),
@@ -289,36 +298,34 @@ def _(cell, precision, a, weight, vectors, h, c, *more):  # type: ignore[no-unty
 
 @sequence_backward.register_fake
 def _(  # type: ignore[no-untyped-def]
-    cell, precision, dy, dh_end, dc_end, y, kept, stats, weight, vectors, h, c, *more
+    cell, precision, dy, dh_end, dc_end, a, y, kept, moments, weight, vectors, h, c, *more
 ):
     norm, _, _, padded = more[-4:]
-    return _gradients(cell, y, h, c, vectors, norm=norm, padded=padded)
+    return _gradients(cell, precision, y, h, c, vectors, norm=norm, padded=padded)
 
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    y, _, _, kept, stats = output
-    a = inputs[2]
-    ctx.mark_non_differentiable(kept, stats)
-    ctx.save_for_backward(
-        None if kept.numel() or not a.numel() else a, y, kept, stats, *inputs[3:10], *inputs[12:14]
-    )
+    y, _, _, kept, moments = output
+    a = inputs[2] if inputs[14] else None  # what was normalised is looked at again
+    ctx.mark_non_differentiable(kept, moments)
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(a, y, kept, moments, *inputs[3:10], *inputs[12:14])
     ctx.words, ctx.rates, ctx.flags = inputs[:2], inputs[10:12], inputs[14:]
 
 
-def _backward(ctx: Any, dy: Tensor, dh_end: Tensor, dc_end: Tensor, *_: Any) -> tuple[Any, ...]:
-    a, y, kept, stats, weight, vectors, h, c, *noise, lengths, offsets = ctx.saved_tensors
+def _backward(
+    ctx: Any, dy: Tensor | None, dh_end: Tensor | None, dc_end: Tensor | None, *_: Any
+) -> tuple[Any, ...]:
+    a, y, kept, moments, weight, vectors, h, c, *noise, lengths, offsets = ctx.saved_tensors
     cell, norm, size = ctx.words[0], ctx.flags[0], h.shape[1]
     common = (weight, vectors, h, c, *noise, *ctx.rates, lengths, offsets, *ctx.flags[:4])
-    if a is not None:  # nothing was kept
-        y, _, _, kept, stats = sequence(*ctx.words, a, *common, True)
     d, dh, dc, sums = sequence_backward(
         *ctx.words,
-        dy.contiguous(),
-        dh_end.contiguous(),
-        None if c is None else dc_end.contiguous(),
+        *(None if each is None else each.contiguous() for each in (dy, dh_end, dc_end)),
+        a,
         y,
         kept,
-        stats,
+        moments,
         *common,
     )
     layout = _layout(cell, norm)
@@ -337,12 +344,16 @@ def _backward(ctx: Any, dy: Tensor, dh_end: Tensor, dc_end: Tensor, *_: Any) -> 
     else:
         d_weight = columns(layout.raw, layout.a).T @ h_in
     return (
-        *(None, None, columns(0, layout.a), d_weight, sums, dh, None if c is None else dc),
+        *(None, None, columns(0, layout.a), d_weight.float(), sums, dh, None if c is None else dc),
         *(None,) * 12,
     )
 
 
 sequence.register_autograd(_backward, setup_context=_setup)
+
+
+_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+"""Of the products' operands and results, by precision."""
 
 
 class _Layout(NamedTuple):
@@ -367,6 +378,8 @@ class _Call:
 
     def __init__(self, arguments: dict[str, Any]) -> None:
         self.shapes = _shapes(arguments)
+        wide = _TYPES[arguments["precision"]]
+        self.types = {"lengths": torch.int64, "offsets": torch.int64, "a": wide, "d": wide}
         sessions, size = arguments["h"].shape
         self.given: dict[str, int | float | bool] = {"hidden_size": size, "sessions": sessions}
         for name in ("reverse", "norm", "peephole", "keep_rate", "keep_cell_rate"):
@@ -377,7 +390,7 @@ class _Call:
         for name, tensor in tensors:
             if tensor is None or not tensor.numel():
                 continue
-            dtype = torch.int64 if name in ("lengths", "offsets") else torch.float32
+            dtype = self.types.get(name, torch.float32)
             if tensor.shape != self.shapes[name] or tensor.dtype != dtype:
                 raise ValueError(f"{name}: not {dtype} of shape {self.shapes[name]}")
             if not tensor.is_contiguous():
@@ -392,7 +405,7 @@ def _shapes(arguments: dict[str, Any]) -> dict[str, tuple[int, ...]]:
     rows = len(arguments["y"] if "y" in arguments else arguments["a"])
     layout = _layout(cell, norm)
     gates = layout.a
-    vectors = layout.bias + (gates + (2 if cell == "lstm" else 0) if norm else 0)
+    vectors = layout.bias + (2 * gates + (2 if cell == "lstm" else 0) if norm else 0)
     vectors += 3 if arguments["peephole"] else 0
     states = ("h", "c", "h_end", "c_end", "dh", "dc", "dh_end", "dc_end", "mask")
     return {
@@ -404,5 +417,5 @@ def _shapes(arguments: dict[str, Any]) -> dict[str, tuple[int, ...]]:
         "weight": (gates * size, size),
         "kept": (rows, layout.kept * size),
         "d": (rows, layout.d * size),
-        "stats": (rows, 4),
+        "moments": (rows, 6),
     }

@@ -192,13 +192,17 @@ class _Run:
             listener.note(f"interrupted after {done} finished epochs: {kept}")
 
     def _epoch(self, epoch: int) -> None:
-        began = time.perf_counter()
+        began, step = time.perf_counter(), self.position.step
         self.network.train()
         tally = self.teacher.epoch(epoch, self.position)
         trained = time.perf_counter()
         with self.learner.average.swapped():
-            valid_loss, metrics = self._validate(epoch)
-            best = self._keep_best(epoch, metrics[self.watch])
+            valid_loss, metrics = self._validate()
+            lost = not (math.isfinite(valid_loss) and math.isfinite(metrics[self.watch]))
+            best = not lost and self._keep_best(epoch, metrics[self.watch])
+        if lost:
+            self._begin_again(step, valid_loss, f"the validation after epoch {epoch}")
+            return
         self.position.plateau = self.position.plateau.after(best, self.settings)
         sample = self.sample
         found = Epoch(
@@ -222,13 +226,17 @@ class _Run:
         for listener in self.listeners:
             listener.epoch(found, self.watch, best)
 
-    def _validate(self, epoch: int) -> tuple[float, dict[str, float]]:
+    def _begin_again(self, step: int, valid_loss: float, where: str) -> None:
+        """Take an epoch back whose weights are of no use."""
+        if not np.isfinite(self.valid.rows).all():  # no weights would help
+            raise not_finite(valid_loss, 0.0, where)
+        self.recovery.go_back(self.position, valid_loss, 0.0, where)
+        self.position.step = step
+
+    def _validate(self) -> tuple[float, dict[str, float]]:
         outputs = predict(self.network, self.valid.rows, self.valid.offsets)
         loss = self.task.loss(torch.from_numpy(outputs), torch.from_numpy(self.valid.targets))
-        metrics = self.answers.metrics(outputs, self.valid.labels)
-        if not math.isfinite(metrics[self.watch]):
-            raise not_finite(loss.item(), 0.0, f"the validation after epoch {epoch}")
-        return loss.item(), metrics
+        return loss.item(), self.answers.metrics(outputs, self.valid.labels)
 
     def _keep_best(self, epoch: int, value: float) -> bool:
         """Keep an epoch's weights if they are the best so far, and say whether they are."""

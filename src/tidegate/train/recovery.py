@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tidegate import files
@@ -46,6 +46,9 @@ class Recovery:
     ids: Sequence[str]
     path: Path | None
     listeners: Sequence[Listener]
+    skipped: int = field(default=0, init=False)
+    returned: int = field(default=0, init=False)
+    _epoch: int = field(default=0, init=False)
 
     def begin(self, position: Position) -> None:
         """Hear that a run begins, or goes on: of bad batches, only those of `position` were."""
@@ -54,10 +57,12 @@ class Recovery:
                 self.path.unlink(missing_ok=True)
         self._write(position)
 
-    def begin_epoch(self) -> None:
-        """Hear that an epoch begins."""
+    def begin_epoch(self, epoch: int) -> None:
+        """Hear that an epoch begins, or begins again: `skipped` and `returned` count on then."""
         self._good: State = self.learner.state()
-        self.skipped = self.returned = 0
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self.skipped = self.returned = 0
 
     def skip(
         self, position: Position, batch: Batch, outcome: Outcome, epoch: int, number: int
@@ -86,17 +91,35 @@ class Recovery:
         if self.skipped == 1:
             self._note(f"{where} was skipped: {_what(outcome.loss, outcome.norm)}{self._kept()}")
         position.bad_in_a_row += 1
-        if position.bad_in_a_row < self.settings.max_bad_batches:
-            return
+        if position.bad_in_a_row == self.settings.max_bad_batches:
+            self.go_back(position, outcome.loss, outcome.norm, where)
+
+    def go_back(self, position: Position, loss: float, norm: float, where: str) -> None:
+        """Give the learner the weights of the epoch's beginning, and let it go on at half the rate.
+
+        Parameters
+        ----------
+        position : Position
+            Keeps the counts; changed in place.
+        loss, norm : float
+            One of them is not finite.
+        where : str
+            What they are of.
+
+        Raises
+        ------
+        InputError
+            ``loss_not_finite``: it has gone back `max_returns` times already.
+        """
         if position.returns >= self.settings.max_returns:
-            raise not_finite(outcome.loss, outcome.norm, f"{where}{self._kept()}")
+            raise not_finite(loss, norm, f"{where}{self._kept()}")
         self.learner.restore(self._good)
         position.bad_in_a_row = 0
         position.returns += 1
         self.returned += 1
         self._note(
-            f"{self.settings.max_bad_batches} batches in a row were not finite, to {where}: back "
-            f"to the weights of the epoch's beginning, at half the learning rate"
+            f"{_what(loss, norm)} in {where}: back to the weights of the epoch's beginning, at "
+            f"half the learning rate"
         )
 
     def _describe(
@@ -121,7 +144,8 @@ class Recovery:
             bad_batches.write(position.bad_batches, self.path)
 
     def _kept(self) -> str:
-        return f"; its sessions are in {self.path}" if self.path is not None else ""
+        known = self.path is not None and self.skipped
+        return f"; what was skipped is in {self.path}" if known else ""
 
     def _note(self, text: str) -> None:
         for listener in self.listeners:

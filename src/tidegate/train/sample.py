@@ -64,8 +64,8 @@ class Sample:
         >>> rows, labels = np.ones((5, 2), np.float32), np.array([np.nan, 1, np.nan, 0, np.nan])
         >>> part = Sequences(rows, np.array([0, 3, 5]), labels, labels.astype(np.float32))
         >>> sample = Sample.of(part, seed=1)
-        >>> sample.lengths, sample.last_targets
-        (tensor([1, 2]), tensor([[0., nan], [nan, 1.]]))
+        >>> sample.lengths, sample.last_targets.tolist()
+        (tensor([2, 1]), [[nan, 1.0], [0.0, nan]])
         """
         begins, ends = _ends(sequences)
         order = np.random.default_rng(seed).permutation(len(begins))[:MAX_SESSIONS]

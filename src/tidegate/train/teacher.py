@@ -65,7 +65,7 @@ class Teacher:
             ``loss_not_finite``; ``no_labels``.
         """
         tally, known = Tally(self.settings.clip_norm), False
-        self.recovery.begin_epoch()
+        self.recovery.begin_epoch(epoch)
         for step, batches in enumerate(_groups(self.plan.epoch(epoch), self.settings.accumulate)):
             tally.rate = self._rate(position)
             position.step += 1
@@ -94,7 +94,7 @@ class Teacher:
                 hint='with truncate = "tail", or longer windows, they may have',
             )
         if not tally.norms:
-            raise not_finite(math.nan, math.nan, f"every batch of epoch {epoch}")
+            raise not_finite(outcome.loss, outcome.norm, f"every batch of epoch {epoch}")
         return tally
 
     def _rate(self, position: Position) -> float:
