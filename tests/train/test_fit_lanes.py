@@ -69,6 +69,25 @@ def test_an_epochs_loss_is_that_of_whole_sessions(
     assert found.history[0].train_loss == pytest.approx(expected.history[0].train_loss, rel=1e-5)
 
 
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_mixed_precision_carries_the_state_too(
+    spec: ModelSpec,
+    task: TaskSpec,
+    train: Sequences,
+    valid: Sequences,
+    settings: TrainSettings,
+    precision: str,
+) -> None:
+    """In fp16, a step is run again until its scale fits: from where it began."""
+    still = lanes(settings, epochs=1, learning_rate=1e-12, chunk=3, accumulate=2)
+    losses = [
+        fit(network_of(spec), task, train, valid, chosen).history[0].train_loss
+        for chosen in (still, msgspec.structs.replace(still, precision=precision))
+    ]
+    assert losses[1] == pytest.approx(losses[0], rel=5e-3)
+    assert losses[1] != losses[0]
+
+
 class Interrupt(Listener):
     """Presses Ctrl-C in the second epoch."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -195,7 +195,7 @@ class _Trial:
             torch.manual_seed(0)
             for batch in self.batches:
                 self._at = batch
-                real, taken = torch.from_numpy(batch.real), torch.from_numpy(batch.events)
+                real, taken = self._tensor(batch.real), self._tensor(batch.events)
                 x = rows.new_zeros(*batch.real.shape, rows.shape[1])
                 x[real] = rows[taken]
                 found.append(carry(batch, x)[real])
@@ -208,7 +208,7 @@ class _Trial:
         leaked, moved = np.zeros((2, len(self.rows)), dtype=np.bool_)
         for changed in _halves(self.sessions):
             for poison in (self._nan(), self._other()):
-                mixed = torch.where(torch.from_numpy(changed)[:, None], poison, self.rows)
+                mixed = torch.where(self._tensor(changed)[:, None], poison, self.rows)
                 with torch.no_grad():
                     differs = _differ(self.outputs(mixed), self.plain) & self.trained
                 moved |= differs & changed
@@ -232,7 +232,7 @@ class _Trial:
         loss = (y * weights.to(y)).flatten(1).sum(dim=1)
         leaked, sloped = np.zeros((2, len(rows)), dtype=np.bool_)
         for chosen in _halves(groups):
-            summed = loss[torch.from_numpy(chosen)].sum()
+            summed = loss[self._tensor(chosen)].sum()
             slopes = torch.autograd.grad(summed, leaves, retain_graph=True, allow_unused=True)
             steep = np.zeros(len(rows) + 1, dtype=np.bool_)  # the last is of padding
             for slope, (_, events) in zip(slopes, followed, strict=True):
@@ -278,6 +278,9 @@ class _Trial:
         if leaf.numel():
             followed.append((leaf, events))
         return output + leaf
+
+    def _tensor(self, array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(array).to(self.rows.device)
 
     def _nan(self) -> Tensor:
         return self._keeping_categories(torch.full_like(self.rows, torch.nan))
