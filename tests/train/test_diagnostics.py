@@ -158,3 +158,12 @@ def test_embeddings_and_what_is_not_finite_are_told(train: Sequences) -> None:
     assert found.layers[0].by_lag[0] is None
     json = msgspec.json.encode(found)
     assert msgspec.json.decode(json, type=Diagnosis) == found
+
+
+def test_a_network_that_recomputes_says_the_same(train: Sequences) -> None:
+    spec = ModelSpec(2, (LayerSpec("gru", 8), LayerSpec("lstm", 8, layer_norm=True)), 1)
+    found = []
+    for recompute in (False, True):
+        torch.manual_seed(5)
+        found.append(diagnosed(Network(spec, recompute=recompute), train))
+    assert found[0] == found[1]

@@ -14,9 +14,9 @@ __all__ = ["Sample"]
 
 MAX_SESSIONS = 16
 MIN_SESSIONS = 4
-MAX_EVENTS = 512
+MAX_EVENTS = 256
 """Of a session: the last ones before its last label."""
-SHARE = 50
+SHARE = 100
 """The sample has at most one in so many of the training part's events."""
 
 
@@ -43,9 +43,10 @@ class Sample:
     def of(cls, sequences: Sequences, seed: int) -> Sample | None:
         """Draw sessions that have a label and whose rows are finite.
 
-        There are 16 sessions of 512 events at most, and in all a fiftieth of the training part's
-        events, though never fewer than four sessions: measuring them, one pass forward and two
-        backward, then costs a few hundredths of an epoch.
+        There are 16 sessions of 256 events at most, and in all a hundredth of the training part's
+        events: measuring them, one pass forward and two backward, then costs a few hundredths of an
+        epoch. There are always four sessions, though; where they are more than that, an epoch is
+        short, and measuring them takes some hundredths of a second.
 
         Parameters
         ----------
