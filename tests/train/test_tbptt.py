@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from tidegate.data.batches import Batches
 from tidegate.data.lanes import Lanes
 from tidegate.errors import InputError
-from tidegate.nn import GRU, LSTM, RNN, Network
+from tidegate.nn import GRU, LSTM, RNN, MinLSTM, Network
 from tidegate.spec import LayerSpec, ModelSpec
 from tidegate.train.tbptt import Carry
 
@@ -24,6 +24,7 @@ LAYERS: dict[str, Any] = {
     "lstm": lambda: LSTM(2, 3),
     "rnn": lambda: RNN(2, 3),
     "stack": lambda: GRU(2, 3, num_layers=2, layer_norm=True, learned_initial_state=True),
+    "minimal": lambda: MinLSTM(2, 3, num_layers=2),
     "network": lambda: Network(
         ModelSpec(2, (LayerSpec("lstm", 3), LayerSpec("gru", 3, learned_initial_state=True)), 2)
     ),
