@@ -5,8 +5,9 @@ tables that a program has prepared; `fit` is the loop beneath them.
 """
 
 from tidegate.train.config import TrainConfig, load_config, parse_config
+from tidegate.train.diagnostics import Diagnosis, LayerDiagnosis
 from tidegate.train.fit import FitResult, fit
-from tidegate.train.history import Epoch
+from tidegate.train.history import Clipping, Epoch
 from tidegate.train.leaks import Leak, LeakReport, check_leaks
 from tidegate.train.package import save_bundle
 from tidegate.train.predict import predict
@@ -19,8 +20,11 @@ from tidegate.train.trained import Trained, train_model
 
 __all__ = [
     "Carry",
+    "Clipping",
+    "Diagnosis",
     "Epoch",
     "FitResult",
+    "LayerDiagnosis",
     "Leak",
     "LeakReport",
     "Listener",

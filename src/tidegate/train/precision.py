@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from tidegate.train.settings import Precision
@@ -13,7 +11,7 @@ __all__ = ["autocast", "make_scaler"]
 _TYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def autocast(precision: Precision, device: torch.device) -> Any:
+def autocast(precision: Precision, device: torch.device) -> torch.autocast:
     """Return a context in which matrix products are taken in a precision; weights stay float32.
 
     Examples

@@ -91,7 +91,7 @@ class Recovery:
         if self.skipped == 1:
             self._note(f"{where} was skipped: {_what(outcome.loss, outcome.norm)}{self._kept()}")
         position.bad_in_a_row += 1
-        if position.bad_in_a_row == self.settings.max_bad_batches:
+        if position.bad_in_a_row >= self.settings.max_bad_batches:
             self.go_back(position, outcome.loss, outcome.norm, where)
 
     def go_back(self, position: Position, loss: float, norm: float, where: str) -> None:
