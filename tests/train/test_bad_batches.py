@@ -13,10 +13,12 @@ from tidegate.train.bad_batches import KEPT_SESSIONS, BadBatch, Suspect, suspect
 
 
 def batch_of(sessions: int) -> Batch:
-    """Session i has rows of i, and is two events long."""
+    """Session i has rows of i, and two events here; that of place 3 had 40 before them."""
     rows = np.repeat(np.arange(sessions, dtype=np.float32), 6).reshape(sessions, 3, 2)
     lengths = np.full(sessions, 2)
-    return Batch(rows, lengths, np.zeros((sessions, 3)), np.arange(sessions) + 10)
+    ids, new = np.arange(sessions) + 10, np.full(sessions, -1)
+    before = np.where(ids == 13, 40, 0)
+    return Batch(rows, lengths, np.zeros((sessions, 3)), ids, 50 * ids, before, new)
 
 
 def test_the_most_suspect_sessions_come_first() -> None:
@@ -31,7 +33,7 @@ def test_the_most_suspect_sessions_come_first() -> None:
     assert suspects(batch, outputs, ids) == (
         Suspect(11, "car 11", 2, False, True, 1, 1, None),
         Suspect(10, "car 10", 2, True, False, 0, 0, 0.0),
-        Suspect(13, "car 13", 2, True, True, 0, 1, 7.0),
+        Suspect(13, "car 13", 2, True, True, 40, 1, 7.0),
         Suspect(12, "car 12", 2, True, True, 0, 0, 2.0),
     )
 

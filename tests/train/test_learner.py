@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ def with_value(batch: Batch, value: float) -> Batch:
     """Put a value into the second event of the batch's last session, which has no label there."""
     rows, labels = batch.rows.copy(), batch.labels.copy()
     rows[-1, 1, 0], labels[-1, 1] = value, np.nan
-    return Batch(rows, batch.lengths, labels, batch.session_indices)
+    return replace(batch, rows=rows, labels=labels)
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])

@@ -36,7 +36,7 @@ class Suspect(msgspec.Struct, frozen=True):
     finite_inputs, finite_outputs : bool
         Whether its encoded rows, and what the network made of them, are all finite.
     event, column : int
-        Where its encoded rows are largest, or first not finite, from 0.
+        Where its encoded rows of the batch are largest, or first not finite, from 0.
     largest : float or None
         The absolute value there; None if it is not finite.
     """
@@ -105,7 +105,7 @@ def suspects(batch: Batch, outputs: torch.Tensor, ids: Sequence[str] = ()) -> tu
                 events=events,
                 finite_inputs=finite,
                 finite_outputs=bool(finite_outputs[place, :events].all()),
-                event=event,
+                event=int(batch.before[place]) + event,
                 column=column,
                 largest=largest if finite else None,
             )

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from tidegate import answers, tasks
-from tidegate.data.batches import Batches
 from tidegate.errors import InputError
 from tidegate.nn import Network
 from tidegate.spec import TaskSpec
@@ -21,6 +20,7 @@ from tidegate.train.checkpoint import Checkpoint, Position
 from tidegate.train.diagnostics import diagnose
 from tidegate.train.history import Epoch
 from tidegate.train.learner import Learner
+from tidegate.train.plan import make_plan
 from tidegate.train.predict import predict
 from tidegate.train.progress import Listener
 from tidegate.train.recovery import Recovery, not_finite
@@ -28,6 +28,7 @@ from tidegate.train.repeatable import repeatable
 from tidegate.train.sample import Sample
 from tidegate.train.sequences import Sequences
 from tidegate.train.settings import TrainSettings
+from tidegate.train.tbptt import refuse_backward
 from tidegate.train.teacher import Teacher
 
 __all__ = ["FitResult", "fit"]
@@ -101,8 +102,9 @@ def fit(
     Raises
     ------
     InputError
-        ``no_labels``; ``unknown_metric``; ``loss_not_finite``, naming epoch and batch, when going
-        back to good weights did not help, or if the validation is not finite;
+        ``no_labels``; ``unknown_metric``; ``bad_layer``: a bidirectional network in lanes;
+        ``loss_not_finite``, naming epoch and batch, when going back to good weights did not help,
+        or if the validation is not finite;
         ``checkpoint_damaged`` or ``checkpoint_mismatch``.
     KeyboardInterrupt
         After Ctrl-C; torch's global state and the checkpoint are as they should be.
@@ -148,19 +150,22 @@ class _Run:
         self.recovery = Recovery(
             self.learner, self.settings, self.train.ids, beside, self.listeners
         )
-        rows, offsets, targets = self.train.rows, self.train.offsets, self.train.targets
-        budget, seed = self.settings.batch_tokens, self.settings.seed
-        batches = Batches(rows, offsets, targets.astype(np.float64), budget, seed)
-        self.teacher = Teacher(self.learner, self.recovery, batches, self.settings, self.listeners)
-        self.sample = Sample.of(self.train, seed) if self.settings.diagnostics else None
+        if self.settings.mode == "lanes":
+            refuse_backward(self.network)
+        plan = make_plan(self.train, self.settings)
+        self.teacher = Teacher(self.learner, self.recovery, plan, self.settings, self.listeners)
+        self.sample = (
+            Sample.of(self.train, self.settings.seed) if self.settings.diagnostics else None
+        )
 
     def run(self, resume: bool) -> FitResult:
         if resume:
             self._resume()
         self.recovery.begin(self.position)
-        done = len(self.position.history)
+        done, epochs = len(self.position.history), self.settings.epochs
+        events = int(self.settings.windows.of(self.train.offsets, epochs).lengths.sum())
         for listener in self.listeners:
-            listener.begin(self.settings.epochs, done, len(self.train.rows))
+            listener.begin(epochs, done, events)
         try:
             while not self._finished():
                 self._epoch(len(self.position.history) + 1)
@@ -174,7 +179,8 @@ class _Run:
 
     def _finished(self) -> bool:
         done = len(self.position.history)
-        stale = done - self.position.best_epoch
+        # Before the curriculum's end, some sessions were never trained on.
+        stale = done - max(self.position.best_epoch, self.settings.curriculum)
         return done >= self.settings.epochs or stale >= self.settings.patience
 
     def _say_how_to_go_on(self) -> None:
@@ -207,8 +213,8 @@ class _Run:
             gradient_norm=float(np.mean(tally.norms)),
             gradient_norm_max=max(tally.norms),
             learning_rate=tally.rate,
-            events=len(self.train.rows),
-            events_per_s=len(self.train.rows) / (trained - began),
+            events=tally.events,
+            events_per_s=tally.events / (trained - began),
             clipping=tally.clipping,
             bad_batches=self.recovery.skipped,
             returns=self.recovery.returned,

@@ -17,6 +17,7 @@ from tidegate.train.ema import MovingAverage
 from tidegate.train.optimizers import make_optimizer, matrices
 from tidegate.train.precision import autocast, make_scaler
 from tidegate.train.settings import TrainSettings
+from tidegate.train.tbptt import Carry
 from tidegate.train.weight_noise import noisy
 
 __all__ = ["Learner", "Outcome", "labelled"]
@@ -78,6 +79,7 @@ class Learner:
         self._device = self._parameters[0].device
         self._optimizer = make_optimizer(network, settings)
         self._scaler = make_scaler(settings.precision, self._device)
+        self._carry = Carry(network)
         self.average = MovingAverage(network, settings.ema_decay)
 
     def step(self, batches: Sequence[Batch], rate: float, *, measure: bool = False) -> Outcome:
@@ -94,15 +96,22 @@ class Learner:
         """
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        scale = self._scaler.state_dict()
+        scale, mark = self._scaler.state_dict(), self._carry.mark()
         with noisy(self._noisy, self._settings.weight_noise):
             outcome = self._gradient(batches, rate)
             while self._overflowed(outcome):
+                self._carry.rewind(mark)
                 outcome = self._gradient(batches, rate)
         if outcome.learned:
             return self._update(outcome, measure=measure)
         self._scaler.load_state_dict(scale)
+        self.skip(batches[outcome.at + 1 :])
         return outcome
+
+    def skip(self, batches: Sequence[Batch]) -> None:
+        """Leave batches out; the state of their sessions goes on through them."""
+        for batch in batches:
+            self._carry.skip(batch)
 
     def state(self) -> State:
         """Return copies of all tensors that a step changes: what `restore` takes."""
@@ -129,6 +138,7 @@ class Learner:
         outputs = torch.empty(0)
         for at, (batch, count) in enumerate(zip(batches, counts, strict=True)):
             if count == 0:
+                self._carry.skip(batch)
                 continue
             outputs = self._outputs(batch)
             labels = torch.from_numpy(batch.labels.astype(np.float32)).to(self._device)
@@ -151,11 +161,8 @@ class Learner:
         return True
 
     def _outputs(self, batch: Batch) -> torch.Tensor:
-        rows = torch.from_numpy(batch.rows).to(self._device)
         with autocast(self._settings.precision, self._device):
-            outputs, _ = self._network(rows, None, torch.from_numpy(batch.lengths))
-        found: torch.Tensor = outputs.float()
-        return found
+            return self._carry(batch).float()
 
     def _norm(self) -> float:
         gradients = [p.grad for p in self._parameters if p.grad is not None]

@@ -47,10 +47,7 @@ def predict(
             for batch in batches.epoch():
                 lengths = torch.from_numpy(batch.lengths)
                 found, _ = network(torch.from_numpy(batch.rows).to(device), lengths=lengths)
-                places = np.arange(found.shape[1])
-                real = places < batch.lengths[:, None]
-                events = offsets[batch.session_indices][:, None] + places
-                outputs[events[real]] = found.cpu().numpy()[real]
+                outputs[batch.events] = found.cpu().numpy()[batch.real]
     finally:
         network.train(was_training)
     return outputs

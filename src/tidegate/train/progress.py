@@ -18,7 +18,7 @@ class Listener:
     """Is told what training does. This one does nothing with it."""
 
     def begin(self, epochs: int, done: int, events: int) -> None:
-        """Hear of a beginning: epochs in all, epochs already done, events of an epoch."""
+        """Hear of a beginning: epochs in all, epochs already done, events of an epoch at most."""
 
     def batch(self, events: int, loss: float, gradient_norm: float) -> None:
         """Hear that a step was made: its events, loss and gradient norm."""
@@ -59,12 +59,13 @@ class Terminal(Listener):
         self._task = self._bar.add_task(
             "", total=None, epoch=1, epochs=0, loss=0.0, metric="", gradient=0.0, speed=0.0
         )
-        self._epochs = self._events = 0
+        self._epochs = self._events = self._of_epoch = 0
         self._began = 0.0
 
     def begin(self, epochs: int, done: int, events: int) -> None:
         """Show the bar."""
         self._epochs, self._events, self._began = epochs, 0, time.perf_counter()
+        self._of_epoch = events
         total, completed, epoch = epochs * events, done * events, min(done + 1, epochs)
         self._bar.update(self._task, total=total, completed=completed, epoch=epoch, epochs=epochs)
         self._bar.start()
@@ -81,7 +82,8 @@ class Terminal(Listener):
         names = dict.fromkeys([watch, *epoch.metrics])
         metrics = [f"{name} {epoch.metrics[name]:.4f}" for name in names if name != "n"]
         following = min(epoch.epoch + 1, self._epochs)
-        self._bar.update(self._task, epoch=following, metric=metrics[0])
+        done = epoch.epoch * self._of_epoch  # of sessions that waited, no batch was heard of
+        self._bar.update(self._task, completed=done, epoch=following, metric=metrics[0])
         self.note(
             f"epoch {epoch.epoch}/{self._epochs}: loss {epoch.train_loss:.4f}; valid "
             f"{', '.join(metrics)}; gradient {epoch.gradient_norm:.2f}; "

@@ -6,12 +6,16 @@ from typing import Literal, get_args
 
 import msgspec
 
+from tidegate.data.truncate import Truncate, Windows
 from tidegate.errors import InputError
 from tidegate.nn import Network
 from tidegate.nn.model import Init
 from tidegate.spec import Activation, Bias, CategoryInput, Cell, LayerSpec, ModelSpec
 
-__all__ = ["ModelSettings", "Optimizer", "Precision", "Schedule", "TrainSettings"]
+__all__ = ["Mode", "ModelSettings", "Optimizer", "Order", "Precision", "Schedule", "TrainSettings"]
+
+Mode = Literal["sessions", "lanes"]
+Order = Literal["shuffled", "time"]
 
 Optimizer = Literal["adamw", "rmsprop", "sgd"]
 Schedule = Literal["constant", "cosine", "exponential", "step", "plateau"]
@@ -138,8 +142,22 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ----------
     epochs : int
         Passes over the training part at most; the learning rate decays over all of them.
+    mode : {"sessions", "lanes"}
+        What a batch is: whole sessions, or a chunk of lanes, whose state goes on into the next one.
     batch_tokens : int
-        Events of one batch at most, padding included; a longer session is a batch of its own.
+        ``sessions``: events of one batch at most, padding included; a longer session is a batch of
+        its own.
+    lanes, chunk : int
+        ``lanes``: sessions side by side, and steps of each in one batch; see `Lanes`.
+    order : {"shuffled", "time"}
+        ``lanes``: in which order sessions are taken; by the time of their first event it is the
+        same in all epochs.
+    max_length : int, optional
+        Events of a session at most; of longer ones, an epoch trains on a window alone.
+    truncate : {"tail", "head", "random"}
+        Which window: a session's last events, its first, or others in each epoch.
+    curriculum : int
+        Epochs over which longer and longer sessions enter; see `Windows`. 0: all from the first on.
     accumulate : int
         Batches of one step: their gradients are added up, each labelled event weighing the same.
     optimizer : {"adamw", "rmsprop", "sgd"}
@@ -194,7 +212,14 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     epochs: int = 20
+    mode: Mode = "sessions"
     batch_tokens: int = 8192
+    lanes: int = 64
+    chunk: int = 64
+    order: Order = "shuffled"
+    max_length: int | None = None
+    truncate: Truncate = "tail"
+    curriculum: int = 0
     accumulate: int = 1
     optimizer: Optimizer = "adamw"
     momentum: float = 0.0
@@ -221,6 +246,8 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for name in (
             "epochs",
             "batch_tokens",
+            "lanes",
+            "chunk",
             "accumulate",
             "schedule_epochs",
             "max_bad_batches",
@@ -237,7 +264,14 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             _check(self, name, 0 <= getattr(self, name) < 1, "0 or more, less than 1")
         _check(self, "schedule_factor", 0 < self.schedule_factor < 1, "more than 0, less than 1")
         _check(self, "threads", self.threads is None or self.threads >= 1, "1 or more")
+        longest = self.max_length
+        _check(self, "max_length", longest is None or longest >= 1, "1 or more")
+        rule = f"0 to epochs ({self.epochs}), or the longest sessions never enter"
+        _check(self, "curriculum", 0 <= self.curriculum <= self.epochs, rule)
         for name, choices in {
+            "mode": get_args(Mode),
+            "order": get_args(Order),
+            "truncate": get_args(Truncate),
             "optimizer": get_args(Optimizer),
             "schedule": get_args(Schedule),
             "precision": get_args(Precision),
@@ -250,6 +284,11 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.schedule == "plateau":
             rule = f"less than patience ({self.patience}), or training stops before the rate falls"
             _check(self, "schedule_epochs", self.schedule_epochs < self.patience, rule)
+
+    @property
+    def windows(self) -> Windows:
+        """What an epoch takes of each session."""
+        return Windows(self.max_length, self.truncate, self.curriculum, self.seed)
 
 
 def _check(settings: msgspec.Struct, name: str, holds: bool, rule: str) -> None:

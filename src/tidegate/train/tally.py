@@ -35,6 +35,7 @@ class Tally:
     norms: list[float] = field(default_factory=list)
     updates: dict[str, float] = field(default_factory=dict)
     rate: float = 0.0
+    events: int = 0
 
     def add(self, outcome: Outcome, labels: int) -> None:
         """Take in a step and how many labelled events it had."""

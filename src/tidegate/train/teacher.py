@@ -7,9 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from tidegate.data.batches import Batch, Batches
+from tidegate.data.batches import Batch
+from tidegate.errors import InputError
 from tidegate.train.checkpoint import Position
 from tidegate.train.learner import Learner, labelled
+from tidegate.train.plan import Plan
 from tidegate.train.progress import Listener
 from tidegate.train.recovery import Recovery, not_finite
 from tidegate.train.schedules import learning_rate
@@ -29,22 +31,23 @@ class Teacher:
         Learns.
     recovery : Recovery
         Hears of batches that could not be learned from.
-    batches : Batches
-        The training part.
+    plan : Plan
+        The batches of each epoch.
     settings : TrainSettings
-        With the schedule and `accumulate`.
+        With the epochs, the schedule and `accumulate`.
     listeners : sequence of Listener
         Are told of every step.
     """
 
     learner: Learner
     recovery: Recovery
-    batches: Batches
+    plan: Plan
     settings: TrainSettings
     listeners: Sequence[Listener]
 
     def __post_init__(self) -> None:
-        self._steps = math.ceil(len(self.batches.plan()) / self.settings.accumulate)
+        counts = self.plan.counts(self.settings.epochs)
+        self._steps = [math.ceil(count / self.settings.accumulate) for count in counts]
 
     def epoch(self, epoch: int, position: Position) -> Tally:
         """Go through the training part once.
@@ -59,19 +62,21 @@ class Teacher:
         Raises
         ------
         InputError
-            ``loss_not_finite``.
+            ``loss_not_finite``; ``no_labels``.
         """
-        tally = Tally(self.settings.clip_norm)
+        tally, known = Tally(self.settings.clip_norm), False
         self.recovery.begin_epoch(epoch)
-        for step, batches in enumerate(
-            _groups(self.batches.epoch(epoch), self.settings.accumulate)
-        ):
+        for step, batches in enumerate(_groups(self.plan.epoch(epoch), self.settings.accumulate)):
             tally.rate = self._rate(position)
             position.step += 1
+            events = sum(int(batch.lengths.sum()) for batch in batches)
+            tally.events += events
             labels = sum(labelled(batch) for batch in batches)
             if labels == 0:
+                self.learner.skip(batches)
                 continue
-            measure = not tally.updates and step >= self._steps // 2
+            known = True
+            measure = not tally.updates and step >= self._steps[epoch - 1] // 2
             outcome = self.learner.step(batches, tally.rate, measure=measure)
             if not outcome.learned:
                 number = step * self.settings.accumulate + outcome.at + 1
@@ -79,15 +84,21 @@ class Teacher:
                 continue
             position.bad_in_a_row = 0
             tally.add(outcome, labels)
-            events = sum(int(batch.lengths.sum()) for batch in batches)
             for listener in self.listeners:
                 listener.batch(events, outcome.loss, outcome.norm)
+        if not known:
+            raise InputError(
+                "no_labels",
+                f"no event that epoch {epoch} trains on has a label",
+                field="max_length",
+                hint='with truncate = "tail", or longer windows, they may have',
+            )
         if not tally.norms:
             raise not_finite(outcome.loss, outcome.norm, f"every batch of epoch {epoch}")
         return tally
 
     def _rate(self, position: Position) -> float:
-        rate = learning_rate(position.step, self.settings.epochs * self._steps, self.settings)
+        rate = learning_rate(position.step, sum(self._steps), self.settings)
         return rate * position.plateau.scale * 0.5**position.returns
 
 
