@@ -48,16 +48,16 @@ tg_sequence sequence_of(const std::string &cell, const std::string &precision, c
     TAKE(keep_cell, const float);
     TAKE(h, const float);
     TAKE(c, const float);
-    TAKE(a, const float);
+    TAKE(a, const void);
     TAKE(y, float);
     TAKE(h_end, float);
     TAKE(c_end, float);
     TAKE(kept, float);
-    TAKE(stats, float);
+    TAKE(moments, tg_moments);
     TAKE(dy, const float);
     TAKE(dh_end, const float);
     TAKE(dc_end, const float);
-    TAKE(d, float);
+    TAKE(d, void);
     TAKE(dh, float);
     TAKE(dc, float);
     TAKE(sums, float);
@@ -70,7 +70,10 @@ tg_sequence sequence_of(const std::string &cell, const std::string &precision, c
     };
     const bool norm = value(given, "norm", false);
     q.bias = take(tg_layout_of(q.cell, norm).bias);
-    if (norm) q.gain = take(tg_gates(q.cell));
+    if (norm) {
+        q.gain_input = take(tg_gates(q.cell));
+        q.gain = take(tg_gates(q.cell));
+    }
     if (norm && q.cell == TG_LSTM) {
         q.cell_gain = take(1);
         q.cell_shift = take(1);
@@ -112,4 +115,12 @@ void bind_train(nb::module_ &m) {
             go(tg_backward, sequence_of(cell, precision, given), threads);
         },
         "cell"_a, "precision"_a, "threads"_a, "given"_a, "The gradients of all steps of some sessions.");
+    m.def(
+        "draw",
+        [](uint64_t seed, float rate, float value, size_t n, uintptr_t address) {
+            nb::gil_scoped_release release;
+            tg_draw(seed, rate, value, n, reinterpret_cast<float *>(address)); // NOLINT
+        },
+        "seed"_a, "rate"_a, "value"_a, "n"_a, "address"_a,
+        "Write n float32 numbers: `value` with probability `rate`, else 0.");
 }

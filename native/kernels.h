@@ -46,6 +46,7 @@ typedef struct {
     /* All steps of a cohort of sessions, and the gradients of all of them. */
     void (*forward)(const tg_cohort *cohort);
     void (*backward)(const tg_cohort *cohort);
+    void (*draw)(uint64_t seed, float rate, float value, size_t n, float *out);
     /* Logistic function and tanh of n numbers, for tests of their error. */
     void (*activate)(bool fast, size_t n, const float *x, float *sigmoid, float *tanh);
 } tg_kernels;

@@ -22,7 +22,7 @@ tg_layout tg_layout_of(tg_cell cell, bool norm) {
 }
 
 size_t tg_sums(const tg_sequence *q) {
-    const size_t gates = tg_gates(q->cell), norm = q->gain ? gates + (q->cell_gain ? 2 : 0) : 0;
+    const size_t gates = tg_gates(q->cell), norm = q->gain ? 2 * gates + (q->cell_gain ? 2 : 0) : 0;
     return (tg_layout_of(q->cell, q->gain).bias + norm + (q->peephole ? 3 : 0)) * q->hidden_size;
 }
 
@@ -131,8 +131,10 @@ static void *carve(uint8_t *memory, size_t *used, size_t bytes) {
     return at;
 }
 
-static size_t carve_cohort(tg_cohort *g, uint8_t *memory) {
-    const size_t units = tg_padded(g->q->hidden_size), gates = tg_gates(g->q->cell);
+static size_t carve_cohort(tg_cohort *g, bool backward, uint8_t *memory) {
+    const tg_sequence *q = g->q;
+    const size_t units = tg_padded(q->hidden_size), gates = tg_gates(q->cell);
+    const bool rounded = q->precision != TG_F32;
     const size_t vectors = MOST * units * sizeof(float);
     size_t used = 0;
     g->h = carve(memory, &used, vectors);
@@ -143,6 +145,9 @@ static size_t carve_cohort(tg_cohort *g, uint8_t *memory) {
     g->u2 = carve(memory, &used, vectors);
     g->operand = carve(memory, &used, MOST * tg_operand_stride(gates * units));
     g->scale = carve(memory, &used, MOST * sizeof(float));
+    g->a = carve(memory, &used, rounded ? gates * units * sizeof(float) : 0);
+    g->d = carve(memory, &used, rounded && backward ? MOST * g->layout.d * units * sizeof(float) : 0);
+    if (backward && !q->gain_input) g->a = NULL;
     return used;
 }
 
@@ -176,7 +181,7 @@ static void take_cohorts(void *context) {
     plan *p = context;
     const size_t thread = atomic_fetch_add(&p->threads, 1), n = p->q->sessions;
     tg_cohort g = p->shared;
-    carve_cohort(&g, p->scratch + thread * p->scratch_bytes);
+    carve_cohort(&g, p->backward, p->scratch + thread * p->scratch_bytes);
     const size_t sums = tg_sums(p->q);
     for (size_t at; (at = atomic_fetch_add(&p->next, 1)) < p->groups;) {
         size_t first = 0;
@@ -222,7 +227,7 @@ static int run(const tg_sequence *q, size_t threads, bool backward) {
     for (size_t b = 0; b < q->sessions; b++)
         if (q->lengths[b] > longest) longest = q->lengths[b];
     const size_t sums = tg_sums(q), columns = 4 * tg_padded(q->hidden_size);
-    p.scratch_bytes = carve_cohort(&p.shared, NULL);
+    p.scratch_bytes = carve_cohort(&p.shared, backward, NULL);
     size_t weights = pack_all(q, backward, &p.shared, NULL, NULL), used = 0, at[6];
     const size_t bytes[6] = {
         p.scratch_bytes * threads,
@@ -257,3 +262,8 @@ static int run(const tg_sequence *q, size_t threads, bool backward) {
 
 int tg_forward(const tg_sequence *q, size_t threads) { return run(q, threads, false); }
 int tg_backward(const tg_sequence *q, size_t threads) { return run(q, threads, true); }
+
+void tg_draw(uint64_t seed, float rate, float value, size_t n, float *out) {
+    if (!tg_active()) tg_isas();
+    tg_active()->draw(seed, rate, value, n, out);
+}

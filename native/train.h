@@ -14,9 +14,9 @@
  *   RNN       h                     h                h | h                      h
  *
  * u is n's recurrent product, which the reset gate scales. The columns of d behind the bar are operands for
- * the weights' gradients: h as it went into the product, and r * h. With LayerNorm of the recurrent product,
- * `kept` has the standardised products (r z n, or as above) in place of u, and behind the others; d has the
- * gradients of the products before they were normalised, in the order of the weights, before its operands.
+ * the weights' gradients: h as it went into the product, and r * h. With LayerNorm `kept` has all recurrent
+ * products in place of u, behind the others and in the order of the weights (r z n, i f g o, h), and d their
+ * gradients before its operands.
  */
 #ifndef TIDEGATE_TRAIN_H
 #define TIDEGATE_TRAIN_H
@@ -26,14 +26,19 @@
 /* Widths of rows and where in d the parts begin, in columns of H. */
 typedef struct {
     size_t a, kept, d, bias;
-    size_t raw; /* d: gradients of the recurrent product, in the order of the weights; GRU_BEFORE: r, z */
+    size_t raw; /* d: gradients of the recurrent product, in the order of the weights; GRU_BEFORE: of r, z */
     size_t raw_candidate; /* d, GRU_BEFORE: of the candidate's */
     size_t operands;
 } tg_layout;
 
 tg_layout tg_layout_of(tg_cell cell, bool norm);
 
-enum { TG_STATS = 4 }; /* numbers of each row's normalisations: 1/deviation of both products, and of c; its mean */
+/* Mean and 1 / deviation of what was normalised: the inputs' product, the recurrent one, GRU_BEFORE's
+ * candidate or an LSTM's c. */
+typedef struct {
+    float mean, factor;
+} tg_moments;
+enum { TG_OF_INPUT, TG_OF_RECURRENT, TG_OF_CANDIDATE, TG_OF_CELL = TG_OF_CANDIDATE, TG_MOMENTS };
 
 typedef struct {
     tg_cell cell;
@@ -43,25 +48,26 @@ typedef struct {
     bool reverse;        /* from each session's last event to its first */
     const float *weight; /* gates * H x H, as torch has it: r z n, i f g o, h */
     const float *bias;
-    const float *gain;                /* gates * H: of the normalised recurrent product; NULL: none */
-    const float *cell_gain, *cell_shift; /* LSTM with `gain`: H each, of c */
+    const float *gain_input, *gain; /* LayerNorm, gates * H each: of a, in its columns, and of the recurrent
+                                       product; NULL: none */
+    const float *cell_gain, *cell_shift; /* LSTM with LayerNorm: H each, of c */
     const float *peephole;            /* LSTM: 3 H: i f o; NULL: none */
     const float *mask;                /* sessions x H: scales h into the product; NULL: none */
     const float *keep, *keep_cell;    /* rows x H: 1 where h, c stay; NULL: the rate everywhere */
     float keep_rate, keep_cell_rate;
     const float *h, *c; /* sessions x H: before the first step */
-    const float *a;
+    const void *a; /* floats, or bf16 where the products are */
     /* forward */
     float *y;            /* rows x H */
     float *h_end, *c_end; /* sessions x H */
     float *kept;         /* NULL: nothing is kept */
-    float *stats;        /* rows x TG_STATS, with `gain` */
-    /* backward, which reads y, kept and stats */
+    tg_moments *moments; /* rows x TG_MOMENTS: with LayerNorm, kept too */
+    /* backward, which reads a (with LayerNorm), y, kept and moments */
     const float *dy;               /* rows x H; NULL: 0 */
     const float *dh_end, *dc_end;  /* sessions x H; NULL: 0 */
-    float *d;
+    void *d; /* as a */
     float *dh, *dc; /* sessions x H: of the state before the first step */
-    float *sums;    /* of bias, then gain, then cell_gain, cell_shift, then peephole, as many as there are */
+    float *sums;    /* of bias, gain_input, gain, cell_gain, cell_shift, peephole: as many as there are */
 } tg_sequence;
 
 size_t tg_sums(const tg_sequence *q);
@@ -69,6 +75,9 @@ size_t tg_sums(const tg_sequence *q);
 /* Both return 0, or -1: out of memory, nothing was written. */
 int tg_forward(const tg_sequence *q, size_t threads);
 int tg_backward(const tg_sequence *q, size_t threads);
+
+/* n numbers that are `value` with probability `rate`, else 0. */
+void tg_draw(uint64_t seed, float rate, float value, size_t n, float *out);
 
 /* Some sessions of a sequence, on their way through a kernel. */
 typedef struct {
@@ -82,6 +91,7 @@ typedef struct {
     float *v;           /* what goes into the products */
     float *w;
     float *u, *u2;      /* what comes out of them */
+    float *a, *d;       /* bf16: a row of one, rows of the other, as floats; `a` is NULL where it is not read */
     uint8_t *operand;
     float *scale;
     float *sums;        /* of this group */
