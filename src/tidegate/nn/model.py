@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 from tidegate.nn.cells import CellBase, State
+from tidegate.nn.checks import check_lengths
 from tidegate.nn.initialise import chrono
 from tidegate.nn.layer import Layer
-from tidegate.nn.rows import Rows, check_lengths
+from tidegate.nn.rows import Rows
 from tidegate.spec import ModelSpec
 
 __all__ = ["Init", "Network"]
