@@ -179,7 +179,7 @@ def test_it_goes_back_to_the_weights_of_the_epochs_beginning(
     network = network_of(spec)
     limits = with_settings(settings, max_bad_batches=2, max_returns=1, ema_decay=0.9)
     learner = Learner(network, tasks.open(task), limits)
-    recovery, position = Recovery(learner, limits, (), None, ()), Position("")
+    recovery, position = Recovery(learner, limits, train, None, ()), Position("")
     labels = train.targets.astype(np.float64)
     (batch,) = Batches(train.rows, train.offsets, labels, 10**6).epoch()
     assert learner.step([batch], 0.01).learned

@@ -45,6 +45,9 @@ class Task(Protocol):
             Zero when no event has a label.
         """
 
+    def constant_loss(self, targets: NDArray[np.float32]) -> float:
+        """Return the loss, over labelled events, of the best outputs that never change."""
+
 
 def open(spec: TaskSpec) -> Task:  # noqa: A001 - read as tasks.open(spec)
     """Return the training half of a task."""

@@ -44,3 +44,9 @@ class Classify:
         if self._many:
             return cross_entropy(outputs, targets.long(), reduction="sum") / count
         return binary_cross_entropy_with_logits(outputs[:, 0], targets, reduction="sum") / count
+
+    def constant_loss(self, targets: NDArray[np.float32]) -> float:
+        """Return the entropy of the classes' shares (nats)."""
+        _, counts = np.unique(targets[~np.isnan(targets)], return_counts=True)
+        shares = counts / counts.sum()
+        return float(-(shares * np.log(shares)).sum())

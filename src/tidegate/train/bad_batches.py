@@ -39,6 +39,8 @@ class Suspect(msgspec.Struct, frozen=True):
         Where its encoded rows of the batch are largest, or first not finite, from 0.
     largest : float or None
         The absolute value there; None if it is not finite.
+    name : str or None
+        The column's, where it is known.
     """
 
     index: int
@@ -49,6 +51,7 @@ class Suspect(msgspec.Struct, frozen=True):
     event: int
     column: int
     largest: float | None
+    name: str | None = None
 
 
 class BadBatch(msgspec.Struct, frozen=True):
@@ -66,6 +69,11 @@ class BadBatch(msgspec.Struct, frozen=True):
         How many it held.
     suspects : tuple of Suspect
         Those to look at first, `KEPT_SESSIONS` at most.
+    source : str or None
+        Where numbers were not finite first: ``input``, ``layers.0`` and so on up, ``head``; of
+        gradients, which come down from the loss, ``head``, ``layers.1``, ``layers.0`` and so on,
+        ``embeddings``. None: outputs are finite without what training draws at random, or when
+        the session begins anew.
     """
 
     epoch: int
@@ -74,9 +82,12 @@ class BadBatch(msgspec.Struct, frozen=True):
     learning_rate: float
     sessions: int
     suspects: tuple[Suspect, ...]
+    source: str | None = None
 
 
-def suspects(batch: Batch, outputs: torch.Tensor, ids: Sequence[str] = ()) -> tuple[Suspect, ...]:
+def suspects(
+    batch: Batch, outputs: torch.Tensor, ids: Sequence[str] = (), columns: Sequence[str] = ()
+) -> tuple[Suspect, ...]:
     """Describe a batch's sessions: first those that are not finite, then by their largest value.
 
     Parameters
@@ -87,6 +98,8 @@ def suspects(batch: Batch, outputs: torch.Tensor, ids: Sequence[str] = ()) -> tu
         What the network made of it.
     ids : sequence of str
         Of all sessions of the training part; may be left out.
+    columns : sequence of str
+        Of the rows; may be left out.
     """
     finite_outputs = np.isfinite(outputs.detach().float().cpu().numpy()).all(axis=-1)
     found = []
@@ -108,6 +121,7 @@ def suspects(batch: Batch, outputs: torch.Tensor, ids: Sequence[str] = ()) -> tu
                 event=int(batch.before[place]) + event,
                 column=column,
                 largest=largest if finite else None,
+                name=columns[column] if len(columns) else None,
             )
         )
     found.sort(key=lambda one: (one.finite_inputs, one.finite_outputs, -(one.largest or 0.0)))

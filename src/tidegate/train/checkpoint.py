@@ -18,6 +18,7 @@ from safetensors import torch as safetensors
 from tidegate import files
 from tidegate.errors import InputError
 from tidegate.train.bad_batches import BadBatch
+from tidegate.train.given import Given
 from tidegate.train.history import Epoch
 from tidegate.train.schedules import Plateau
 
@@ -28,6 +29,7 @@ __all__ = [
     "load",
     "optimizer_state",
     "optimizer_tensors",
+    "position",
     "save",
 ]
 
@@ -37,6 +39,7 @@ State = Mapping[str, Tensors]
 """All that a step changes: the tensors of ``model``, ``optimizer``, ``ema`` and ``scaler``."""
 
 _PARTS = ("model", "optimizer", "ema", "scaler", "best")
+_DAMAGE = (SafetensorError, msgspec.MsgspecError, KeyError, TypeError)
 
 
 class Position(msgspec.Struct):
@@ -62,6 +65,8 @@ class Position(msgspec.Struct):
         Times that training went back to an epoch's beginning; each halved the learning rate.
     bad_batches : list of BadBatch
         The first batches that were skipped.
+    given : Given, optional
+        What the run was given.
     """
 
     key: str
@@ -73,6 +78,7 @@ class Position(msgspec.Struct):
     bad_in_a_row: int = 0
     returns: int = 0
     bad_batches: list[BadBatch] = msgspec.field(default_factory=list)
+    given: Given | None = None
 
 
 @dataclass(frozen=True)
@@ -138,19 +144,14 @@ def load(path: Path, key: str) -> Checkpoint | None:
     parts: dict[str, dict[str, torch.Tensor]] = {part: {} for part in _PARTS}
     try:
         with safe_open(path, framework="pt") as file:
-            position = msgspec.json.decode(file.metadata()["tidegate"], type=Position)
+            found = _position(file.metadata())
             rng = file.get_tensor("rng")
             for name in set(file.keys()) - {"rng"}:
                 part, _, rest = name.partition("/")
                 parts[part][rest] = file.get_tensor(name)
-    except (SafetensorError, msgspec.MsgspecError, KeyError, TypeError) as error:
-        raise InputError(
-            "checkpoint_damaged",
-            f"{str(path)!r} is no checkpoint: {error}",
-            field="resume",
-            hint="delete it, or begin anew without resuming",
-        ) from error
-    if position.key != key:
+    except _DAMAGE as error:
+        raise _damaged(path, error) from error
+    if found.key != key:
         raise InputError(
             "checkpoint_mismatch",
             f"{str(path)!r} is of a run with another configuration or other data",
@@ -158,7 +159,35 @@ def load(path: Path, key: str) -> Checkpoint | None:
             hint="restore what was changed, delete the file, or begin anew without resuming",
         )
     best = parts.pop("best")
-    return Checkpoint(position, parts, best, rng)
+    return Checkpoint(found, parts, best, rng)
+
+
+def position(path: Path) -> Position:
+    """Read how far a run is, whichever it is.
+
+    Raises
+    ------
+    InputError
+        ``checkpoint_damaged``.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return _position(file.metadata())
+    except _DAMAGE as error:
+        raise _damaged(path, error) from error
+
+
+def _position(header: Mapping[str, str]) -> Position:
+    return msgspec.json.decode(header["tidegate"], type=Position)
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    return InputError(
+        "checkpoint_damaged",
+        f"{str(path)!r} is no checkpoint: {error}",
+        field="resume",
+        hint="delete it, or begin anew without resuming",
+    )
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:

@@ -16,8 +16,10 @@ from tidegate.errors import InputError
 from tidegate.nn import Network
 from tidegate.spec import TaskSpec
 from tidegate.train import checkpoint as checkpoints
+from tidegate.train.bad_batches import BadBatch
 from tidegate.train.checkpoint import Checkpoint, Position
 from tidegate.train.diagnostics import diagnose
+from tidegate.train.given import Given
 from tidegate.train.history import Epoch
 from tidegate.train.learner import Learner
 from tidegate.train.plan import make_plan
@@ -46,11 +48,17 @@ class FitResult:
         The one whose weights the network has, from 1.
     watch : str
         The metric that decided.
+    given : Given
+        What the fit was given, in numbers.
+    bad_batches : tuple of BadBatch
+        The first batches that were skipped.
     """
 
     history: tuple[Epoch, ...]
     best_epoch: int
     watch: str
+    given: Given
+    bad_batches: tuple[BadBatch, ...] = ()
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -144,12 +152,11 @@ class _Run:
         measured = self.answers.metrics(nothing, self.valid.labels).keys() - {"n"}
         if self.watch not in measured:
             raise _unknown_metric(self.watch, sorted(measured))
-        self.position = Position(self.key)
+        self.given = Given.of(self.network.spec, self.settings, self.task, self.train)
+        self.position = Position(self.key, given=self.given)
         self.learner = Learner(self.network, self.task, self.settings)
         beside = self.path and self.path.with_suffix(".bad_batches.json")
-        self.recovery = Recovery(
-            self.learner, self.settings, self.train.ids, beside, self.listeners
-        )
+        self.recovery = Recovery(self.learner, self.settings, self.train, beside, self.listeners)
         if self.settings.mode == "lanes":
             refuse_backward(self.network)
         plan = make_plan(self.train, self.settings)
@@ -175,7 +182,13 @@ class _Run:
             raise
         self.network.load_state_dict(self.best)
         self.network.eval()
-        return FitResult(tuple(self.position.history), self.position.best_epoch, self.watch)
+        return FitResult(
+            tuple(self.position.history),
+            self.position.best_epoch,
+            self.watch,
+            self.given,
+            tuple(self.position.bad_batches),
+        )
 
     def _finished(self) -> bool:
         done = len(self.position.history)
@@ -258,6 +271,7 @@ class _Run:
         if found is None:
             return
         self.position = found.position
+        self.position.given = self.given  # a checkpoint of an earlier version has none
         self.best = dict(found.best)
         self.learner.restore(found.state)
         torch.set_rng_state(found.rng)

@@ -12,6 +12,7 @@ import torch
 from tidegate.data.batches import Batch
 from tidegate.nn import Network, named_weights
 from tidegate.tasks import Task
+from tidegate.train import source
 from tidegate.train.checkpoint import State, optimizer_state, optimizer_tensors
 from tidegate.train.ema import MovingAverage
 from tidegate.train.optimizers import make_optimizer, matrices
@@ -107,6 +108,12 @@ class Learner:
         self._scaler.load_state_dict(scale)
         self.skip(batches[outcome.at + 1 :])
         return outcome
+
+    def source(self, batch: Batch, outcome: Outcome) -> str | None:
+        """Say where the numbers of a batch that was not learned from are not finite first."""
+        if math.isfinite(outcome.loss):
+            return source.of_gradients(self._network)
+        return source.of_outputs(self._network, batch)
 
     def skip(self, batches: Sequence[Batch]) -> None:
         """Leave batches out; the state of their sessions goes on through them."""

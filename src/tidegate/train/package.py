@@ -50,8 +50,8 @@ def save_bundle(
         part are added.
     provenance : mapping, optional
         More of where it comes from, JSON-able; versions, seeds, settings, metrics, the profile of
-        lengths and the history are added. ``columns`` (``session`` and ``time``) tells
-        `tidegate evaluate` how the tables of training call them.
+        lengths, what the training part holds and the history are added. ``columns`` (``session``
+        and ``time``) tells `tidegate evaluate` how the tables of training call them.
     overwrite : bool
         Whether a bundle that is there already may be replaced.
 
@@ -67,7 +67,7 @@ def save_bundle(
     EngineError
         ``vectors_mismatch``: the engine of this machine does not reproduce the reference.
     """
-    train, seed = trained.train, trained.settings.seed
+    train, seed, given = trained.train, trained.settings.seed, trained.result.given
     outputs = trained.outputs(train)
     scores = answers.open(trained.task).scores(outputs)
     measured = {"train": trained.evaluate(train, outputs), "valid": trained.result.metrics}
@@ -89,6 +89,10 @@ def save_bundle(
             "seeds": {"train": seed, "vectors": seed},
             "settings": msgspec.to_builtins({"model": trained.model, "train": trained.settings}),
             "best_epoch": trained.result.best_epoch,
+            "given": {
+                "columns": msgspec.to_builtins(given.columns),
+                "constant_loss": given.constant_loss,
+            },
             "history": msgspec.to_builtins(trained.result.history),
             "versions": {
                 "tidegate": __version__,

@@ -15,6 +15,7 @@ from tidegate.train.bad_batches import BadBatch, suspects
 from tidegate.train.checkpoint import Position, State
 from tidegate.train.learner import Learner, Outcome
 from tidegate.train.progress import Listener
+from tidegate.train.sequences import Sequences
 from tidegate.train.settings import TrainSettings
 
 __all__ = ["Recovery", "not_finite"]
@@ -33,8 +34,8 @@ class Recovery:
         Is set back.
     settings : TrainSettings
         With `max_bad_batches` and `max_returns`.
-    ids : sequence of str
-        Of the training part's sessions; may be empty.
+    train : Sequences
+        The training part: names its sessions and columns.
     path : Path or None
         Where bad batches are described.
     listeners : sequence of Listener
@@ -43,7 +44,7 @@ class Recovery:
 
     learner: Learner
     settings: TrainSettings
-    ids: Sequence[str]
+    train: Sequences
     path: Path | None
     listeners: Sequence[Listener]
     skipped: int = field(default=0, init=False)
@@ -134,7 +135,8 @@ class Recovery:
                 what="gradient" if math.isfinite(outcome.loss) else "loss",
                 learning_rate=outcome.rate,
                 sessions=len(batch.lengths),
-                suspects=suspects(batch, outcome.outputs, self.ids),
+                suspects=suspects(batch, outcome.outputs, self.train.ids, self.train.columns),
+                source=self.learner.source(batch, outcome),
             )
         )
         self._write(position)

@@ -27,6 +27,8 @@ class Sequences:
         From `tasks.Task.targets`: what the outputs are compared with; NaN without label.
     ids : sequence of str
         Session ids, to name sessions by; may be left out.
+    columns : sequence of str
+        Names of the rows' columns; may be left out.
     """
 
     rows: NDArray[np.float32]
@@ -34,6 +36,7 @@ class Sequences:
     labels: NDArray[np.float64]
     targets: NDArray[np.float32]
     ids: Sequence[str] = ()
+    columns: Sequence[str] = ()
 
     @property
     def labelled(self) -> int:

@@ -155,7 +155,7 @@ def train_model(
 def _sequences(table: EventTable, schema: Schema, task: TaskSpec) -> Sequences:
     rows, labels = _rows(table, schema), _labels(table, task)
     targets = tasks.open(task).targets(labels)
-    return Sequences(rows, table.offsets, labels, targets, table.sessions)
+    return Sequences(rows, table.offsets, labels, targets, table.sessions, schema.columns)
 
 
 def _rows(table: EventTable, schema: Schema) -> NDArray[np.float32]:
