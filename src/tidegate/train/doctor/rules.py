@@ -1,0 +1,412 @@
+"""The diagnoses: each looks at a run and says what is wrong, if it is.
+
+The thresholds are for finding what is clearly wrong, not what could be a little better: a healthy
+run gets no finding. Where a number can be large for good reasons, it must come with harm: a
+gradient that vanishes, say, with a loss that shows that something was not learned.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from statistics import fmean
+
+from tidegate.train.bad_batches import BadBatch
+from tidegate.train.doctor.evidence import (
+    growth,
+    largest_rise,
+    last_diagnosis,
+    later_half,
+    peak_update,
+    reach,
+    unlearned,
+    usual_length,
+)
+from tidegate.train.doctor.finding import SEVERITIES, Finding
+from tidegate.train.doctor.run import Run
+
+__all__ = ["RULES", "examine"]
+
+EXPLODED = 100.0
+"""A gradient's norm. With standardised rows and targets, losses and gradients are of the order 1;
+two orders more come of a product of many Jacobians (Pascanu et al. 2013)."""
+
+GROWN = 10.0
+"""Times that the vanishing profile grows towards the past, which tells an explosion through time
+from a gradient that is large at every lag."""
+
+VANISHED = 1e-3
+"""Share of the profile's peak. Adam can still use such a gradient, but it drowns in that of the
+last events (Bengio et al. 1994)."""
+
+VANISHES_FROM = 8
+"""Events. What is gone sooner has vanished, whatever the sessions' length."""
+
+LEARNED_LITTLE = 0.9
+LEARNED_NOTHING = 0.95
+"""Training loss over that of the best constant answer."""
+
+SATURATED = 0.9
+"""Share of a gate's values at its ends. Karpathy et al. (2016) find trained gates at one end for
+much of the time, and that is their work; nearly always is a gate that no gradient passes."""
+
+SWITCHED = 0.05
+"""Share of a gate's values at the rarer end, from which on it is a switch and not a constant."""
+
+DEAD = 0.25
+"""Share of a layer's units that say the same at every event."""
+
+CLIPPED = 0.9
+CLIPPED_BY = 2.0
+"""Share of the steps, and the norm over the threshold. Pascanu et al. (2013) set the threshold to
+half of the usual norm at least: below, the length of every step is the threshold's alone."""
+
+STILL = 1e-4
+RESTLESS = 0.03
+"""Change of a matrix in one step over its norm. About 1e-3 is usual (Karpathy, CS231n notes,
+"Babysitting the learning process"); pumps of the docs learn well with 0.014."""
+
+ROSE = 1.5
+"""Training loss over the smallest one before: past the best rate, it grows (Smith 2017)."""
+
+FELL = 0.9
+"""Training loss over the first epoch's."""
+
+OVERFITTED = 1.1
+"""Validation loss over its smallest, at the end: Prechelt's (1998) generalisation loss of 10 %."""
+
+FLAT = 0.98
+"""Training loss over that of an epoch before: less than 2 % better."""
+
+UNSCALED = 10.0
+"""Mean or deviation of a column; rows should have 0 and 1 (LeCun et al. 1998)."""
+
+TINY = 0.01
+"""Deviation of a column that is not constant: too little for weights that begin alike."""
+
+OUTLYING = 1000.0
+"""Largest absolute value of a column. A standardised one of a normal distribution has 5."""
+
+MATTERS = 0.01
+"""Share of the profile's peak, from which on an event still matters."""
+
+LONGER = 4.0
+"""A session's events, half of the sessions having more, over the longest lag that matters."""
+
+
+def examine(run: Run) -> list[Finding]:
+    """Name what is wrong with a run, worst first; nothing, if it is healthy.
+
+    Parameters
+    ----------
+    run : Run
+        From `read`, `of_bundle` or `of_fit`.
+
+    References
+    ----------
+    Y. Bengio, P. Simard, P. Frasconi, "Learning long-term dependencies with gradient descent is
+    difficult", 1994. Y. LeCun, L. Bottou, G. Orr, K.-R. Müller, "Efficient BackProp", 1998.
+    L. Prechelt, "Early stopping - but when?", 1998. R. Pascanu, T. Mikolov, Y. Bengio, "On the
+    difficulty of training recurrent neural networks", 2013. A. Karpathy, J. Johnson, L. Fei-Fei,
+    "Visualizing and understanding recurrent networks", 2016. L. N. Smith, "Cyclical learning rates
+    for training neural networks", 2017.
+    """
+    findings = [finding for rule in RULES if (finding := rule(run)) is not None]
+    if all(finding.severity == "note" for finding in findings):  # else that is why
+        findings += [finding] if (finding := underfitting(run)) is not None else []
+    return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
+
+
+def not_finite(run: Run) -> Finding | None:
+    """Find where a NaN or an infinity came from."""
+    skipped = sum(epoch.bad_batches for epoch in run.history)
+    count = max(skipped, len(run.bad_batches))
+    if count == 0:
+        return None
+    evidence = f"{count} batches were skipped"
+    if not run.bad_batches:
+        return Finding("not_finite", "serious", evidence, _DESCRIBED)
+    first = run.bad_batches[0]
+    source = "" if first.source is None else f", first at {first.source}"
+    evidence += (
+        f"; batch {first.batch} of epoch {first.epoch}: its {first.what} is not finite{source}"
+    )
+    suspect = first.suspects[0]
+    name = suspect.name or f"column {suspect.column}"
+    where = f"{name} at event {suspect.event} of session {suspect.id or suspect.index}"
+    if not suspect.finite_inputs:
+        next_step = f"clean {name}, or see why its encoded value is not finite"
+        return Finding("not_finite", "serious", f"{evidence}; {where}", next_step)
+    evidence += f"; largest input {suspect.largest:.3g}: {where}"
+    return Finding("not_finite", "serious", evidence, _calm(first, name))
+
+
+_DESCRIBED = "look at NAME.bad_batches.json, which the run wrote beside the bundle's folder"
+
+
+def _calm(bad: BadBatch, name: str) -> str:
+    """Say what to do about numbers that burst in the network."""
+    if (bad.suspects[0].largest or 0.0) >= OUTLYING:
+        return f'scale {name} ("standard", "log1p"), or clean that value'
+    return (
+        f"lower learning_rate, {bad.learning_rate:.3g} then, to a third, or clip_norm; "
+        "layer_norm = true bounds the layers"
+    )
+
+
+def exploding_gradients(run: Run) -> Finding | None:
+    """Find gradients that grow through time."""
+    for epoch in run.history:
+        if epoch.diagnosis is None or epoch.gradient_norm_max < EXPLODED:
+            continue
+        for index, layer in enumerate(epoch.diagnosis.layers):
+            if (grown := growth(layer)) >= GROWN:
+                return Finding(
+                    "exploding_gradients",
+                    "serious",
+                    f"epoch {epoch.epoch}: a gradient of norm {epoch.gradient_norm_max:.3g}; that "
+                    f"of layers.{index} is {grown:.3g} times as large {epoch.diagnosis.lags[-1]} "
+                    "events before the loss as at it"
+                    if math.isfinite(grown)
+                    else f"epoch {epoch.epoch}: a gradient of norm {epoch.gradient_norm_max:.3g}; "
+                    f"through layers.{index} it is not finite",
+                    'lower clip_norm; cell = "gru" or "lstm" instead of "rnn"; shorter chunks '
+                    '(mode = "lanes")',
+                )
+    return None
+
+
+def vanishing_gradients(run: Run) -> Finding | None:
+    """Find gradients that do not come far, in a run that learned little."""
+    diagnosis, share = last_diagnosis(run), unlearned(run)
+    if diagnosis is None or share is None or share < LEARNED_LITTLE:
+        return None
+    lag, sure = reach(diagnosis.lags, diagnosis.layers[0], VANISHED)
+    if not sure or diagnosis.lags[-1] < VANISHES_FROM:
+        return None
+    norms = diagnosis.layers[0].by_lag
+    return Finding(
+        "vanishing_gradients",
+        "warning",
+        f"the gradient at the input falls from {norms[0]:.2g} at the labelled event to "
+        f"{norms[-1]:.2g} {diagnosis.lags[-1]} events before; beyond {lag} events it is below "
+        f"{VANISHED:g} of its peak, and the loss is {share:.0%} of a constant answer's",
+        'cell = "gru" or "lstm", and init = "chrono" with longest = how far back the cause lies',
+    )
+
+
+def saturated_gates(run: Run) -> Finding | None:
+    """Find gates that no gradient passes."""
+    diagnosis, share = last_diagnosis(run), unlearned(run)
+    if diagnosis is None or run.given is None:
+        return None
+    found = []
+    for index, (layer, spec) in enumerate(
+        zip(diagnosis.layers, run.given.spec.layers, strict=True)
+    ):
+        if spec.cell == "rnn" and spec.activation == "relu":
+            continue  # its end is 0, which is its work: see dead_units
+        for name, (low, high) in layer.saturated.items():
+            gate = name.rpartition(".")[2]
+            candidate = gate in "ngh"
+            # z, f and i may stay at an end where much is to be kept: chrono begins them there.
+            stuck = gate in "zfi" and (share or 0.0) >= LEARNED_NOTHING
+            closed = gate == "o" and low >= SATURATED
+            switch = min(low, high) >= SWITCHED
+            if low + high >= SATURATED and (candidate or stuck or closed or switch):
+                found.append(f"layers.{index}.{name} {low:.0%} low, {high:.0%} high")
+    if not found:
+        return None
+    return Finding(
+        "saturated_gates",
+        "warning",
+        f"values at the ends: {'; '.join(found)}",
+        "lower learning_rate; see that inputs are scaled; layer_norm = true, or weight_decay",
+    )
+
+
+def dead_units(run: Run) -> Finding | None:
+    """Find layers with many units that say nothing."""
+    diagnosis = last_diagnosis(run)
+    layers = () if diagnosis is None else diagnosis.layers
+    found = [
+        f"{layer.dead} of {layer.units} units of layers.{index}"
+        for index, layer in enumerate(layers)
+        if layer.dead >= DEAD * layer.units
+    ]
+    if not found:
+        return None
+    return Finding(
+        "dead_units",
+        "warning",
+        f"the same at every event: {', '.join(found)}",
+        'lower learning_rate; activation = "tanh" instead of "relu"; a smaller hidden_size, if '
+        "the metrics are good",
+    )
+
+
+def clipped_always(run: Run) -> Finding | None:
+    """Find a clip threshold that sets the length of every step."""
+    epochs = [epoch.clipping for epoch in later_half(run.history)]
+    if not epochs or fmean(c.share for c in epochs) < CLIPPED:
+        return None
+    ratio = fmean(c.ratio_mean for c in epochs)
+    if ratio < CLIPPED_BY:
+        return None
+    norm = fmean(epoch.gradient_norm for epoch in later_half(run.history))
+    return Finding(
+        "clipped_always",
+        "warning",
+        f"{fmean(c.share for c in epochs):.0%} of the steps of the later epochs were clipped, "
+        f"from {ratio:.3g} times the threshold on average",
+        f"clip_norm = {norm:.2g}, the usual norm, and learning_rate lower by as much; if the "
+        "norm is large throughout, see that inputs and targets are scaled",
+    )
+
+
+def learning_rate_too_high(run: Run) -> Finding | None:
+    """Find steps that are too long for the loss to fall."""
+    moved, share = peak_update(run.history), unlearned(run)
+    rose = largest_rise([epoch.train_loss for epoch in run.history])
+    worse = share is not None and share > 1
+    if moved is None or moved < RESTLESS or not (rose >= ROSE or worse):
+        return None
+    rate = max(epoch.learning_rate for epoch in run.history)
+    evidence = f"a step changes a weight matrix by {moved:.2g} of its norm (0.001 is usual); "
+    if rose >= ROSE:
+        evidence += f"the training loss rose to {rose:.3g} times what it had been"
+    else:
+        evidence += f"the training loss ends at {share:.0%} of a constant answer's"
+    return Finding(
+        "learning_rate_too_high",
+        "serious",
+        evidence,
+        f"learning_rate = {rate * min(0.1, STEP / moved):.1g}",
+    )
+
+
+STEP = 1e-3
+"""The usual change of a matrix in one step, over its norm."""
+
+
+def learning_rate_too_low(run: Run) -> Finding | None:
+    """Find steps that are too short to get anywhere."""
+    moved = peak_update(run.history)
+    if moved is None or moved >= STILL:
+        return None
+    fell = run.history[-1].train_loss / run.history[0].train_loss
+    if fell < FELL:
+        return None
+    rate = max(epoch.learning_rate for epoch in run.history)
+    return Finding(
+        "learning_rate_too_low",
+        "warning",
+        f"a step changes a weight matrix by {moved:.2g} of its norm (0.001 is usual); after "
+        f"{len(run.history)} epochs the training loss is {fell:.0%} of the first one's",
+        f"learning_rate = {rate * STEP / max(moved, 1e-9):.1g}; fewer warmup_steps, if they are "
+        "most of the run",
+    )
+
+
+def overfitting(run: Run) -> Finding | None:
+    """Find a training loss that still falls where the validation loss rises."""
+    if not run.history:
+        return None
+    best = min(run.history, key=lambda epoch: epoch.valid_loss)
+    last = run.history[-1]
+    if last.valid_loss < OVERFITTED * best.valid_loss or last.train_loss > FELL * best.train_loss:
+        return None
+    return Finding(
+        "overfitting",
+        "warning",
+        f"from epoch {best.epoch} to {last.epoch} the training loss fell from "
+        f"{best.train_loss:.3g} to {last.train_loss:.3g}, and the validation loss rose from "
+        f"{best.valid_loss:.3g} to {last.valid_loss:.3g}",
+        "more sessions; dropout, recurrent_dropout, zoneout or weight_decay; a smaller "
+        "hidden_size; a smaller patience saves time (the best epoch's weights are kept)",
+    )
+
+
+def underfitting(run: Run) -> Finding | None:
+    """Find a run that learned nothing, or stopped while it was learning fast."""
+    share = unlearned(run)
+    if share is None:
+        return None
+    last = run.history[-1]
+    evidence = f"the training loss ends at {last.train_loss:.3g}, {share:.0%} of the best constant "
+    evidence += "answer's"
+    before = run.history[-1 - max(1, len(run.history) // 5)].train_loss if run.history[1:] else 0
+    flat = before == 0 or last.train_loss >= FLAT * before
+    if share < LEARNED_NOTHING:
+        return None
+    return Finding(
+        "underfitting",
+        "warning",
+        f"{evidence}, and {'no longer falls' if flat else f'still falls, from {before:.3g}'}",
+        "see that the fields tell of the label at all; more hidden_size or num_layers, less "
+        "dropout"
+        if flat
+        else "more epochs",
+    )
+
+
+def unscaled_inputs(run: Run) -> Finding | None:
+    """Find columns of which the network sees far more, or less, than of the others."""
+    columns = () if run.given is None else run.given.columns
+    found = [
+        f"{column.name}: mean {column.mean:.3g}, deviation {column.deviation:.3g}, largest "
+        f"{column.largest:.3g}"
+        for column in columns
+        if max(abs(column.mean), column.deviation) > UNSCALED
+        or column.largest > OUTLYING
+        or 0 < column.deviation < TINY
+    ]
+    if not found:
+        return None
+    shown = "; ".join(found[:SHOWN]) + (
+        f"; {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    )
+    return Finding(
+        "unscaled_inputs",
+        "warning",
+        f"of the encoded rows: {shown}",
+        'scale = "standard" (or "robust"); "log1p" where a few values are far larger than the rest',
+    )
+
+
+SHOWN = 5
+"""Columns that are listed."""
+
+
+def short_memory(run: Run) -> Finding | None:
+    """Find sessions far longer than what the state remembers."""
+    diagnosis, length = last_diagnosis(run), usual_length(run)
+    if diagnosis is None or length is None:
+        return None
+    far = [reach(diagnosis.lags, layer, MATTERS) for layer in diagnosis.layers]
+    lag = max(lag for lag, _ in far)
+    if not all(sure for _, sure in far) or length < LONGER * max(lag, 1):
+        return None
+    return Finding(
+        "short_memory",
+        "note",
+        f"half of the sessions have {length:,.0f} events or more; what lies more than {lag} events "
+        f"back has less than {MATTERS:.0%} of the largest gradient",
+        f"if the cause may lie further back: init = \"chrono\" with longest = {length:.0f}, or "
+        'cell = "lstm"; if not, max_length (truncate) or shorter chunks train faster',
+    )
+
+
+RULES: tuple[Callable[[Run], Finding | None], ...] = (
+    not_finite,
+    exploding_gradients,
+    learning_rate_too_high,
+    unscaled_inputs,
+    vanishing_gradients,
+    saturated_gates,
+    dead_units,
+    clipped_always,
+    learning_rate_too_low,
+    overfitting,
+    short_memory,
+)
