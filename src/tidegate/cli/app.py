@@ -13,6 +13,7 @@ from tidegate.cli import (
     config,
     datasets,
     demo,
+    doctor,
     evaluate,
     inspect,
     key,
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (train, evaluate, inspect, compress, score, serve, config, demo):
+for verb in (train, doctor, evaluate, inspect, compress, score, serve, config, demo):
     app.command(verb.NAME, epilog=verb.EXAMPLES)(verb.command)
 app.add_typer(datasets.app, name=datasets.NAME)
 app.add_typer(key.app, name=key.NAME)

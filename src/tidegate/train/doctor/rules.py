@@ -343,8 +343,7 @@ def underfitting(run: Run) -> Finding | None:
         "underfitting",
         "warning",
         f"{evidence}, and {'no longer falls' if flat else f'still falls, from {before:.3g}'}",
-        "see that the fields tell of the label at all; more hidden_size or num_layers, less "
-        "dropout"
+        "see that the fields tell of the label at all; more hidden_size or num_layers, less dropout"
         if flat
         else "more epochs",
     )
@@ -392,7 +391,7 @@ def short_memory(run: Run) -> Finding | None:
         "note",
         f"half of the sessions have {length:,.0f} events or more; what lies more than {lag} events "
         f"back has less than {MATTERS:.0%} of the largest gradient",
-        f"if the cause may lie further back: init = \"chrono\" with longest = {length:.0f}, or "
+        f'if the cause may lie further back: init = "chrono" with longest = {length:.0f}, or '
         'cell = "lstm"; if not, max_length (truncate) or shorter chunks train faster',
     )
 
