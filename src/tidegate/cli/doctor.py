@@ -68,6 +68,8 @@ def command(
     found = doctor.read(run)
     findings = doctor.examine(found)
     folder = out or run.resolve().with_name(f"{run.resolve().name}-pictures")
+    if profile or gates is not None or memory:
+        _check_report()
     pictures: list[Path] = []
     if gates is not None or memory:
         bundle, table = _load(run, events, session, time, seq)
@@ -120,7 +122,7 @@ def _load(
 
 
 def _draw_gates(bundle: Bundle, table: EventTable, session: str, folder: Path) -> list[Path]:
-    from tidegate.train import traces
+    from tidegate.train import pictures, traces
 
     network = traces.network_of(bundle)
     if session not in table.sessions:
@@ -128,35 +130,35 @@ def _draw_gates(bundle: Bundle, table: EventTable, session: str, folder: Path) -
             "unknown_session",
             f"the events have no session {session!r}",
             field="--gates",
-            hint=f"they have {table.sessions[0]!r}, say",
+            hint=f"they have {table.sessions[0]!r}, say" if table.sessions else "they have none",
         )
     one = table.take([table.sessions.index(session)])
     rows = bundle.schema.encode(one.columns, one.times, one.offsets).rows
-    drawn = _pictures().gates(traces.gates(network, rows), session)
-    return _pictures().write(drawn, folder, "gates")
+    return pictures.write(pictures.gates(traces.gates(network, rows), session), folder, "gates")
 
 
 def _draw_memory(bundle: Bundle, table: EventTable, folder: Path) -> list[Path]:
-    from tidegate.train import traces
-    from tidegate.train.memory import probe
+    from tidegate.train import memory, pictures, traces
 
     network = traces.network_of(bundle)
     rows = bundle.schema.encode(table.columns, table.times, table.offsets).rows
-    found = probe(network, rows, table.offsets, bundle.schema.columns)
-    return _pictures().write(_pictures().memory(found), folder, "memory")
+    found = memory.probe(network, rows, table.offsets, bundle.schema.columns)
+    return pictures.write(pictures.memory(found), folder, "memory")
 
 
 def _draw_profile(run: Run, folder: Path) -> list[Path]:
-    return _pictures().write(_pictures().profile(run.history), folder, "profile")
+    from tidegate.train import pictures
+
+    return pictures.write(pictures.profile(run.history), folder, "profile")
 
 
-def _pictures():
+def _check_report() -> None:
     try:
-        from tidegate.train import pictures
+        import altair  # noqa: F401
+        import vl_convert  # noqa: F401
     except ImportError as error:
         raise InputError(
             "missing_extra",
-            f"{error.name} is not installed",
+            f"{error.name} is not installed, which draws pictures",
             hint="pip install 'tidegate[report]'",
         ) from error
-    return pictures

@@ -22,7 +22,9 @@ MAX_EVENTS = 256
 MAX_NUMBERS = 10_000_000
 """Of all states together; with wide states, fewer sessions are taken."""
 MIN_PAIRS = 50
-"""Of states and inputs, on each side, for a lag to be measured."""
+PAIRS_A_UNIT = 10
+"""Of states and inputs: so many are held out at least, and so many fitted on for each number of the
+state, or a lag is not measured."""
 HELD_OUT = 3
 """One session in so many is what the probe is measured on."""
 RIDGE = 1e-3
@@ -96,24 +98,27 @@ def probe(
     spans = [(int(offsets[i]), int(min(offsets[i + 1], offsets[i] + MAX_EVENTS))) for i in order]
     states, inputs = _states(network, rows, spans)
     held_out = len(spans) // HELD_OUT
-    parts = [slice(held_out, None), slice(0, held_out)]
+    learned, measured = slice(held_out, None), slice(0, held_out)
     fields = _fields(network, inputs, columns)
     found: dict[str, list[float]] = {name: [] for name in fields}
+    needed = max(MIN_PAIRS, PAIRS_A_UNIT * network.spec.state_size)
     lags = []
     for lag in LAGS:
-        pairs = [_pairs(states[part], inputs[part], lag) for part in parts]
-        if min(len(state) for state, _ in pairs) < MIN_PAIRS:
+        fitted_on = _pairs(states[learned], inputs[learned], lag)
+        told = _pairs(states[measured], inputs[measured], lag)
+        if len(fitted_on[0]) < needed or len(told[0]) < MIN_PAIRS:
             break
         lags.append(lag)
-        for name, values in _r2(*pairs, fields).items():
-            found[name].append(values)
+        for name, value in _r2(fitted_on, told, fields).items():
+            found[name].append(value)
     if not lags:
         raise InputError(
             "too_few_sessions",
-            f"{len(spans)} sessions have {sum(end - begin for begin, end in spans)} events: too "
-            "few to fit a probe on two thirds of them and measure it on the rest",
+            f"{len(spans)} sessions have {sum(end - begin for begin, end in spans):,} events: too "
+            f"few to fit a probe of {network.spec.state_size} numbers on two thirds of them and "
+            "measure it on the rest",
             field="--events",
-            hint=f"give {MIN_PAIRS * HELD_OUT} events in 3 sessions at least",
+            hint=f"give some sessions, and {2 * needed:,} events or more",
         )
     return Memory(tuple(lags), {name: tuple(r2) for name, r2 in found.items()}, len(spans))
 

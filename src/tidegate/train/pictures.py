@@ -5,6 +5,7 @@ The colours are those of M. Okabe and K. Ito (2008), which people with colour-bl
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ def profile(history: Sequence[Epoch]) -> alt.TopLevelMixin:
             hint="train with diagnostics = true",
         )
     ends = dict(measured[:: max(1, len(measured) - 1)])
-    values = [
+    values: list[dict[str, Any]] = [
         {"lag": lag, "norm": norm, "layer": f"layers.{index}", "epoch": f"after epoch {epoch}"}
         for epoch, diagnosis in ends.items()
         for index, layer in enumerate(diagnosis.layers)
@@ -76,7 +77,8 @@ def profile(history: Sequence[Epoch]) -> alt.TopLevelMixin:
     ]
     layers = [f"layers.{index}" for index in range(len(measured[-1][1].layers))]
     epochs = [f"after epoch {epoch}" for epoch in ends]
-    dashes = {"domain": epochs[::-1], "range": [[1, 0], [5, 4]][: len(epochs)]}
+    dashes = alt.Scale(domain=epochs[::-1], range=[[1, 0], [5, 4]][: len(epochs)])
+    norms = [value["norm"] for value in values] or [1.0]
     chart = (
         alt.Chart(alt.InlineData(values=values), title="Gradient of the loss at the last label")
         .mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=40))
@@ -90,10 +92,10 @@ def profile(history: Sequence[Epoch]) -> alt.TopLevelMixin:
                 "norm:Q",
                 title="norm, with respect to a layer's input",
                 scale=alt.Scale(type="log", nice=False, padding=10),
-                axis=alt.Axis(format=".0e", tickCount=6),
+                axis=alt.Axis(format="~g", values=_decades(min(norms), max(norms))),
             ),
             color=alt.Color("layer:N", title=None, sort=layers, scale=_colours(layers)),
-            strokeDash=alt.StrokeDash("epoch:N", title=None, scale=alt.Scale(**dashes)),
+            strokeDash=alt.StrokeDash("epoch:N", title=None, scale=dashes),
         )
         .properties(width=_WIDTH, height=_HEIGHT)
     )
@@ -119,9 +121,9 @@ def memory(found: Memory) -> alt.TopLevelMixin:
         .mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=40))
         .encode(
             x=alt.X(
-                "lag:Q",
+                "lag:O",
                 title="events ago",
-                axis=alt.Axis(grid=False, tickMinStep=1, format="d"),
+                axis=alt.Axis(labelAngle=0, grid=False),
             ),
             y=alt.Y(
                 "r2:Q",
@@ -153,12 +155,13 @@ def gates(
         Its id, for the title.
     """
     rows = [
-        alt.hconcat(*(_heat(index, gate, values, _order(layer)) for gate, values in layer.items()))
+        alt.hconcat(
+            *(_heat(index, gate, values, _order(layer)) for gate, values in layer.items())
+        ).resolve_scale(color="independent")
         for index, layer in enumerate(layers)
     ]
     title = f"Gates over session {session}" if session else "Gates over a session"
-    chart: alt.VConcatChart = alt.vconcat(*rows, title=title).resolve_scale(color="independent")
-    return _look(chart)
+    return _look(alt.vconcat(*rows, title=title))
 
 
 def write(chart: alt.TopLevelMixin, folder: Path, name: str) -> list[Path]:
@@ -244,6 +247,19 @@ def _ticks(first: int, end: int) -> list[int]:
     return list(range(-(-first // step) * step, end, step))
 
 
+def _decades(low: float, high: float) -> list[float]:
+    """Return powers of ten around a range, every tenth one of a wide range; more of a narrow one.
+
+    >>> _decades(3e-3, 0.06), _decades(1e-3, 2.0)
+    ([0.002, 0.005, 0.01, 0.02, 0.05, 0.1], [0.001, 0.01, 0.1, 1.0, 10.0])
+    """
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    if last - first > 3:
+        return [float(f"1e{power}") for power in range(first, last + 1, 1 + (last - first) // 10)]
+    ticks = [float(f"{step}e{power}") for power in range(first, last + 1) for step in (1, 2, 5)]
+    return [tick for tick in ticks if low / 2 <= tick <= high * 2]
+
+
 def _colours(names: Sequence[str]) -> alt.Scale:
     return alt.Scale(
         domain=list(names), range=[COLOURS[i % len(COLOURS)] for i in range(len(names))]
@@ -259,6 +275,8 @@ def _look(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
             gridColor="#E6E6E6", domainColor="#888888", tickColor="#888888", labelFontSize=11
         )
         .configure_title(fontSize=13, anchor="start", offset=10)
-        .configure_legend(labelFontSize=12, symbolStrokeWidth=3)
+        .configure_legend(
+            labelFontSize=12, symbolType="stroke", symbolStrokeWidth=3, symbolSize=250
+        )
     )
     return finished

@@ -25,7 +25,7 @@ from tidegate.train.doctor.evidence import (
 from tidegate.train.doctor.finding import SEVERITIES, Finding
 from tidegate.train.doctor.run import Run
 
-__all__ = ["RULES", "examine"]
+__all__ = ["examine"]
 
 EXPLODED = 100.0
 """A gradient's norm. With standardised rows and targets, losses and gradients are of the order 1;
@@ -61,10 +61,14 @@ CLIPPED_BY = 2.0
 """Share of the steps, and the norm over the threshold. Pascanu et al. (2013) set the threshold to
 half of the usual norm at least: below, the length of every step is the threshold's alone."""
 
+STEP = 1e-3
 STILL = 1e-4
 RESTLESS = 0.03
-"""Change of a matrix in one step over its norm. About 1e-3 is usual (Karpathy, CS231n notes,
-"Babysitting the learning process"); pumps of the docs learn well with 0.014."""
+"""Change of a matrix in one step over its norm: what is usual (Karpathy, CS231n notes, "Babysitting
+the learning process"), what is too little and too much. Small models learn well with 0.014."""
+
+SETTLED = 3
+"""Epochs, from which on a run is judged by how far it came."""
 
 ROSE = 1.5
 """Training loss over the smallest one before: past the best rate, it grows (Smith 2017)."""
@@ -75,8 +79,12 @@ FELL = 0.9
 OVERFITTED = 1.1
 """Validation loss over its smallest, at the end: Prechelt's (1998) generalisation loss of 10 %."""
 
-FLAT = 0.98
-"""Training loss over that of an epoch before: less than 2 % better."""
+NOTICED = 0.05
+"""What the validation loss rose by over the loss of the best constant answer: where both losses are
+next to nothing, a tenth of them is no harm."""
+
+FALLS = 0.95
+"""Training loss over that of the epoch before."""
 
 UNSCALED = 10.0
 """Mean or deviation of a column; rows should have 0 and 1 (LeCun et al. 1998)."""
@@ -89,6 +97,9 @@ OUTLYING = 1000.0
 
 MATTERS = 0.01
 """Share of the profile's peak, from which on an event still matters."""
+
+SHOWN = 5
+"""Columns that are listed."""
 
 LONGER = 4.0
 """A session's events, half of the sessions having more, over the longest lag that matters."""
@@ -111,9 +122,9 @@ def examine(run: Run) -> list[Finding]:
     "Visualizing and understanding recurrent networks", 2016. L. N. Smith, "Cyclical learning rates
     for training neural networks", 2017.
     """
-    findings = [finding for rule in RULES if (finding := rule(run)) is not None]
-    if all(finding.severity == "note" for finding in findings):  # else that is why
-        findings += [finding] if (finding := underfitting(run)) is not None else []
+    findings = [finding for rule in CAUSES if (finding := rule(run)) is not None]
+    if not findings:  # else that is why
+        findings = [finding for rule in SYMPTOMS if (finding := rule(run)) is not None]
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
@@ -240,8 +251,8 @@ def dead_units(run: Run) -> Finding | None:
         "dead_units",
         "warning",
         f"the same at every event: {', '.join(found)}",
-        'lower learning_rate; activation = "tanh" instead of "relu"; a smaller hidden_size, if '
-        "the metrics are good",
+        'lower learning_rate; of an RNN, activation = "tanh" instead of "relu"; a smaller '
+        "hidden_size, if the metrics are good",
     )
 
 
@@ -285,14 +296,10 @@ def learning_rate_too_high(run: Run) -> Finding | None:
     )
 
 
-STEP = 1e-3
-"""The usual change of a matrix in one step, over its norm."""
-
-
 def learning_rate_too_low(run: Run) -> Finding | None:
     """Find steps that are too short to get anywhere."""
     moved = peak_update(run.history)
-    if moved is None or moved >= STILL:
+    if moved is None or moved >= STILL or len(run.history) < SETTLED:
         return None
     fell = run.history[-1].train_loss / run.history[0].train_loss
     if fell < FELL:
@@ -316,6 +323,9 @@ def overfitting(run: Run) -> Finding | None:
     last = run.history[-1]
     if last.valid_loss < OVERFITTED * best.valid_loss or last.train_loss > FELL * best.train_loss:
         return None
+    constant_loss = None if run.given is None else run.given.constant_loss
+    if last.valid_loss - best.valid_loss < NOTICED * (constant_loss or 0.0):
+        return None
     return Finding(
         "overfitting",
         "warning",
@@ -328,24 +338,28 @@ def overfitting(run: Run) -> Finding | None:
 
 
 def underfitting(run: Run) -> Finding | None:
-    """Find a run that learned nothing, or stopped while it was learning fast."""
+    """Find a run that learned nothing, or one that ended while it was learning fast."""
     share = unlearned(run)
-    if share is None:
+    if share is None or len(run.history) < SETTLED or not run.finished:
         return None
     last = run.history[-1]
-    evidence = f"the training loss ends at {last.train_loss:.3g}, {share:.0%} of the best constant "
-    evidence += "answer's"
-    before = run.history[-1 - max(1, len(run.history) // 5)].train_loss if run.history[1:] else 0
-    flat = before == 0 or last.train_loss >= FLAT * before
+    evidence = (
+        f"the training loss ends at {last.train_loss:.3g}, {share:.0%} of the best constant "
+        "answer's"
+    )
+    before = run.history[-2].train_loss
+    best = min(run.history, key=lambda epoch: epoch.valid_loss)
+    if last.train_loss < FALLS * before and best is last:
+        evidence += f", {before:.3g} an epoch before, and the validation loss is at its best"
+        return Finding("underfitting", "note", evidence, "more epochs, or a higher learning_rate")
     if share < LEARNED_NOTHING:
         return None
     return Finding(
         "underfitting",
         "warning",
-        f"{evidence}, and {'no longer falls' if flat else f'still falls, from {before:.3g}'}",
-        "see that the fields tell of the label at all; more hidden_size or num_layers, less dropout"
-        if flat
-        else "more epochs",
+        f"{evidence}, and no longer falls",
+        "see that the fields tell of the label at all; more hidden_size or num_layers; less "
+        "dropout, noise or weight_decay",
     )
 
 
@@ -373,10 +387,6 @@ def unscaled_inputs(run: Run) -> Finding | None:
     )
 
 
-SHOWN = 5
-"""Columns that are listed."""
-
-
 def short_memory(run: Run) -> Finding | None:
     """Find sessions far longer than what the state remembers."""
     diagnosis, length = last_diagnosis(run), usual_length(run)
@@ -396,7 +406,9 @@ def short_memory(run: Run) -> Finding | None:
     )
 
 
-RULES: tuple[Callable[[Run], Finding | None], ...] = (
+Rule = Callable[[Run], Finding | None]
+
+CAUSES: tuple[Rule, ...] = (
     not_finite,
     exploding_gradients,
     learning_rate_too_high,
@@ -407,5 +419,8 @@ RULES: tuple[Callable[[Run], Finding | None], ...] = (
     clipped_always,
     learning_rate_too_low,
     overfitting,
-    short_memory,
 )
+
+SYMPTOMS: tuple[Rule, ...] = (underfitting, short_memory)
+"""Asked where no cause was found: a run whose gradients vanish, say, also learns and remembers
+little."""
