@@ -95,7 +95,12 @@ def profile(history: Sequence[Epoch]) -> alt.TopLevelMixin:
                 axis=alt.Axis(format="~g", values=_decades(min(norms), max(norms))),
             ),
             color=alt.Color("layer:N", title=None, sort=layers, scale=_colours(layers)),
-            strokeDash=alt.StrokeDash("epoch:N", title=None, scale=dashes),
+            strokeDash=alt.StrokeDash(
+                "epoch:N",
+                title=None,
+                scale=dashes,
+                legend=alt.Legend(symbolStrokeColor="#444444", symbolStrokeWidth=2),
+            ),
         )
         .properties(width=_WIDTH, height=_HEIGHT)
     )

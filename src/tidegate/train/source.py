@@ -52,12 +52,12 @@ def of_outputs(network: Network, batch: Batch) -> str | None:
 
 
 def of_gradients(network: Network) -> str | None:
-    """Go down the network, as gradients do, until those of a part's weights are not finite.
+    """Go down the network, as gradients do, until the norm of a weight's is not finite.
 
     Returns
     -------
     str or None
-        ``head``, ``layers.1``, ``layers.0`` and so on, ``embeddings``; None: all are finite.
+        ``head``, ``layers.1``, ``layers.0`` and so on, ``embeddings``; None: each is finite.
 
     Examples
     --------
@@ -72,7 +72,7 @@ def of_gradients(network: Network) -> str | None:
     'layers.0'
     """
     for name, weight in reversed(named_weights(network).items()):
-        if weight.grad is not None and not _finite(weight.grad):
+        if weight.grad is not None and not _finite(weight.grad.norm()):
             part, _, number = name.partition(".")
             return f"layers.{number.partition('.')[0]}" if part == "layers" else part
     return None

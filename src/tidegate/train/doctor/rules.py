@@ -35,9 +35,9 @@ GROWN = 10.0
 """Times that the vanishing profile grows towards the past, which tells an explosion through time
 from a gradient that is large at every lag."""
 
-VANISHED = 1e-3
-"""Share of the profile's peak. Adam can still use such a gradient, but it drowns in that of the
-last events (Bengio et al. 1994)."""
+MATTERS = 0.01
+"""Share of the profile's peak, from which on an event still matters: what is smaller drowns in the
+gradient of the events that are nearer (Bengio et al. 1994)."""
 
 VANISHES_FROM = 8
 """Events. What is gone sooner has vanished, whatever the sessions' length."""
@@ -94,9 +94,6 @@ TINY = 0.01
 
 OUTLYING = 1000.0
 """Largest absolute value of a column. A standardised one of a normal distribution has 5."""
-
-MATTERS = 0.01
-"""Share of the profile's peak, from which on an event still matters."""
 
 SHOWN = 5
 """Columns that are listed."""
@@ -192,7 +189,7 @@ def vanishing_gradients(run: Run) -> Finding | None:
     diagnosis, share = last_diagnosis(run), unlearned(run)
     if diagnosis is None or share is None or share < LEARNED_LITTLE:
         return None
-    lag, sure = reach(diagnosis.lags, diagnosis.layers[0], VANISHED)
+    lag, sure = reach(diagnosis.lags, diagnosis.layers[0], MATTERS)
     if not sure or diagnosis.lags[-1] < VANISHES_FROM:
         return None
     norms = diagnosis.layers[0].by_lag
@@ -201,7 +198,7 @@ def vanishing_gradients(run: Run) -> Finding | None:
         "warning",
         f"the gradient at the input falls from {norms[0]:.2g} at the labelled event to "
         f"{norms[-1]:.2g} {diagnosis.lags[-1]} events before; beyond {lag} events it is below "
-        f"{VANISHED:g} of its peak, and the loss is {share:.0%} of a constant answer's",
+        f"{MATTERS:g} of its peak, and the loss is {share:.0%} of a constant answer's",
         'cell = "gru" or "lstm", and init = "chrono" with longest = how far back the cause lies',
     )
 
