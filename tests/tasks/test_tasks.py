@@ -75,3 +75,24 @@ def test_the_watched_metric_is_one_of_the_answer_half(name: str) -> None:
 def test_large_targets_keep_their_digits() -> None:
     spec = TaskSpec("regress", "y", target_mean=1.7e9, target_scale=2.0)
     np.testing.assert_array_equal(tasks.open(spec).targets(np.array([1.7e9 + 1])), [0.5])
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_no_constant_answer_is_better_than_the_constant_loss(name: str) -> None:
+    spec = SPECS[name]
+    _, labels = example(spec)
+    task = tasks.open(spec)
+    targets = task.targets(labels)
+    found = task.constant_loss(targets)
+    assert task.constant_loss(np.full(3, np.nan, np.float32)) == 0.0
+    known = targets[~np.isnan(targets)]
+    if spec.classes:
+        shares = np.bincount(known.astype(int)) / len(known)
+        best = np.log(shares) if len(shares) > 2 else np.log(shares[1:] / shares[0])
+    else:
+        best = known.mean()[None]
+    for offset, least in ((0.0, found), (0.1, found + 1e-4), (-0.1, found + 1e-4)):
+        outputs = np.tile(best, (*labels.shape, 1))
+        outputs[..., 0] += offset
+        loss = task.loss(torch.from_numpy(outputs), torch.from_numpy(targets).double()).item()
+        assert loss == pytest.approx(found, rel=1e-5) if offset == 0 else loss > least

@@ -42,6 +42,12 @@ def test_their_number_is_bounded_and_ids_may_be_unknown() -> None:
     found = suspects(batch_of(KEPT_SESSIONS + 5), torch.zeros(KEPT_SESSIONS + 5, 3, 1))
     assert [one.largest for one in found] == [float(KEPT_SESSIONS + 4 - i) for i in range(32)]
     assert {one.id for one in found} == {None}
+    assert {one.name for one in found} == {None}
+
+
+def test_columns_are_named() -> None:
+    found = suspects(batch_of(2), torch.zeros(2, 3, 1), columns=("speed", "lane"))
+    assert [(one.column, one.name) for one in found] == [(0, "speed"), (0, "speed")]
 
 
 def test_descriptions_are_written_as_json(tmp_path: Path) -> None:

@@ -5,14 +5,25 @@ from pathlib import Path
 import pytest
 import torch
 
+from tidegate.data.profile import LengthProfile
 from tidegate.errors import InputError
+from tidegate.spec import LayerSpec, ModelSpec
 from tidegate.train import checkpoint as checkpoints
 from tidegate.train.bad_batches import BadBatch, Suspect
 from tidegate.train.checkpoint import Checkpoint, Position
 from tidegate.train.diagnostics import Diagnosis, LayerDiagnosis
+from tidegate.train.given import Column, Given
 from tidegate.train.history import Clipping, Epoch
 from tidegate.train.schedules import Plateau
+from tidegate.train.settings import TrainSettings
 
+GIVEN = Given(
+    ModelSpec(2, (LayerSpec("gru", 8),), 1),
+    TrainSettings(learning_rate=0.1),
+    LengthProfile.of([2, 3]),
+    (Column("speed", 0.0, 1.0, 3.5),),
+    0.7,
+)
 LAYER = LayerDiagnosis((0.5, None), {"forward.z": (0.1, 0.2)}, 8, 1, -0.5, None)
 EPOCH = Epoch(
     *(1, 0.7, 0.6, {"n": 9.0, "auc": 0.5}, 1.0, 2.0, 0.1, 100, 50.0, 2.0),
@@ -26,10 +37,10 @@ EPOCH = Epoch(
 
 def example(step: int = 7) -> Checkpoint:
     weights = {"head/odd.name": torch.rand(3, 2).T}  # a view that is not contiguous
-    suspect = Suspect(3, "car", 5, True, False, 2, 0, 1e30)
-    bad = BadBatch(1, 4, "gradient", 0.1, 9, (suspect,))
+    suspect = Suspect(3, "car", 5, True, False, 2, 0, 1e30, "speed")
+    bad = BadBatch(1, 4, "gradient", 0.1, 9, (suspect,), "layers.0")
     return Checkpoint(
-        Position("key", step, [EPOCH], 1, 0.6, Plateau(0.5, 1), 2, 1, [bad]),
+        Position("key", step, [EPOCH], 1, 0.6, Plateau(0.5, 1), 2, 1, [bad], GIVEN),
         {
             "model": weights,
             "optimizer": {"0/step": torch.tensor(7.0), "0/exp_avg": torch.rand(2)},
@@ -47,6 +58,7 @@ def test_a_checkpoint_comes_back_to_the_bit(tmp_path: Path) -> None:
     found = checkpoints.load(tmp_path / "deep" / "c", "key")
     assert found is not None
     assert found.position == saved.position
+    assert checkpoints.position(tmp_path / "deep" / "c") == saved.position
     assert torch.equal(found.rng, saved.rng)
     parts = {**found.state, "best": found.best}
     for part, tensors in {**saved.state, "best": saved.best}.items():
@@ -76,6 +88,9 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path, damage: str) -> None:
     with pytest.raises(InputError) as caught:
         checkpoints.load(path, "key")
     assert caught.value.code == "checkpoint_damaged"
+    if damage != "cut":  # the header is whole
+        with pytest.raises(InputError, match="checkpoint_damaged"):
+            checkpoints.position(path)
 
 
 def test_a_failed_save_leaves_the_file_as_it_was(tmp_path: Path) -> None:

@@ -49,4 +49,4 @@ class Classify:
         """Return the entropy of the classes' shares (nats)."""
         _, counts = np.unique(targets[~np.isnan(targets)], return_counts=True)
         shares = counts / counts.sum()
-        return float(-(shares * np.log(shares)).sum())
+        return float((shares * -np.log(shares)).sum())

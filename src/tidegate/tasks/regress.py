@@ -46,4 +46,5 @@ class Regress:
 
     def constant_loss(self, targets: NDArray[np.float32]) -> float:
         """Return the variance of the targets: 1, if they were standardised by these labels."""
-        return float(np.nanvar(targets.astype(np.float64)))
+        known = targets[~np.isnan(targets)]
+        return float(known.var(dtype=np.float64)) if len(known) else 0.0
