@@ -41,7 +41,8 @@ def drawn(chart: alt.TopLevelMixin, folder: Path) -> str:
 
 def test_the_profile_has_the_first_and_the_last_epoch(tmp_path: Path) -> None:
     history = [epoch(1, (1.0, 0.5, 1e-9), (1.0, 2.0, 0.1)), epoch(2), epoch(3, (1.0, 0.0, None))]
-    found = points(pictures.profile([*history[:1], epoch(2, (9.0, 9.0, 9.0)), *history[1:]]))
+    chart = pictures.profile([*history[:1], epoch(2, (9.0, 9.0, 9.0)), *history[1:]])
+    found = points(chart)
     assert {point["epoch"] for point in found} == {"after epoch 1", "after epoch 3"}
     last = [point for point in found if point["epoch"] == "after epoch 3"]
     assert [(point["lag"], point["norm"]) for point in last] == [(0, 1.0)]  # the others have no log
@@ -77,10 +78,10 @@ def test_gates_are_ordered_by_what_they_keep(tmp_path: Path) -> None:
     chart = pictures.gates(layers, "pump <7>")
     panels = chart.to_dict()["vconcat"]
     assert [len(row["hconcat"]) for row in panels] == [3, 2]
-    cells = points(chart, "vconcat", 0, "hconcat", 1)
-    assert len(cells) == pictures.MAX_EVENTS * pictures.MAX_UNITS
-    assert {cell["event"] for cell in cells} == set(range(140, 300))
-    column = [cell["value"] for cell in cells[: pictures.MAX_UNITS]]
+    units = points(chart, "vconcat", 0, "hconcat", 1)
+    assert len(units) == pictures.MAX_UNITS
+    assert {tuple(unit["event"]) for unit in units} == {tuple(range(140, 300))}
+    column = [unit["value"][0] for unit in units]
     assert column == sorted(column, reverse=True)
     said = drawn(pictures.gates([{"h": z[:3, :2]}], "pump <7>"), tmp_path)
     assert re.search(r">Gates over session pump &lt;7&gt;<", said)

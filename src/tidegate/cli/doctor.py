@@ -93,7 +93,7 @@ def _show(path: Path, run: Run, findings: Sequence[Finding], pictures: Sequence[
 
     console = Console(highlight=False)
     state = "" if run.finished else ", unfinished"
-    console.print(f"{escape(str(path))}: {len(run.history)} epochs{state}", soft_wrap=True)
+    console.print(f"{escape(str(path))}: epochs: {len(run.history)}{state}", soft_wrap=True)
     if not findings:
         console.print("[green]healthy[/green]: nothing is wrong with this run")
     for finding in findings:

@@ -79,32 +79,25 @@ def profile(history: Sequence[Epoch]) -> alt.TopLevelMixin:
     epochs = [f"after epoch {epoch}" for epoch in ends]
     dashes = alt.Scale(domain=epochs[::-1], range=[[1, 0], [5, 4]][: len(epochs)])
     norms = [value["norm"] for value in values] or [1.0]
-    chart = (
-        alt.Chart(alt.InlineData(values=values), title="Gradient of the loss at the last label")
-        .mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=40))
-        .encode(
-            x=alt.X(
-                "lag:O",
-                title="events before the label",
-                axis=alt.Axis(labelAngle=0, grid=False),
-            ),
-            y=alt.Y(
-                "norm:Q",
-                title="norm, with respect to a layer's input",
-                scale=alt.Scale(type="log", nice=False, padding=10),
-                axis=alt.Axis(format="~g", values=_decades(min(norms), max(norms))),
-            ),
-            color=alt.Color("layer:N", title=None, sort=layers, scale=_colours(layers)),
-            strokeDash=alt.StrokeDash(
-                "epoch:N",
-                title=None,
-                scale=dashes,
-                legend=alt.Legend(symbolStrokeColor="#444444", symbolStrokeWidth=2),
-            ),
-        )
-        .properties(width=_WIDTH, height=_HEIGHT)
+    ticks = _decades(min(norms), max(norms))
+    drawn = alt.Chart(alt.InlineData(values=values)).encode(
+        x=alt.X("lag:O", title="events before the label", axis=alt.Axis(labelAngle=0, grid=False)),
+        y=alt.Y(
+            "norm:Q",
+            title="norm, with respect to a layer's input",
+            scale=alt.Scale(type="log", nice=False, padding=10),
+            axis=alt.Axis(format="~e" if ticks[-1] > 1e3 * ticks[0] else "~g", values=ticks),
+        ),
+        color=alt.Color("layer:N", title=None, sort=layers, scale=_colours(layers)),
     )
-    return _look(chart)
+    legend = alt.Legend(symbolStrokeColor="#444444", symbolStrokeWidth=2)
+    lines = drawn.mark_line(strokeWidth=2).encode(
+        strokeDash=alt.StrokeDash("epoch:N", title=None, scale=dashes, legend=legend)
+    )
+    # With points of its own, a line would lose its dashes in the legend.
+    points = drawn.mark_point(filled=True, opacity=1, size=40).encode(detail="epoch:N")
+    title = "Gradient of the loss at the last label"
+    return _look(alt.layer(lines, points, title=title, width=_WIDTH, height=_HEIGHT))
 
 
 def memory(found: Memory) -> alt.TopLevelMixin:
@@ -190,13 +183,10 @@ def write(chart: alt.TopLevelMixin, folder: Path, name: str) -> list[Path]:
 def _heat(index: int, gate: str, values: NDArray[np.float32], order: NDArray[np.intp]) -> alt.Chart:
     direction, _, letter = gate.rpartition(".")
     first = max(0, len(values) - MAX_EVENTS)
-    cells = [
-        {
-            "event": first + event,
-            "unit": place,
-            "value": round(float(values[first + event, unit]), 3),
-        }
-        for event in range(len(values) - first)
+    # A row a unit, taken apart when it is drawn: Altair checks every row, which takes its time.
+    events = list(range(first, len(values)))
+    units = [
+        {"unit": place, "event": events, "value": values[first:, unit].round(3).tolist()}
         for place, unit in enumerate(order)
     ]
     signed = letter in "ngh"
@@ -205,12 +195,12 @@ def _heat(index: int, gate: str, values: NDArray[np.float32], order: NDArray[np.
     scale: dict[str, Any] = (
         {"scheme": "blueorange", "domainMid": 0} if signed else {"scheme": "viridis"}
     )
-    events = len(values) - first
     chart: alt.Chart = (
         alt.Chart(
-            alt.InlineData(values=cells),
+            alt.InlineData(values=units),
             title=f"layers.{index} {direction} {_WORDS[letter]}".replace("  ", " "),
         )
+        .transform_flatten(["event", "value"])
         .mark_rect()
         .encode(
             x=alt.X(
@@ -228,7 +218,7 @@ def _heat(index: int, gate: str, values: NDArray[np.float32], order: NDArray[np.
                 legend=alt.Legend(gradientLength=100, gradientThickness=10, tickCount=3),
             ),
         )
-        .properties(width=max(180, 2 * events), height=max(120, 5 * len(order)))
+        .properties(width=max(180, 2 * len(events)), height=max(120, 5 * len(order)))
     )
     return chart
 

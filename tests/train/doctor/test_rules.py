@@ -207,7 +207,7 @@ SUSPECT = Suspect(3, None, 5, True, False, 2, 1, 4.0)
 
 def test_bad_batches_that_only_the_history_knows() -> None:
     (finding,) = examine(epochs(bad_batches=[0, 2, 0, 1]))
-    assert finding.evidence == "3 batches were skipped"
+    assert finding.evidence == "batches skipped: 3"
     assert "bad_batches.json" in finding.next_step
 
 

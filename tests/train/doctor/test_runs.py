@@ -245,7 +245,7 @@ def test_a_nan_in_the_events() -> None:
     assert list(found) == ["not_finite"]
     finding = found["not_finite"]
     assert finding.severity == "serious"
-    assert finding.evidence.startswith("8 batches were skipped")  # one an epoch
+    assert finding.evidence.startswith("batches skipped: 8")  # one an epoch
     assert "first at input; speed at event 13 of session car 16" in finding.evidence
     assert finding.next_step.startswith("clean speed")
 

@@ -131,7 +131,7 @@ def not_finite(run: Run) -> Finding | None:
     count = max(skipped, len(run.bad_batches))
     if count == 0:
         return None
-    evidence = f"{count} batches were skipped"
+    evidence = f"batches skipped: {count}"
     if not run.bad_batches:
         return Finding("not_finite", "serious", evidence, _DESCRIBED)
     first = run.bad_batches[0]
