@@ -68,6 +68,10 @@ def test_the_readme(tmp_path: Path) -> None:
 
 def test_the_pages_of_the_docs(tmp_path: Path) -> None:
     walk(ROOT / "docs" / "train.md", tmp_path)  # the others go on from it
+    said = walk(ROOT / "docs" / "doctor.md", tmp_path)
+    assert "healthy: nothing is wrong" in said
+    assert "serious learning_rate_too_high" in said
+    assert len(list((tmp_path / "pictures").iterdir())) == 6
     assert "1-bf16 bf16" in walk(ROOT / "docs" / "compress.md", tmp_path)
     assert "port = 8711 " in walk(ROOT / "docs" / "operate.md", tmp_path)
     said = walk(ROOT / "docs" / "serve.md", tmp_path)

@@ -109,6 +109,8 @@ def test_overfitting_needs_both_losses_and_a_loss_worth_the_name() -> None:
     assert names(epochs(train_loss=falls, valid_loss=[0.5, 0.4, 0.42, 0.43])) == []
     assert names(epochs(train_loss=falls, valid_loss=[0.5, 0.4, 0.42, 0.45])) == ["overfitting"]
     assert names(epochs(train_loss=0.5, valid_loss=[0.5, 0.4, 0.42, 0.45])) == []
+    jumps = epochs(train_loss=[0.5, 0.3, 0.5, 0.2], valid_loss=[0.5, 0.4, 0.42, 0.45])
+    assert names(jumps) == []
     tiny = [0.02, 0.01, 0.015, 0.03]
     assert names(epochs(train_loss=[0.02, 0.01, 0.005, 0.004], valid_loss=tiny)) == []
 

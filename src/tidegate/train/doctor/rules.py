@@ -320,6 +320,8 @@ def overfitting(run: Run) -> Finding | None:
     last = run.history[-1]
     if last.valid_loss < OVERFITTED * best.valid_loss or last.train_loss > FELL * best.train_loss:
         return None
+    if largest_rise([epoch.train_loss for epoch in run.history]) >= ROSE:
+        return None  # losses that jump: nothing was learned by heart
     constant_loss = None if run.given is None else run.given.constant_loss
     if last.valid_loss - best.valid_loss < NOTICED * (constant_loss or 0.0):
         return None
