@@ -221,6 +221,27 @@ def test_the_source_of_numbers_that_burst() -> None:
     assert "0.5 then" in finding.next_step
 
 
+def test_a_batch_without_suspects() -> None:
+    bad = BadBatch(1, 4, "loss", 0.5, 9, ())
+    (finding,) = examine(msgspec.structs.replace(HEALTHY, bad_batches=(bad,)))
+    assert "bad_batches.json" in finding.next_step
+
+
+def test_losses_of_nothing() -> None:
+    quick, slow = ({"layers.0.forward.input": size} for size in (0.5, 1e-6))
+    assert names(epochs(train_loss=0.0, valid_loss=0.0, updates=quick)) == []
+    assert names(epochs(train_loss=0.0, valid_loss=0.0, updates=slow)) == []
+    assert names(epochs(train_loss=[0.5, 0.0, 1e-4, 0.0], updates=quick)) == []
+
+
+def test_gradients_that_vanish_and_are_not_finite() -> None:
+    lags = (0, 1, 2, 4, 8)
+    for by_lag in ((None, 1.0, 0.1, 1e-3, 1e-5), (None,) * 5, (0.0,) * 5):
+        run = layers({"by_lag": by_lag}, lags=lags)
+        history = [msgspec.structs.replace(e, train_loss=0.7) for e in run.history]
+        assert "exploding_gradients" not in names(msgspec.structs.replace(run, history=history))
+
+
 def test_worst_first() -> None:
     bad = BadBatch(1, 4, "gradient", 0.5, 9, (SUSPECT,))
     run = epochs(train_loss=[0.5, 0.4, 0.3, 0.2], valid_loss=[0.4, 0.4, 0.42, 0.45])

@@ -57,11 +57,15 @@ def _is_matrix(name: str) -> bool:
 def largest_rise(losses: Sequence[float]) -> float:
     """Return how many times as large as the smallest one before it a loss came to be.
 
-    >>> largest_rise([4.0, 2.0, 3.0, 1.0])
-    1.5
+    What is below a hundredth of the first loss counts as a hundredth: next to nothing may double.
+
+    >>> largest_rise([4.0, 2.0, 3.0, 1.0]), largest_rise([1.0, 0.0, 0.005])
+    (1.5, 0.5)
     """
-    lowest = accumulate(losses, min)
-    return max((after / low for low, after in zip(lowest, losses[1:], strict=False)), default=1.0)
+    least = 0.01 * losses[0] if losses else 0.0
+    lowest = [max(low, least) for low in accumulate(losses, min)]
+    pairs = zip(lowest, losses[1:], strict=False)
+    return max((after / low for low, after in pairs if low > 0), default=1.0)
 
 
 def unlearned(run: Run) -> float | None:

@@ -1,8 +1,7 @@
 """The diagnoses: each looks at a run and says what is wrong, if it is.
 
-The thresholds are for finding what is clearly wrong, not what could be a little better: a healthy
-run gets no finding. Where a number can be large for good reasons, it must come with harm: a
-gradient that vanishes, say, with a loss that shows that something was not learned.
+Where a number can be large for good reasons, it must come with harm: a gradient that vanishes, say,
+with a loss that shows that something was not learned.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import math
 from collections.abc import Callable
 from statistics import fmean
 
-from tidegate.train.bad_batches import BadBatch
+from tidegate.train.doctor import limits
 from tidegate.train.doctor.evidence import (
     growth,
     largest_rise,
@@ -26,80 +25,6 @@ from tidegate.train.doctor.finding import SEVERITIES, Finding
 from tidegate.train.doctor.run import Run
 
 __all__ = ["examine"]
-
-EXPLODED = 100.0
-"""A gradient's norm. With standardised rows and targets, losses and gradients are of the order 1;
-two orders more come of a product of many Jacobians (Pascanu et al. 2013)."""
-
-GROWN = 10.0
-"""Times that the vanishing profile grows towards the past, which tells an explosion through time
-from a gradient that is large at every lag."""
-
-MATTERS = 0.01
-"""Share of the profile's peak, from which on an event still matters: what is smaller drowns in the
-gradient of the events that are nearer (Bengio et al. 1994)."""
-
-VANISHES_FROM = 8
-"""Events. What is gone sooner has vanished, whatever the sessions' length."""
-
-LEARNED_LITTLE = 0.9
-LEARNED_NOTHING = 0.95
-"""Training loss over that of the best constant answer."""
-
-SATURATED = 0.9
-"""Share of a gate's values at its ends. Karpathy et al. (2016) find trained gates at one end for
-much of the time, and that is their work; nearly always is a gate that no gradient passes."""
-
-SWITCHED = 0.05
-"""Share of a gate's values at the rarer end, from which on it is a switch and not a constant."""
-
-DEAD = 0.25
-"""Share of a layer's units that say the same at every event."""
-
-CLIPPED = 0.9
-CLIPPED_BY = 2.0
-"""Share of the steps, and the norm over the threshold. Pascanu et al. (2013) set the threshold to
-half of the usual norm at least: below, the length of every step is the threshold's alone."""
-
-STEP = 1e-3
-STILL = 1e-4
-RESTLESS = 0.03
-"""Change of a matrix in one step over its norm: what is usual (Karpathy, CS231n notes, "Babysitting
-the learning process"), what is too little and too much. Small models learn well with 0.014."""
-
-SETTLED = 3
-"""Epochs, from which on a run is judged by how far it came."""
-
-ROSE = 1.5
-"""Training loss over the smallest one before: past the best rate, it grows (Smith 2017)."""
-
-FELL = 0.9
-"""Training loss over the first epoch's."""
-
-OVERFITTED = 1.1
-"""Validation loss over its smallest, at the end: Prechelt's (1998) generalisation loss of 10 %."""
-
-NOTICED = 0.05
-"""What the validation loss rose by over the loss of the best constant answer: where both losses are
-next to nothing, a tenth of them is no harm."""
-
-FALLS = 0.95
-"""Training loss over that of the epoch before."""
-
-UNSCALED = 10.0
-"""Mean or deviation of a column; rows should have 0 and 1 (LeCun et al. 1998)."""
-
-TINY = 0.01
-"""Deviation of a column that is not constant: too little for weights that begin alike."""
-
-OUTLYING = 1000.0
-"""Largest absolute value of a column. A standardised one of a normal distribution has 5."""
-
-SHOWN = 5
-"""Columns that are listed."""
-
-LONGER = 4.0
-"""A session's events, half of the sessions having more, over the longest lag that matters."""
 
 
 def examine(run: Run) -> list[Finding]:
@@ -139,36 +64,35 @@ def not_finite(run: Run) -> Finding | None:
     evidence += (
         f"; batch {first.batch} of epoch {first.epoch}: its {first.what} is not finite{source}"
     )
+    if not first.suspects:
+        return Finding("not_finite", "serious", evidence, _DESCRIBED)
     suspect = first.suspects[0]
     name = suspect.name or f"column {suspect.column}"
     where = f"{name} at event {suspect.event} of session {suspect.id or suspect.index}"
     if not suspect.finite_inputs:
         next_step = f"clean {name}, or see why its encoded value is not finite"
         return Finding("not_finite", "serious", f"{evidence}; {where}", next_step)
-    evidence += f"; largest input {suspect.largest:.3g}: {where}"
-    return Finding("not_finite", "serious", evidence, _calm(first, name))
+    largest = suspect.largest or 0.0
+    evidence += f"; largest input {largest:.3g}: {where}"
+    next_step = (
+        f'scale {name} ("standard", "log1p"), or clean that value'
+        if largest >= limits.OUTLYING
+        else f"lower learning_rate, {first.learning_rate:.3g} then, to a third, or clip_norm; "
+        "layer_norm = true bounds the layers"
+    )
+    return Finding("not_finite", "serious", evidence, next_step)
 
 
 _DESCRIBED = "look at NAME.bad_batches.json, which the run wrote beside the bundle's folder"
 
 
-def _calm(bad: BadBatch, name: str) -> str:
-    """Say what to do about numbers that burst in the network."""
-    if (bad.suspects[0].largest or 0.0) >= OUTLYING:
-        return f'scale {name} ("standard", "log1p"), or clean that value'
-    return (
-        f"lower learning_rate, {bad.learning_rate:.3g} then, to a third, or clip_norm; "
-        "layer_norm = true bounds the layers"
-    )
-
-
 def exploding_gradients(run: Run) -> Finding | None:
     """Find gradients that grow through time."""
     for epoch in run.history:
-        if epoch.diagnosis is None or epoch.gradient_norm_max < EXPLODED:
+        if epoch.diagnosis is None or epoch.gradient_norm_max < limits.EXPLODED:
             continue
         for index, layer in enumerate(epoch.diagnosis.layers):
-            if (grown := growth(layer)) >= GROWN:
+            if (grown := growth(layer)) >= limits.GROWN:
                 return Finding(
                     "exploding_gradients",
                     "serious",
@@ -187,18 +111,18 @@ def exploding_gradients(run: Run) -> Finding | None:
 def vanishing_gradients(run: Run) -> Finding | None:
     """Find gradients that do not come far, in a run that learned little."""
     diagnosis, share = last_diagnosis(run), unlearned(run)
-    if diagnosis is None or share is None or share < LEARNED_LITTLE:
+    if diagnosis is None or share is None or share < limits.LEARNED_LITTLE:
         return None
-    lag, sure = reach(diagnosis.lags, diagnosis.layers[0], MATTERS)
-    if not sure or diagnosis.lags[-1] < VANISHES_FROM:
+    lag, sure = reach(diagnosis.lags, diagnosis.layers[0], limits.MATTERS)
+    if not sure or diagnosis.lags[-1] < limits.VANISHES_FROM:
         return None
-    norms = diagnosis.layers[0].by_lag
+    norms = [norm or 0.0 for norm in diagnosis.layers[0].by_lag]
     return Finding(
         "vanishing_gradients",
         "warning",
         f"the gradient at the input falls from {norms[0]:.2g} at the labelled event to "
         f"{norms[-1]:.2g} {diagnosis.lags[-1]} events before; beyond {lag} events it is below "
-        f"{MATTERS:g} of its peak, and the loss is {share:.0%} of a constant answer's",
+        f"{limits.MATTERS:g} of its peak, and the loss is {share:.0%} of a constant answer's",
         'cell = "gru" or "lstm", and init = "chrono" with longest = how far back the cause lies',
     )
 
@@ -218,10 +142,10 @@ def saturated_gates(run: Run) -> Finding | None:
             gate = name.rpartition(".")[2]
             candidate = gate in "ngh"
             # z, f and i may stay at an end where much is to be kept: chrono begins them there.
-            stuck = gate in "zfi" and (share or 0.0) >= LEARNED_NOTHING
-            closed = gate == "o" and low >= SATURATED
-            switch = min(low, high) >= SWITCHED
-            if low + high >= SATURATED and (candidate or stuck or closed or switch):
+            stuck = gate in "zfi" and (share or 0.0) >= limits.LEARNED_NOTHING
+            closed = gate == "o" and low >= limits.SATURATED
+            switch = min(low, high) >= limits.SWITCHED
+            if low + high >= limits.SATURATED and (candidate or stuck or closed or switch):
                 found.append(f"layers.{index}.{name} {low:.0%} low, {high:.0%} high")
     if not found:
         return None
@@ -240,7 +164,7 @@ def dead_units(run: Run) -> Finding | None:
     found = [
         f"{layer.dead} of {layer.units} units of layers.{index}"
         for index, layer in enumerate(layers)
-        if layer.dead >= DEAD * layer.units
+        if layer.dead >= limits.DEAD * layer.units
     ]
     if not found:
         return None
@@ -256,10 +180,10 @@ def dead_units(run: Run) -> Finding | None:
 def clipped_always(run: Run) -> Finding | None:
     """Find a clip threshold that sets the length of every step."""
     epochs = [epoch.clipping for epoch in later_half(run.history)]
-    if not epochs or fmean(c.share for c in epochs) < CLIPPED:
+    if not epochs or fmean(c.share for c in epochs) < limits.CLIPPED:
         return None
     ratio = fmean(c.ratio_mean for c in epochs)
-    if ratio < CLIPPED_BY:
+    if ratio < limits.CLIPPED_BY:
         return None
     norm = fmean(epoch.gradient_norm for epoch in later_half(run.history))
     return Finding(
@@ -277,11 +201,11 @@ def learning_rate_too_high(run: Run) -> Finding | None:
     moved, share = peak_update(run.history), unlearned(run)
     rose = largest_rise([epoch.train_loss for epoch in run.history])
     worse = share is not None and share > 1
-    if moved is None or moved < RESTLESS or not (rose >= ROSE or worse):
+    if moved is None or moved < limits.RESTLESS or not (rose >= limits.ROSE or worse):
         return None
     rate = max(epoch.learning_rate for epoch in run.history)
     evidence = f"a step changes a weight matrix by {moved:.2g} of its norm (0.001 is usual); "
-    if rose >= ROSE:
+    if rose >= limits.ROSE:
         evidence += f"the training loss rose to {rose:.3g} times what it had been"
     else:
         evidence += f"the training loss ends at {share:.0%} of a constant answer's"
@@ -289,26 +213,26 @@ def learning_rate_too_high(run: Run) -> Finding | None:
         "learning_rate_too_high",
         "serious",
         evidence,
-        f"learning_rate = {rate * min(0.1, STEP / moved):.1g}",
+        f"learning_rate = {rate * min(0.1, limits.STEP / moved):.1g}",
     )
 
 
 def learning_rate_too_low(run: Run) -> Finding | None:
     """Find steps that are too short to get anywhere."""
     moved = peak_update(run.history)
-    if moved is None or moved >= STILL or len(run.history) < SETTLED:
+    if moved is None or moved >= limits.STILL or len(run.history) < limits.SETTLED:
         return None
-    fell = run.history[-1].train_loss / run.history[0].train_loss
-    if fell < FELL:
+    first, last = run.history[0].train_loss, run.history[-1].train_loss
+    if first == 0 or last < limits.FELL * first:
         return None
     rate = max(epoch.learning_rate for epoch in run.history)
     return Finding(
         "learning_rate_too_low",
         "warning",
         f"a step changes a weight matrix by {moved:.2g} of its norm (0.001 is usual); after "
-        f"{len(run.history)} epochs the training loss is {fell:.0%} of the first one's",
-        f"learning_rate = {rate * STEP / max(moved, 1e-9):.1g}; fewer warmup_steps, if they are "
-        "most of the run",
+        f"{len(run.history)} epochs the training loss is {last / first:.0%} of the first one's",
+        f"learning_rate = {rate * limits.STEP / max(moved, 1e-9):.1g}; fewer warmup_steps, if "
+        "they are most of the run",
     )
 
 
@@ -318,12 +242,15 @@ def overfitting(run: Run) -> Finding | None:
         return None
     best = min(run.history, key=lambda epoch: epoch.valid_loss)
     last = run.history[-1]
-    if last.valid_loss < OVERFITTED * best.valid_loss or last.train_loss > FELL * best.train_loss:
+    if (
+        last.valid_loss < limits.OVERFITTED * best.valid_loss
+        or last.train_loss > limits.FELL * best.train_loss
+    ):
         return None
-    if largest_rise([epoch.train_loss for epoch in run.history]) >= ROSE:
+    if largest_rise([epoch.train_loss for epoch in run.history]) >= limits.ROSE:
         return None  # losses that jump: nothing was learned by heart
     constant_loss = None if run.given is None else run.given.constant_loss
-    if last.valid_loss - best.valid_loss < NOTICED * (constant_loss or 0.0):
+    if last.valid_loss - best.valid_loss < limits.NOTICED * (constant_loss or 0.0):
         return None
     return Finding(
         "overfitting",
@@ -339,7 +266,7 @@ def overfitting(run: Run) -> Finding | None:
 def underfitting(run: Run) -> Finding | None:
     """Find a run that learned nothing, or one that ended while it was learning fast."""
     share = unlearned(run)
-    if share is None or len(run.history) < SETTLED or not run.finished:
+    if share is None or len(run.history) < limits.SETTLED or not run.finished:
         return None
     last = run.history[-1]
     evidence = (
@@ -348,10 +275,10 @@ def underfitting(run: Run) -> Finding | None:
     )
     before = run.history[-2].train_loss
     best = min(run.history, key=lambda epoch: epoch.valid_loss)
-    if last.train_loss < FALLS * before and best is last:
+    if last.train_loss < limits.FALLS * before and best is last:
         evidence += f", {before:.3g} an epoch before, and the validation loss is at its best"
         return Finding("underfitting", "note", evidence, "more epochs, or a higher learning_rate")
-    if share < LEARNED_NOTHING:
+    if share < limits.LEARNED_NOTHING:
         return None
     return Finding(
         "underfitting",
@@ -369,14 +296,14 @@ def unscaled_inputs(run: Run) -> Finding | None:
         f"{column.name}: mean {column.mean:.3g}, deviation {column.deviation:.3g}, largest "
         f"{column.largest:.3g}"
         for column in columns
-        if max(abs(column.mean), column.deviation) > UNSCALED
-        or column.largest > OUTLYING
-        or 0 < column.deviation < TINY
+        if max(abs(column.mean), column.deviation) > limits.UNSCALED
+        or column.largest > limits.OUTLYING
+        or 0 < column.deviation < limits.TINY
     ]
     if not found:
         return None
-    shown = "; ".join(found[:SHOWN]) + (
-        f"; {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    shown = "; ".join(found[: limits.SHOWN]) + (
+        f"; {len(found) - limits.SHOWN} more" if len(found) > limits.SHOWN else ""
     )
     return Finding(
         "unscaled_inputs",
@@ -391,15 +318,15 @@ def short_memory(run: Run) -> Finding | None:
     diagnosis, length = last_diagnosis(run), usual_length(run)
     if diagnosis is None or length is None:
         return None
-    far = [reach(diagnosis.lags, layer, MATTERS) for layer in diagnosis.layers]
+    far = [reach(diagnosis.lags, layer, limits.MATTERS) for layer in diagnosis.layers]
     lag = max(lag for lag, _ in far)
-    if not all(sure for _, sure in far) or length < LONGER * max(lag, 1):
+    if not all(sure for _, sure in far) or length < limits.LONGER * max(lag, 1):
         return None
     return Finding(
         "short_memory",
         "note",
         f"half of the sessions have {length:,.0f} events or more; what lies more than {lag} events "
-        f"back has less than {MATTERS:.0%} of the largest gradient",
+        f"back has less than {limits.MATTERS:.0%} of the largest gradient",
         f'if the cause may lie further back: init = "chrono" with longest = {length:.0f}, or '
         'cell = "lstm"; if not, max_length (truncate) or shorter chunks train faster',
     )
