@@ -227,7 +227,7 @@ def test_wrong_arrays_are_refused_and_nothing_changes(changed, error, says) -> N
     [
         ("initial", np.zeros(7, np.float32), "initial: length"),
         ("initial", np.full(8, np.nan, np.float32), "initial: holds"),
-        ("peephole", np.zeros(9, np.float32), "peephole: 48 numbers"),
+        ("peephole", np.zeros(51, np.float32), "peephole: 96 numbers"),
         ("peephole", np.full(12, np.inf, np.float32), "peephole: holds"),
     ],
 )
