@@ -173,19 +173,17 @@ def _print(found: TrainResults) -> None:
 
     rows = {(str(row.case), str(row.variant)): row for row in found.rows}
     shown = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in ("case", "contestant"):
-        shown.add_column(name, no_wrap=True)
-    for name in ("forward", "step ms", "±", "×GRU", "×LSTM", "×loop", "plain", "MB"):
+    shown.add_column("contestant", no_wrap=True)
+    for name in ("step ms", "±", "×GRU", "×LSTM", "×loop", "of plain", "MB"):
         shown.add_column(name, justify="right", no_wrap=True)
     for case, timings in itertools.groupby(found.timings, key=lambda timing: timing.case):
         shown.add_section()
-        for place, timing in enumerate(timings):
+        shown.add_row(case, style="italic")
+        for timing in timings:
             spread = (timing.third_quartile_ms - timing.first_quartile_ms) / 2 / timing.step_ms
             row = rows.get((case, timing.contestant))
             shown.add_row(
-                case if place == 0 else "",
                 timing.contestant,
-                number(timing.forward_ms),
                 number(timing.step_ms),
                 f"± {spread:.0%}",
                 *(_ratios(row) if row is not None else [""] * 4),
