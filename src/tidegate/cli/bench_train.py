@@ -46,9 +46,9 @@ def command(
     option: Annotated[
         list[str] | None,
         typer.Option(
-            help="plain, layer_norm, zoneout, recurrent_dropout, weight_dropout, return_gates, "
-            "recompute, or some joined by +; several times. With this, --precision or --lengths, "
-            "all combinations are timed.",
+            help="plain, layer_norm, zoneout, recurrent_dropout, weight_dropout, bidirectional, "
+            "return_gates, recompute, or some joined by +; several times. With this, --precision "
+            "or --lengths, all combinations are timed.",
             show_default=False,
         ),
     ] = None,

@@ -192,7 +192,7 @@ def test_charts_have_a_mark_for_each_figure(found) -> None:
     assert len(drawn["steps"]) == 4 * (5 + 4 + 5)
     assert {value["value"] for value in drawn["ragged"]} == {10.0, 25.0}
     assert len(drawn["ragged"]) == 2 * 12
-    assert len(drawn["options"]) == 5 * 12 + 5
+    assert len(drawn["options"]) == 5 * 12 + 6
     assert len(drawn["memory"]) == 3 * 12
 
 

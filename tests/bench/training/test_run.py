@@ -18,6 +18,7 @@ from tidegate.bench.training.contestants import (
     TorchLayer,
     draw_inputs,
     draw_lengths,
+    draw_weights,
 )
 from tidegate.bench.training.memory import kept_bytes
 from tidegate.bench.training.results import TrainSettings
@@ -76,6 +77,14 @@ def test_a_recomputed_row_has_the_plain_loop_and_keeps_less() -> None:
     assert sum(each.contestant.startswith("loop") for each in timings) == 1
 
 
+def test_both_directions_are_compared_with_both() -> None:
+    (row,), timings = run.run_case(TINY, [Variant("bidirectional")], SETTINGS)
+    times = {each.contestant: each for each in timings}
+    assert row.torch_gru_ms == times["torch GRU bidirectional"].step_ms
+    assert row.torch_gru_kept_mb == times["torch GRU bidirectional"].kept_mb
+    assert row.kept_mb > times["plain"].kept_mb
+
+
 def test_threads_are_as_they_were_afterwards() -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(2)
@@ -90,11 +99,12 @@ def test_threads_are_as_they_were_afterwards() -> None:
 def test_every_variant_computes_what_it_should(cell) -> None:
     case = msgspec.structs.replace(TINY, cell=cell)
     variants = [Variant(each, lengths="ragged") for each in OPTIONS]
-    variants += [Variant(precision="bf16"), Variant("+".join(OPTIONS), "bf16", "ragged")]
+    variants += [Variant("+".join(OPTIONS), lengths="ragged"), Variant("zoneout", "bf16", "ragged")]
     timed = run._with_companions(variants)
     contestants = run._contestants(case, timed)
     judged = run._judged(case, timed, contestants)
-    assert {"plain, whole", f"torch {cell.upper()}", "loop plain"} <= {*judged}
+    peers = {f"torch {cell.upper()}", f"torch {cell.upper()} bidirectional"}
+    assert {"plain, whole", "loop plain", *peers} <= {*judged}
     assert {*map(str, timed)} <= {*judged} & {*contestants}
     run.check_agreement(judged)
 
@@ -102,17 +112,17 @@ def test_every_variant_computes_what_it_should(cell) -> None:
 @pytest.mark.parametrize("wrong", ["weights", "nan", "lengths", "gradient"])
 def test_who_computes_something_else_is_not_timed(wrong) -> None:
     x, lengths = draw_inputs(TINY), draw_lengths(TINY)
-    weights = TorchLayer(TINY, x).module
+    weights = draw_weights(TINY)
     truth = LoopEntry(TINY, Variant(), x.double(), lengths, weights)
     other = Variant(lengths="ragged" if wrong == "lengths" else "full")
     cheat = LayerEntry(TINY, other, x, lengths, weights)
     if wrong == "gradient":
-        cheat.recurrent.register_hook(lambda gradient: gradient * 1.01)
+        cheat.recurrent[0].register_hook(lambda gradient: gradient * 1.01)
     with torch.no_grad():
         if wrong == "weights":
-            cheat.recurrent[0, 0] += 0.05
+            cheat.recurrent[0][0, 0] += 0.05
         elif wrong == "nan":
-            cheat.recurrent[0, 0] = torch.nan
+            cheat.recurrent[0][0, 0] = torch.nan
     honest = TorchCellLoop(TINY, x, weights)
     judged = {"honest": Judged(honest, truth, 1e-4), "cheat": Judged(cheat, truth, 1e-4)}
     with pytest.raises(EngineError) as refused:
@@ -122,8 +132,9 @@ def test_who_computes_something_else_is_not_timed(wrong) -> None:
 
 def test_what_is_kept_is_what_torch_saves_and_the_output() -> None:
     x, lengths = draw_inputs(TINY), draw_lengths(TINY)
-    peer = TorchLayer(TINY, x)
-    for each in (peer, LayerEntry(TINY, Variant(), x, lengths, peer.module)):
+    weights = draw_weights(TINY)
+    peer, ours = TorchLayer(TINY, x, weights), LayerEntry(TINY, Variant(), x, lengths, weights)
+    for each in (peer, ours):
         saved = {}
 
         def pack(tensor, saved=saved):

@@ -29,7 +29,8 @@ Precision = Literal["fp32", "bf16"]
 Lengths = Literal["full", "ragged"]
 
 OPTIONS = (
-    *("layer_norm", "zoneout", "recurrent_dropout", "weight_dropout", "return_gates", "recompute"),
+    *("layer_norm", "zoneout", "recurrent_dropout", "weight_dropout", "bidirectional"),
+    *("return_gates", "recompute"),
 )
 """What may be asked of a layer beside its cell, in the order in which names are joined by +."""
 
@@ -195,7 +196,7 @@ def variants(
         return list(dict.fromkeys(Variant(*each) for each in asked))
     found = [Variant(each) for each in ("plain", *_SINGLE, "recompute")]
     if case == _MOST_VARIANTS:
-        found += [Variant(each) for each in ("weight_dropout", *_JOINED)]
+        found += [Variant(each) for each in ("weight_dropout", "bidirectional", *_JOINED)]
     found += [Variant(lengths="ragged")]
     if case.cell == "gru":
         found += [Variant(each, lengths="ragged") for each in _SINGLE]

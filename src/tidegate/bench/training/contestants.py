@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -27,6 +27,7 @@ __all__ = [
     "TorchLayer",
     "draw_inputs",
     "draw_lengths",
+    "draw_weights",
 ]
 
 _OURS: dict[str, Callable[..., Recurrent]] = {"gru": GRU, "lstm": LSTM, "rnn": RNN}
@@ -58,8 +59,8 @@ class Contestant(Protocol):
         """Events (batch, time, input_size)."""
 
     @property
-    def recurrent(self) -> Tensor:
-        """The recurrent weights."""
+    def recurrent(self) -> Sequence[Tensor]:
+        """The recurrent weights of each direction."""
 
     def forward(self) -> Tensor:
         """Return the outputs (batch, time, hidden_size), with what their gradients need."""
@@ -92,14 +93,26 @@ def draw_lengths(case: Case) -> Tensor:
     return lengths[torch.randperm(case.batch, generator=generator)]
 
 
+def draw_weights(case: Case) -> nn.Module:
+    """Draw the weights of two directions, as torch begins them, in a layer of torch's."""
+    torch.manual_seed(_SEED)
+    return _LAYERS[case.cell](case.input_size, case.hidden_size, bidirectional=True)
+
+
 class TorchLayer:
     """`torch.nn.GRU`, `LSTM` or `RNN` over the whole padded tensor, in fp32."""
 
-    def __init__(self, case: Case, x: Tensor) -> None:
-        torch.manual_seed(_SEED)
-        layer = _LAYERS[case.cell](case.input_size, case.hidden_size, batch_first=True)
+    def __init__(
+        self, case: Case, x: Tensor, weights: nn.Module, *, bidirectional: bool = False
+    ) -> None:
+        layer = _LAYERS[case.cell](
+            case.input_size, case.hidden_size, batch_first=True, bidirectional=bidirectional
+        )
+        layer.load_state_dict(weights.state_dict(), strict=False)  # those that it has
         self.module, self.x = layer, x
-        self.recurrent = layer.get_parameter("weight_hh_l0")
+        self.recurrent = [
+            parameter for name, parameter in layer.named_parameters() if "weight_hh" in name
+        ]
 
     def forward(self) -> Tensor:
         """See `Contestant`."""
@@ -116,7 +129,7 @@ class TorchCellLoop:
             for name, parameter in cell.named_parameters():
                 parameter.copy_(weights.get_parameter(f"{name}_l0"))
         self.module, self.x = cell, x
-        self.recurrent = cell.get_parameter("weight_hh")
+        self.recurrent = [cell.get_parameter("weight_hh")]
 
     def forward(self) -> Tensor:
         """See `Contestant`."""
@@ -139,14 +152,14 @@ class LayerEntry:
     lengths : tensor (batch,)
         Of ragged sessions.
     weights : module
-        torch's layer of the same sizes, whose weights are taken.
+        From `draw_weights`.
     """
 
     def __init__(
         self, case: Case, variant: Variant, x: Tensor, lengths: Tensor, weights: nn.Module
     ) -> None:
         self.module, self.x = _ours(case, variant, weights), x
-        self.recurrent = _cell(self.module).recurrent
+        self.recurrent = [cell.recurrent for cell in _cells(self.module)]
         self._variant = variant
         self._lengths = lengths if variant.lengths == "ragged" else None
         self._gates = "return_gates" in variant.names
@@ -179,17 +192,20 @@ class LoopEntry:
         self, case: Case, variant: Variant, x: Tensor, lengths: Tensor, weights: nn.Module
     ) -> None:
         self.module, self.x = _ours(case, variant, weights).to(x.dtype), x
-        self.recurrent = _cell(self.module).recurrent
+        self.recurrent = [cell.recurrent for cell in _cells(self.module)]
         self._lengths = lengths if variant.lengths == "ragged" else None
 
     def forward(self) -> Tensor:
         """See `Contestant`."""
-        layer, cell = cast("Layer", self.module.layers[0]), _cell(self.module)
+        rates = cast("Layer", self.module.layers[0]).rates
         rows = Rows.of(self.x, self._lengths)
-        state = layer.initial_state(self.x, rows.sessions)
-        noise = draw(layer.rates, rows, cell.recurrent, training=True)
-        y, _, _ = composed.run(cell, rows.pack(self.x), state, rows, noise)
-        return rows.unpack(y)
+        outputs = []
+        for reverse, cell in enumerate(_cells(self.module)):
+            noise = draw(rates, rows, cell.recurrent, training=True)
+            state = cell.initial_state(self.x, rows.sessions)
+            x = rows.pack(self.x)
+            outputs.append(composed.run(cell, x, state, rows, noise, reverse=reverse == 1)[0])
+        return rows.unpack(torch.cat(outputs, dim=-1))
 
 
 def _ours(case: Case, variant: Variant, weights: nn.Module) -> Recurrent:
@@ -200,14 +216,17 @@ def _ours(case: Case, variant: Variant, weights: nn.Module) -> Recurrent:
         case.input_size,
         case.hidden_size,
         layer_norm="layer_norm" in names,
+        bidirectional="bidirectional" in names,
         recompute="recompute" in names,
         **options,
     )
     with torch.no_grad():
-        for ours, theirs in _PARTS.items():
-            _cell(layer).get_parameter(ours).copy_(weights.get_parameter(theirs))
+        for cell, suffix in zip(_cells(layer), ("", "_reverse"), strict=False):
+            for ours, theirs in _PARTS.items():
+                cell.get_parameter(ours).copy_(weights.get_parameter(theirs + suffix))
     return layer
 
 
-def _cell(layer: Recurrent) -> CellBase:
-    return cast(CellBase, cast("Layer", layer.layers[0]).cells[0])
+def _cells(layer: Recurrent) -> list[CellBase]:
+    """Return the cell of each direction."""
+    return [cast(CellBase, cell) for cell in cast("Layer", layer.layers[0]).cells]

@@ -34,7 +34,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     forward_ms, step_ms : float
         Median milliseconds: of the forward pass, and of it with the backward pass.
     torch_gru_ms, torch_lstm_ms, torch_rnn_ms : float
-        A step of `torch.nn.GRU`, `LSTM` and `RNN` of the same sizes.
+        A step of `torch.nn.GRU`, `LSTM` and `RNN` of the same sizes and directions.
     ratio_torch_gru, ratio_torch_lstm, ratio_torch_rnn : float
         Theirs divided by `step_ms`.
     loop_ms : float
