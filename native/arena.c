@@ -267,6 +267,7 @@ static int64_t begin(tg_arena *arena, tg_key key, uint32_t tag) {
     } else {
         arena->high_water++; /* the slab's memory is zero */
     }
+    if (arena->initial) memcpy(tg_arena_hidden(arena, slot), arena->initial, arena->hidden_size * sizeof(float));
     header->key_size = (uint16_t)key.size;
     if (copy) {
         memcpy(copy, key.data, key.size);
@@ -390,14 +391,17 @@ size_t tg_arena_coldest(tg_arena *arena, size_t n, int64_t *slots) {
 
 /* ---- The whole ---- */
 
-tg_arena *tg_arena_new(size_t hidden_size, size_t encoder_size, size_t extra) {
+tg_arena *tg_arena_new(size_t hidden_size, size_t encoder_size, size_t extra, const float *initial) {
     tg_arena *arena = calloc(1, sizeof *arena);
     if (!arena) return NULL;
+    const size_t bytes = hidden_size * sizeof(float);
     if (getrandom(arena->seed, sizeof arena->seed, 0) != (ssize_t)sizeof arena->seed ||
-        index_new(&arena->index, FIRST_INDEX_BITS)) {
+        (initial && !(arena->initial = malloc(bytes))) || index_new(&arena->index, FIRST_INDEX_BITS)) {
+        free(arena->initial);
         free(arena);
         return NULL;
     }
+    if (initial) memcpy(arena->initial, initial, bytes);
     arena->hidden_size = hidden_size;
     arena->encoder_size = encoder_size;
     arena->hidden_stride = rounded(hidden_size * sizeof(float), LINE);
@@ -421,11 +425,13 @@ void tg_arena_free(tg_arena *arena) {
     unmap(arena->index.cells, index_bytes(&arena->index));
     unmap(arena->old.cells, index_bytes(&arena->old));
     free(arena->slabs);
+    free(arena->initial);
     free(arena);
 }
 
 size_t tg_arena_bytes(const tg_arena *arena) {
     return sizeof *arena + arena->slabs_capacity * sizeof *arena->slabs + index_bytes(&arena->index) +
            index_bytes(&arena->old) + arena->long_key_bytes +
+           (arena->initial ? arena->hidden_size * sizeof(float) : 0) +
            arena->count * (arena->slot_stride + 1);
 }

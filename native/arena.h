@@ -41,6 +41,7 @@ typedef struct {
 typedef struct tg_arena {
     size_t hidden_size, encoder_size;
     size_t extra_size; /* bytes, a multiple of 8 */
+    float *initial;    /* the hidden state with which a session begins; NULL: zeros */
     /* A slab: 2^slab_bits slots, each a hidden state, a header, extra bytes and an encoder state, in one
      * place: each further page that an event touches is one more walk to its address. Then their marks. */
     unsigned slab_bits;
@@ -60,9 +61,10 @@ typedef struct tg_arena {
     size_t start, moved;
 } tg_arena;
 
-/* For states of so many floats and doubles, and `extra` bytes a slot that belong to the caller. NULL: out
- * of memory, or no random seed to be had. */
-tg_arena *tg_arena_new(size_t hidden_size, size_t encoder_size, size_t extra);
+/* For states of so many floats and doubles, and `extra` bytes a slot that belong to the caller. `initial` is
+ * copied: the hidden state with which sessions begin; NULL: zeros. NULL: out of memory, or no random seed to
+ * be had. */
+tg_arena *tg_arena_new(size_t hidden_size, size_t encoder_size, size_t extra, const float *initial);
 void tg_arena_free(tg_arena *arena);
 
 static inline size_t tg_arena_count(const tg_arena *arena) { return arena->count; }
@@ -73,7 +75,7 @@ size_t tg_arena_bytes(const tg_arena *arena);
 /* The slot of each key; -1: unknown. What stands first in the slots is on its way into the cache. */
 void tg_arena_find(const tg_arena *arena, size_t n, const tg_key *keys, int64_t *slots);
 
-/* As tg_arena_find, but unknown sessions begin: hidden and extra zeros, encoder NaN. fresh[i] is 1
+/* As tg_arena_find, but unknown sessions begin: hidden as `initial` says, extra zeros, encoder NaN. fresh[i] is 1
  * where event i began its session, else 0. A key may occur several times. All become recent.
  * 0, or -1: out of memory, and nothing has changed. */
 int tg_arena_take(tg_arena *arena, size_t n, const tg_key *keys, int64_t *slots, uint8_t *fresh);

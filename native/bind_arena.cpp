@@ -3,6 +3,7 @@
 #include "bind_arena.h"
 
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 
 #include <cstdint>
 #include <cstring>
@@ -39,11 +40,12 @@ Keys read_keys(nb::handle sessions) {
     return read;
 }
 
-Arena::Arena(size_t hidden_size, size_t encoder_size) {
+Arena::Arena(size_t hidden_size, size_t encoder_size, std::optional<Vector> initial) {
     constexpr size_t most = size_t{1} << 24;
     if (hidden_size == 0 || hidden_size > most) throw nb::value_error("hidden_size: not in 1 to 2^24");
     if (encoder_size > most) throw nb::value_error("encoder_size: more than 2^24");
-    arena_ = tg_arena_new(hidden_size, encoder_size, 0);
+    if (initial && initial->size() != hidden_size) throw nb::value_error("initial: not of the hidden size");
+    arena_ = tg_arena_new(hidden_size, encoder_size, 0, initial ? initial->data() : nullptr);
     if (!arena_) throw std::bad_alloc();
 }
 
@@ -157,7 +159,8 @@ void import_state(Arena &self, const nb::str &session, Vector<double> encoder,
 
 void bind_arena(nb::module_ &m) {
     nb::class_<Arena>(m, "Arena", "The memory of sessions, by id. Threads wait for each other.")
-        .def(nb::init<size_t, size_t>(), "hidden_size"_a, "encoder_size"_a)
+        .def(nb::init<size_t, size_t, std::optional<Arena::Vector>>(), "hidden_size"_a, "encoder_size"_a,
+             "initial"_a = nb::none())
         .def("__len__", &count)
         .def("__contains__", &contains, "session"_a)
         .def("find", &find, "sessions"_a, "The slot of each session; -1: unknown.")

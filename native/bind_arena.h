@@ -3,9 +3,11 @@
 #define TIDEGATE_BIND_ARENA_H
 
 #include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
 
 #include <cstddef>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +31,8 @@ Keys read_keys(nanobind::handle sessions);
 
 class Arena {
 public:
+    using Vector = nanobind::ndarray<const float, nanobind::ndim<1>, nanobind::c_contig, nanobind::device::cpu>;
+
     // One at a time: whoever reads or changes an arena holds a Use, with or without the interpreter's
     // lock. Made with the interpreter's lock, which is released while another thread has one.
     class Use {
@@ -43,7 +47,7 @@ public:
         Arena &arena_;
     };
 
-    Arena(size_t hidden_size, size_t encoder_size);
+    Arena(size_t hidden_size, size_t encoder_size, std::optional<Vector> initial);
     ~Arena();
     Arena(const Arena &) = delete;
     Arena &operator=(const Arena &) = delete;

@@ -6,6 +6,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -164,7 +165,9 @@ tg_product Model::product(tg_precision precision, const nb::dict &parts, size_t 
 }
 
 void Model::add_layer(const std::string &cell, size_t hidden_size, bool residual, nb::dict input,
-                      nb::dict recurrent, std::optional<nb::dict> candidate, std::optional<nb::dict> norms) {
+                      nb::dict recurrent, std::optional<nb::dict> candidate, std::optional<nb::dict> norms,
+                      float zoneout, float zoneout_cell, std::optional<Vector> peephole,
+                      std::optional<Vector> initial) {
     refuse_when_ready();
     tg_layer layer{};
     layer.cell = cell_named(cell);
@@ -199,6 +202,19 @@ void Model::add_layer(const std::string &cell, size_t hidden_size, bool residual
             layer.norms.bias_cell = floats("bias_cell", 1);
         }
     }
+    if (!(zoneout >= 0 && zoneout < 1)) refuse("zoneout: not in 0 to 1");
+    if (!(zoneout_cell >= 0 && zoneout_cell < 1)) refuse("zoneout_cell: not in 0 to 1");
+    if (layer.cell != TG_LSTM && (zoneout_cell > 0 || peephole)) refuse("zoneout_cell, peephole: only an LSTM has c");
+    layer.zoneout = zoneout;
+    layer.zoneout_cell = zoneout_cell;
+    if (peephole) layer.peephole = keep_floats(Floats(*peephole), layer.panels * 3 * TG_UNITS, "peephole");
+    const size_t state_size = tg_layer_state_size(&layer);
+    if (initial) {
+        if (initial->size() != state_size) refuse("initial: length is not the layer's state size");
+        check_finite(initial->data(), state_size, "initial");
+    }
+    for (size_t i = 0; i < state_size; i++) initial_.push_back(initial ? initial->data()[i] : 0.0f);
+    begins_ = begins_ || initial;
     layers_.push_back(layer);
 }
 
@@ -237,8 +253,8 @@ void Model::set_head(const std::string &kind, nb::dict parts) {
     model_.categories = categories_.data();
     model_.n_layers = layers_.size();
     model_.layers = layers_.data();
-    model_.state_size = 0;
-    for (const tg_layer &layer : layers_) model_.state_size += tg_layer_state_size(&layer);
+    model_.state_size = initial_.size();
+    if (begins_) model_.initial = initial_.data();
     scratch_ = Memory(tg_scratch_size(&model_) * threads_);
     if (threads_ > 1 && !(pool_ = tg_pool_new(threads_))) throw std::bad_alloc();
     ready_ = true;
@@ -356,6 +372,14 @@ std::vector<std::string> isas() {
 } // namespace
 } // namespace tidegate
 
+static nb::ndarray<nb::numpy, float, nb::ndim<1>> initial(const tidegate::Model &model) {
+    const size_t n = model.initial().size();
+    float *copy = new float[n];
+    const nb::capsule owner(copy, [](void *memory) noexcept { delete[] static_cast<float *>(memory); });
+    std::copy_n(model.initial().data(), n, copy);
+    return {copy, {n}, owner};
+}
+
 void bind_model(nb::module_ &m) {
     using tidegate::Model;
     tidegate::numpy(); // now, with the module's own lock: later calls only read it
@@ -363,7 +387,9 @@ void bind_model(nb::module_ &m) {
         .def(nb::init<const std::string &, size_t, std::vector<size_t>, bool, size_t>(), "precision"_a,
              "row_size"_a, "numbers"_a, "fast_activations"_a = false, "threads"_a = 1)
         .def("add_layer", &Model::add_layer, "cell"_a, "hidden_size"_a, "residual"_a, "input"_a, "recurrent"_a,
-             "candidate"_a = nb::none(), "norms"_a = nb::none(), "Products in panels; called from the input up.")
+             "candidate"_a = nb::none(), "norms"_a = nb::none(), "zoneout"_a = 0.0f, "zoneout_cell"_a = 0.0f,
+             "peephole"_a = nb::none(), "initial"_a = nb::none(),
+             "Products in panels; called from the input up.")
         .def("add_category", &Model::add_category, "column"_a, "table"_a,
              "What each index of a category column adds to the first layer's gates.")
         .def("set_head", &Model::set_head, "kind"_a, "parts"_a,
@@ -374,6 +400,8 @@ void bind_model(nb::module_ &m) {
              "The same for a large head: the k largest linear outputs of each event, and which they are.")
         .def("run", &Model::run, "rows"_a, "state"_a, "outputs"_a,
              "Step events of one session in order; its state and the outputs are written.")
+        .def_prop_ro("initial", &initial, nb::rv_policy::automatic,
+                     "A copy of the state with which a session begins.")
         .def_prop_ro("state_size", &Model::state_size)
         .def_prop_ro("output_size", &Model::output_size);
     m.def("isas", &tidegate::isas, "Instruction sets that this processor and build have, widest last.");

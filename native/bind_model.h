@@ -55,7 +55,9 @@ public:
     Model(const Model &) = delete;
     Model &operator=(const Model &) = delete;
     void add_layer(const std::string &cell, size_t hidden_size, bool residual, nb::dict input,
-                   nb::dict recurrent, std::optional<nb::dict> candidate, std::optional<nb::dict> norms);
+                   nb::dict recurrent, std::optional<nb::dict> candidate, std::optional<nb::dict> norms,
+                   float zoneout, float zoneout_cell, std::optional<Vector> peephole,
+                   std::optional<Vector> initial);
     void add_category(size_t column, Matrix table);
     void set_head(const std::string &kind, nb::dict parts);
     void step(nb::handle rows, nb::handle slots, nb::handle states, nb::handle outputs) const;
@@ -69,6 +71,7 @@ public:
     bool ready() const { return ready_; }
     size_t state_size() const { return model_.state_size; }
     size_t output_size() const { return model_.output_size; }
+    const std::vector<float> &initial() const { return initial_; }
 
     class Work {
     public:
@@ -98,6 +101,8 @@ private:
     std::vector<size_t> numbers_;
     std::vector<tg_layer> layers_;
     std::vector<tg_category> categories_;
+    std::vector<float> initial_; // of all layers, zeros where nothing was learned
+    bool begins_ = false;        // something was
     std::list<Memory> kept_;
     tg_model model_{};
     size_t threads_;

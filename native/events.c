@@ -33,7 +33,7 @@ static void save(const tg_bench *bench, size_t k, const tg_event *event) {
     memcpy(bench->saved + k * floats, event->hidden, floats * sizeof(float));
     if (doubles) memcpy(bench->saved_encoder + k * doubles, event->encoder, doubles * sizeof(double));
     if (!event->begins) return;
-    memset(event->hidden, 0, floats * sizeof(float));
+    tg_begin(bench->model, event->hidden);
     for (size_t i = 0; i < doubles; i++) event->encoder[i] = NAN;
 }
 

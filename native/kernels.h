@@ -14,8 +14,8 @@ typedef struct {
     float *old;                     /* h before the step, padded to whole panels */
     float *y[2];                    /* what the layer below gave, and what this one gives */
     float *input, *recurrent;       /* products of whole layers, where a cell needs them so */
-    float *gated;                   /* r * h, or c as its normalisation takes it */
-    float *candidate;               /* the product of r * h */
+    float *gated;                   /* r * h, or the new c */
+    float *candidate;               /* the product of r * h, or the new c normalised */
     float *scores;                  /* some of many outputs */
     size_t bytes;
 } tg_scratch;

@@ -27,7 +27,7 @@ tg_table *tg_table_new(const tg_table_options *options) {
     table->tombstone = options->tombstone_seconds;
     table->prefix_size = options->key_prefix.size;
     table->arena = tg_arena_new(model->state_size, options->schema->state_size,
-                                sizeof(tg_session) + table->limits.home);
+                                sizeof(tg_session) + table->limits.home, model->initial);
     table->key = malloc(table->prefix_size + TG_KEY_MAX);
     if (!table->arena || !table->key || tg_batches_new(table, model, options->schema) ||
         tg_version_index(table, options->version) < 0) {

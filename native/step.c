@@ -1,6 +1,7 @@
 #include "step.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "kernels.h"
 
@@ -15,6 +16,12 @@ size_t tg_gates(tg_cell cell) {
 
 size_t tg_layer_state_size(const tg_layer *layer) {
     return layer->hidden_size * (layer->cell == TG_LSTM ? 2 : 1);
+}
+
+void tg_begin(const tg_model *model, float *state) {
+    const size_t bytes = model->state_size * sizeof(float);
+    if (model->initial) memcpy(state, model->initial, bytes);
+    else memset(state, 0, bytes);
 }
 
 static void *carve(uint8_t *memory, size_t *used, size_t bytes) {

@@ -68,6 +68,8 @@ typedef struct {
     size_t panels;
     size_t gates;
     bool residual; /* what goes up is h + x; the state stays h */
+    float zoneout, zoneout_cell; /* share of h, and of an LSTM's c, that stays as it was at each step */
+    const float *peephole; /* LSTM: how i, f (the old c) and o (the new one) see c; panels x 3 x 16, or NULL */
     tg_product input;
     tg_product recurrent; /* GRU_BEFORE: r and z */
     tg_product candidate; /* GRU_BEFORE: n, of r * h */
@@ -86,6 +88,7 @@ typedef struct {
     bool fast_activations;
     size_t row_size; /* columns of an encoded row */
     size_t state_size;
+    const float *initial; /* the state with which a session begins; NULL: zeros */
     size_t n_numbers;
     const size_t *numbers; /* the columns that are numbers: the first layer's dense inputs */
     bool numbers_first;    /* they are columns 0, 1, 2, ... */
@@ -106,6 +109,9 @@ enum { TG_FEW_OUTPUTS = 7 }; /* as many at most are rows */
 
 size_t tg_gates(tg_cell cell);
 size_t tg_layer_state_size(const tg_layer *layer);
+
+/* Writes the state with which a session begins. */
+void tg_begin(const tg_model *model, float *state);
 
 /* Bytes of scratch memory, aligned to 64 and zero before its first use, that a call needs for each thread. */
 size_t tg_scratch_size(const tg_model *model);

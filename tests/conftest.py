@@ -12,7 +12,7 @@ import pytest
 from tidegate import bundle as bundles
 from tidegate import core
 from tidegate.bundle import Bundle, baseline
-from tidegate.engine import Engine, vectors
+from tidegate.engine import offline, vectors
 from tidegate.schema import Columns, Field, Schema, SchemaConfig, Time
 from tidegate.spec import LayerSpec, ModelSpec, TaskSpec
 
@@ -88,7 +88,7 @@ def small_bundle(
         rng.random(100),
     )
     unfinished = Bundle("small", "1", spec, schema, task, weights, measured, {})
-    made = vectors.make(Engine.open(unfinished, "reference", replay=False), measured, seed)
+    made = vectors.make(offline.open(unfinished, "reference", replay=False), measured, seed)
     members = {
         "name": "small",
         "version": "1",

@@ -1,8 +1,8 @@
 """What a model is: its layers, its inputs, its head and its task.
 
 A `ModelSpec` is plain data. It travels in the bundle, the workshop builds a torch module from it
-and every engine builds its arithmetic from it. Fields that an engine does not implement yet are
-refused by that engine, by name: a spec is never silently misread.
+and every engine builds its arithmetic from it. What an engine cannot run it refuses by name: a spec
+is never silently misread.
 
 The gates are r, z, n for a GRU and i, f, g, o for an LSTM, stacked in that order along the first
 axis of every weight. ``z``, the update gate, is the share of the old state that is KEPT:
@@ -12,12 +12,11 @@ axis of every weight. ``z``, the update gate, is the share of the old state that
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
 from typing import Literal
 
 import msgspec
 
-from tidegate.errors import EngineError, InputError
+from tidegate.errors import InputError
 
 __all__ = [
     "GATES",
@@ -29,7 +28,6 @@ __all__ = [
     "LayerSpec",
     "ModelSpec",
     "TaskSpec",
-    "refuse_unsupported",
 ]
 
 Cell = Literal["gru", "lstm", "rnn"]
@@ -245,6 +243,20 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return (first, *(layer.output_size for layer in self.layers[:-1]))
 
     @property
+    def streams(self) -> bool:
+        """Whether events can be answered as they come.
+
+        A layer of two directions sees a session's last event first: such a model can only score
+        whole sessions.
+
+        Examples
+        --------
+        >>> ModelSpec(2, (LayerSpec("gru", 4, bidirectional=True),), 1).streams
+        False
+        """
+        return not any(layer.bidirectional for layer in self.layers)
+
+    @property
     def state_size(self) -> int:
         """Floats of one session's hidden state: layers in order; an LSTM's h, then its c."""
         return sum(layer.state_size for layer in self.layers)
@@ -281,45 +293,6 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         shapes["head.weight"] = (self.output_size, self.layers[-1].output_size)
         shapes["head.bias"] = (self.output_size,)
         return shapes
-
-
-def refuse_unsupported(spec: ModelSpec, who: str, implemented: Collection[str]) -> None:
-    """Refuse a model with an option that somebody does not implement, by name.
-
-    Parameters
-    ----------
-    spec : ModelSpec
-        The model.
-    who : str
-        Who would have to run it, in the plural: ``"engines"``.
-    implemented : collection of str
-        Fields of a layer of which every value is implemented; of the others, only the default is.
-
-    Raises
-    ------
-    EngineError
-        ``unsupported_spec``, naming layer and option.
-
-    Examples
-    --------
-    >>> spec = ModelSpec(2, (LayerSpec("gru", 4, layer_norm=True),), 1)
-    >>> refuse_unsupported(spec, "engines", {"cell", "hidden_size"})
-    Traceback (most recent call last):
-        ...
-    tidegate.errors.EngineError: layers.0.layer_norm: engines do not implement layer_norm=True yet
-    (unsupported_spec); use layer_norm=False
-    """
-    for index, layer in enumerate(spec.layers):
-        default = LayerSpec(layer.cell, layer.hidden_size)
-        for option in layer.__struct_fields__:
-            value, usual = getattr(layer, option), getattr(default, option)
-            if option not in implemented and value != usual:
-                raise EngineError(
-                    "unsupported_spec",
-                    f"{who} do not implement {option}={value!r} yet",
-                    field=f"layers.{index}.{option}",
-                    hint=f"use {option}={usual!r}",
-                )
 
 
 class TaskSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -19,7 +19,8 @@ from command import said, tidegate
 from tidegate import __version__, answers
 from tidegate import bundle as bundles
 from tidegate.cli import quick
-from tidegate.engine import Engine
+from tidegate.engine import Engine, offline
+from tidegate.spec import LayerSpec
 
 
 def direct(bundle_path, frame: pl.DataFrame, order: str = "time") -> pl.DataFrame:
@@ -109,6 +110,31 @@ def test_score_says_what_the_server_says(saved_bundle, frame, tmp_path) -> None:
         row = scored.row(i, named=True)
         assert (answer["seq"], answer["time"]) == (row["seq"], row["time"])
         assert answer["answer"]["probabilities"]["yes"] == row["probabilities.yes"]
+
+
+def test_a_model_of_two_directions_scores_and_does_not_serve(make_bundle, frame, tmp_path) -> None:
+    made = make_bundle((LayerSpec("gru", 5, bidirectional=True),))
+    bundle = bundles.save(made, tmp_path / "b")
+    assert "whole sessions" in (tmp_path / "b" / "card.md").read_text()
+    assert said("inspect", tmp_path / "b")["streams"] is False
+    source, out = tmp_path / "events.parquet", tmp_path / "answers.parquet"
+    frame.write_parquet(source)
+    assert said("evaluate", tmp_path / "b", source)["events"] == 60
+    said("score", tmp_path / "b", source, "--out", out)
+    scored = frame.with_columns(p=pl.read_parquet(out)["probabilities.yes"])
+    scorer = offline.open(bundle)
+    for session in scored.sort("time").partition_by("session"):
+        rows = session.select(bundle.schema.names).iter_rows(named=True)
+        columns = bundle.schema.stack([bundle.schema.type_event(row) for row in rows])
+        offsets = np.array([0, len(session)])
+        whole = offline.outputs(scorer, columns, session["time"].to_numpy(), offsets)
+        wanted = answers.open(bundle.task).answer(whole)
+        assert session["p"].to_list() == [one["probabilities"]["yes"] for one in wanted]
+    refused = tidegate("serve", tmp_path / "b", "--store", tmp_path / "state", "--port", "0")
+    assert refused.returncode != 0
+    assert "unsupported_spec" in refused.stderr
+    assert "score whole sessions" in refused.stderr
+    assert not (tmp_path / "state").exists()
 
 
 @pytest.mark.parametrize("per", ["event", "session"])

@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tidegate._core import Arena
 
 HIDDEN_SIZE, ENCODER_SIZE = 5, 3
+INITIAL = [0.5, -1.5, 0.0, 2.0, 1.0]
 BEYOND_A_HUNDRED = 300  # the first index holds 192
 
 ids = st.one_of(
@@ -29,9 +30,11 @@ some_ids = st.lists(ids, max_size=8)
 class AgainstDict(RuleBasedStateMachine):
     """Every operation, beside a dict that says what should be there."""
 
-    @initialize()
-    def begin(self) -> None:
-        self.arena = Arena(HIDDEN_SIZE, ENCODER_SIZE)
+    @initialize(learned=st.booleans())
+    def begin(self, learned: bool) -> None:
+        initial = np.array(INITIAL, dtype=np.float32) if learned else None
+        self.arena = Arena(HIDDEN_SIZE, ENCODER_SIZE, initial)
+        self.initial = INITIAL if learned else [0.0] * HIDDEN_SIZE
         self.slots: dict[str, int] = {}
         self.states: dict[str, tuple[list[float], list[float]]] = {}
         self.turn = 0
@@ -98,7 +101,7 @@ class AgainstDict(RuleBasedStateMachine):
                 assert found_encoder.tolist() == encoder
             else:
                 assert np.isnan(found_encoder).all()
-            assert found_hidden.tolist() == (hidden or [0.0] * HIDDEN_SIZE)
+            assert found_hidden.tolist() == (hidden or self.initial)
 
     @invariant()
     def has_as_many(self) -> None:
@@ -215,6 +218,16 @@ def test_states_of_a_wrong_shape(encoder: tuple[int, ...], hidden: tuple[int, ..
     with pytest.raises((TypeError, ValueError)):
         arena.import_state("a", np.zeros(encoder), np.zeros(hidden, dtype=np.float32))
     assert len(arena) == 0
+
+
+def test_an_initial_state_is_a_copy_and_of_the_hidden_size() -> None:
+    initial = np.ones(3, dtype=np.float32)
+    arena = Arena(3, 0, initial)
+    initial[:] = 7
+    arena.take(["a"])
+    assert arena.export_state("a")[1].tolist() == [1.0, 1.0, 1.0]
+    with pytest.raises(ValueError, match="initial"):
+        Arena(2, 0, initial)
 
 
 @pytest.mark.parametrize("sizes", [(0, 1), (2**24 + 1, 0), (1, 2**24 + 1)])

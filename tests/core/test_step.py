@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from kernel_models import CELLS, OPTIONS, random_rows, random_weights, specs, walk
+from kernel_models import (
+    CELLS,
+    GRID,
+    options_of,
+    random_rows,
+    random_weights,
+    specs,
+    walk,
+)
 
 from tidegate import core
 from tidegate.engine.reference import ReferenceModel
@@ -26,8 +34,8 @@ def both(spec: ModelSpec, seed: int, precision: str, n: int = 24, sessions: int 
     weights = random_weights(spec, seed)
     rows = random_rows(spec, n, seed + 1)
     slots = np.random.default_rng(seed).integers(0, sessions, n)
-    states = [np.zeros((sessions, spec.state_size), dtype=np.float32) for _ in range(2)]
     models = (core.pack(spec, weights, precision), ReferenceModel(spec, weights))
+    states = [np.tile(model.initial, (sessions, 1)) for model in models]
     outputs = [walk(m, spec, rows, slots, s) for m, s in zip(models, states, strict=True)]
     # An unbounded state (relu, residual) is compared relative to its size.
     scale = max(1.0, float(np.abs(outputs[1]).max()), float(np.abs(states[1]).max()))
@@ -44,11 +52,10 @@ def test_native_equals_the_equations(isa: str, spec: ModelSpec, seed: int) -> No
     np.testing.assert_allclose(*outputs, rtol=0, atol=4 * loose * ABSOLUTE * scale)
 
 
-@pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize(("cell", "option"), GRID)
 @pytest.mark.parametrize("precision", ["bf16", "int8"])
 def test_fewer_bits_stay_near_the_equations(isa, cell, option, precision) -> None:
-    layer = LayerSpec(**CELLS[cell], **OPTIONS[option], hidden_size=24)
+    layer = LayerSpec(**CELLS[cell], **options_of(cell)[option], hidden_size=24)
     spec = ModelSpec(24, (layer, layer), 3)
     states, outputs, scale = both(spec, 5, precision)
     for found, truth in (states, outputs):
@@ -123,10 +130,9 @@ def test_any_size(isa_of_the_machine, cell, inputs, hidden, precision, seed) -> 
         assert len(set(fused.values())) <= 1
 
 
-@pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize(("cell", "option"), GRID)
 def test_int8_has_the_same_bits_on_every_set(isa_of_the_machine, cell, option) -> None:
-    layer = LayerSpec(**CELLS[cell], **OPTIONS[option], hidden_size=37)
+    layer = LayerSpec(**CELLS[cell], **options_of(cell)[option], hidden_size=37)
     spec = ModelSpec(37, (layer, layer), 3)
     weights, rows = random_weights(spec, 1), random_rows(spec, 300, 2)
     slots = np.random.default_rng(3).integers(0, 50, 300)

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from kernel_models import CELLS, OPTIONS
+from kernel_models import CELLS, options_of
 
 from tidegate import bundle as bundles
 from tidegate import core
@@ -18,12 +18,12 @@ from tidegate.spec import LayerSpec
 COMPRESSED = ["bf16", "int8"]
 ANY_KIND = pytest.mark.parametrize(
     ("cell", "option"),
-    [*((cell, "plain") for cell in CELLS), *(("lstm", option) for option in OPTIONS)],
+    [*((cell, "plain") for cell in CELLS), *(("lstm", option) for option in options_of("lstm"))],
 )
 
 
 def layers(cell: str, option: str) -> tuple[LayerSpec, ...]:
-    upper = LayerSpec(**CELLS[cell], **OPTIONS[option], hidden_size=21)
+    upper = LayerSpec(**CELLS[cell], **options_of(cell)[option], hidden_size=21)
     return (LayerSpec(**CELLS[cell], hidden_size=21), upper)
 
 
@@ -64,9 +64,9 @@ def test_the_engine_runs_the_bundle_in_its_precision(make_bundle, cell, option, 
     made = compress(source, precision)
     rows = np.random.default_rng(1).normal(size=(9, source.spec.row_size)).astype(np.float32)
     rows[:, [c.column for c in source.spec.categories]] = 1
-    states = np.zeros((1, source.spec.state_size), dtype=np.float32)
     outputs = np.empty((9, 1), dtype=np.float32)
     packed = core.pack(source.spec, source.weights, precision)
+    states = packed.initial[None].copy()
     packed.step(rows, np.zeros(9, dtype=np.int64), states, outputs)
     engine = Engine.open(made)
     assert engine.step(["s"] * 9, rows).tobytes() == outputs.tobytes()

@@ -32,6 +32,10 @@ MODELS = {
         LayerSpec("lstm", 8, layer_norm=True, residual=True),
         LayerSpec("gru", 8, reset_after=False, layer_norm=True, bias="none", residual=True),
     ),
+    "learned": (
+        LayerSpec("lstm", 8, peephole=True, learned_initial_state=True, zoneout_cell=0.2),
+        LayerSpec("gru", 8, zoneout=0.1, learned_initial_state=True),
+    ),
 }
 
 
@@ -251,19 +255,13 @@ def test_an_unknown_session_has_no_state(engine):
         engine.export_state("who")
 
 
-@pytest.mark.parametrize(
-    ("option", "value"),
-    [
-        ("bidirectional", True),
-        ("zoneout", 0.1),
-        ("learned_initial_state", True),
-    ],
-)
-def test_options_that_no_engine_has_are_refused_by_name(make_bundle, option, value):
-    with pytest.raises(EngineError, match=option) as caught:
-        make_bundle((LayerSpec("gru", 4, **{option: value}),))
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_model_that_cannot_stream_is_refused_by_name(make_bundle, backend):
+    bundle = make_bundle((LayerSpec("gru", 4), LayerSpec("gru", 4, bidirectional=True)))
+    with pytest.raises(EngineError, match="score whole sessions") as caught:
+        Engine.open(bundle, backend)
     assert caught.value.code == "unsupported_spec"
-    assert caught.value.field == f"layers.0.{option}"
+    assert caught.value.field == "layers.1.bidirectional"
 
 
 def test_an_unknown_backend_is_refused(make_bundle):

@@ -16,7 +16,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
-from kernel_models import CELLS, OPTIONS, random_rows, random_weights, walk
+from kernel_models import CELLS, options_of, random_rows, random_weights, walk
 
 from tidegate import core
 from tidegate.spec import CategoryInput, LayerSpec, ModelSpec
@@ -61,8 +61,20 @@ class RecordedModel:
         self.n_categories = 0
 
     def add_layer(
-        self, cell, hidden_size, residual, *, candidate=None, norms=None, **products
+        self,
+        cell,
+        hidden_size,
+        residual,
+        *,
+        candidate=None,
+        norms=None,
+        zoneout=0.0,
+        zoneout_cell=0.0,
+        peephole=None,
+        initial=None,
+        **products,
     ) -> None:
+        # `initial` is no matter of the kernels: a case has its states before.
         self.n_layers += 1
         for value in (KERNELS.index(cell), hidden_size, residual):
             self.layers.number(value)
@@ -75,6 +87,8 @@ class RecordedModel:
                 self.layers.array((norms or {}).get(f"{part}_{vector}", b""))
         for part in ("gain_cell", "bias_cell"):
             self.layers.array((norms or {}).get(part, b""))
+        self.layers.array(np.array([zoneout, zoneout_cell], dtype=np.float32))
+        self.layers.array(b"" if peephole is None else peephole)
         self.below = hidden_size
 
     def _product(self, parts: dict[str, Any], inputs: int) -> None:
@@ -125,7 +139,7 @@ def recorded(spec: ModelSpec, weights: Any, precision: str, **options: Any) -> b
 def cases() -> Iterator[tuple[str, ModelSpec, dict[str, Any]]]:
     """Return a name, a model and options of `pack`."""
     for cell, kind in CELLS.items():
-        for option, chosen in OPTIONS.items():
+        for option, chosen in options_of(cell).items():
             for inputs, hidden in SIZES:
                 size = hidden if option != "residual" else inputs
                 layer = LayerSpec(**kind, **chosen, hidden_size=size)

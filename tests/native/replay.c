@@ -107,6 +107,10 @@ static tg_layer layer(tg_precision precision, size_t inputs) {
     made.norms.shift_candidate = optional();
     made.norms.gain_cell = optional();
     made.norms.bias_cell = optional();
+    const float *shares = array(NULL, 0);
+    made.zoneout = shares[0];
+    made.zoneout_cell = shares[1];
+    made.peephole = optional();
     return made;
 }
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from tidegate.errors import EngineError
-from tidegate.nn import Network, to_bundle
+from tidegate.errors import InputError
+from tidegate.nn import Network, load_bundle, to_bundle
 from tidegate.spec import CategoryInput, LayerSpec, ModelSpec
 
 CATEGORIES = (CategoryInput(3, 7, 3), CategoryInput(1, 4, 2))
@@ -141,7 +141,8 @@ def test_weights_begin_as_documented() -> None:
         inputs = np.abs(weights[f"layers.{index}.forward.input"])
         assert 0.8 * bound < inputs.max() <= bound
         assert not weights[f"layers.{index}.forward.b_recurrent"].any()
-    assert not weights["layers.0.forward.b_input"].any()
+    kept = np.repeat([0.0, 1.0, 0.0], 16)  # z, the share that is kept
+    np.testing.assert_array_equal(weights["layers.0.forward.b_input"], kept)
     forget = np.repeat([0.0, 1.0, 0.0, 0.0], 8)
     np.testing.assert_array_equal(weights["layers.1.forward.b_input"], forget)
 
@@ -152,20 +153,51 @@ def test_an_untrained_value_out_of_vocabulary_counts_for_nothing() -> None:
     assert weights["embeddings.0"][1:].all()
 
 
-@pytest.mark.parametrize(
-    ("option", "value"),
-    [
-        ("reset_after", False),
-        ("bias", "single"),
-        ("layer_norm", True),
-        ("residual", True),
-        ("bidirectional", True),
-        ("zoneout", 0.1),
-        ("learned_initial_state", True),
-    ],
+BOTH = (
+    LayerSpec("gru", 6, bidirectional=True, learned_initial_state=True),
+    LayerSpec("lstm", 4, bidirectional=True, residual=False, peephole=True),
+    LayerSpec("rnn", 8, residual=True, bias="none"),
 )
-def test_options_that_are_not_implemented_are_refused_by_name(option: str, value: object) -> None:
-    layers = (LayerSpec("gru", 4), LayerSpec("gru", 4, **{option: value}))
-    with pytest.raises(EngineError, match=option) as caught:
-        Network(ModelSpec(2, layers, 1))
-    assert (caught.value.code, caught.value.field) == ("unsupported_spec", f"layers.1.{option}")
+
+
+def test_options_travel_through_a_bundles_weights_to_the_bit() -> None:
+    network = network_of(BOTH)
+    weights = to_bundle(network)
+    assert {name: array.shape for name, array in weights.items()} == network.spec.weight_shapes()
+    other = Network(network.spec)
+    rows = torch.from_numpy(rows_of(2, 6))
+    assert not torch.equal(other(rows)[0], network(rows)[0])
+    load_bundle(other, weights)
+    assert torch.equal(other(rows)[0], network(rows)[0])
+
+
+def test_lengths_are_as_each_session_alone() -> None:
+    network = network_of(BOTH)
+    rows = torch.from_numpy(rows_of(3, 9))
+    lengths = torch.tensor([9, 4, 0])
+    with torch.inference_mode():
+        outputs, state = network(rows, lengths=lengths)
+        for session, length in enumerate(lengths.tolist()):
+            alone, end = network(rows[session : session + 1, :length])
+            torch.testing.assert_close(outputs[session, :length], alone[0], rtol=0, atol=1e-6)
+            assert not outputs[session, length:].any()
+            for whole, part in zip(state, end, strict=True):
+                torch.testing.assert_close(whole[session], part[0], rtol=0, atol=1e-6)
+    width = sum(part.shape[1] for part in state)
+    assert width == network.spec.state_size == 2 * 6 + 2 * 2 * 4 + 8
+
+
+def test_sessions_begin_with_what_was_learned() -> None:
+    network = network_of((LayerSpec("lstm", 3, learned_initial_state=True),))
+    rows = torch.from_numpy(rows_of(2, 4))
+    initial = torch.from_numpy(to_bundle(network)["layers.0.forward.initial"])
+    given = tuple(part.expand(2, -1) for part in initial.split(3))
+    assert torch.equal(network(rows)[0], network(rows, given)[0])
+    assert not torch.equal(network(rows)[0], network(rows, tuple(torch.zeros(2, 2, 3)))[0])
+
+
+def test_chrono_needs_a_gate_that_keeps_the_past() -> None:
+    spec = ModelSpec(2, (LayerSpec("gru", 4), LayerSpec("rnn", 4)), 1)
+    with pytest.raises(InputError) as caught:
+        Network(spec, init="chrono", longest=20)
+    assert (caught.value.code, caught.value.field) == ("bad_init", "init")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tidegate import answers, record
 from tidegate.engine import offline
 from tidegate.serve.operations import Delete, Part, Read, SessionView
+from tidegate.spec import LayerSpec
 from tidegate.store import LogStore
 
 
@@ -85,6 +86,23 @@ def test_start_begins_anew_a_live_session(rig):
     assert rig.one(rig.event("s", 90.0, seq=2)).seq == 2
     # The answers of the old session are forgotten: number 2 is the new session's.
     assert code(rig.one(rig.event("s", 91.0, seq=2))) == "payload_conflict"
+
+
+def test_every_session_begins_with_what_was_learned(make_rig, make_bundle):
+    layer = LayerSpec("lstm", 6, learned_initial_state=True)
+    rig = make_rig(make_bundle((layer,), fingerprint=b"l" * 32))
+    zeros = make_rig()
+    fields = (50.0, 60.0)
+    first = [rig.one(rig.event("s", speed)).answer for speed in fields]
+    for session, start in (("s", True), ("t", False), ("t", True)):
+        anew = rig.one(rig.event(session, fields[0], start=start))
+        assert [anew.answer, rig.one(rig.event(session, fields[1])).answer] == first
+    rig.one(Delete("t"))
+    assert rig.one(rig.event("t", fields[0], start=True)).answer == first[0]
+    # What was learned is no row of zeros: without it the answer is another.
+    weights = {**rig.bundle.weights, "layers.0.forward.initial": np.zeros(12, np.float32)}
+    zeros.start(dataclasses.replace(rig.bundle, weights=weights))
+    assert zeros.one(zeros.event("s", fields[0])).answer != first[0]
 
 
 def test_a_start_that_is_refused_leaves_the_session_as_it_was(rig):

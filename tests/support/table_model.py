@@ -41,7 +41,8 @@ def poisonable(threads: int = 1) -> tuple[Schema, core.Model]:
         "poison": np.zeros(8),
     }
     schema = Schema.fit(config, columns, np.arange(8.0), np.array([0, 8]))
-    spec = ModelSpec(schema.width, (LayerSpec("rnn", 5, activation="relu"),), 2, schema.categories)
+    layer = LayerSpec("rnn", 5, activation="relu", learned_initial_state=True)
+    spec = ModelSpec(schema.width, (layer,), 2, schema.categories)
     rng = np.random.default_rng(3)
     weights = {
         name: rng.normal(0, 0.4, shape).astype(np.float32)
@@ -192,7 +193,7 @@ class Model:
 
 def step(states: Any, payload: TypedEvent, time: float) -> tuple[Any, bytes, int]:
     """Step one event from some states; the states after it, the outputs and the fault."""
-    arena = core.Arena(MODEL.state_size, SCHEMA.state_size)
+    arena = core.Arena(MODEL.state_size, SCHEMA.state_size, MODEL.initial)
     if states is not None:
         arena.import_state("s", *states)
     outputs, faults = np.empty((1, MODEL.output_size), np.float32), np.empty((1, 2), np.int32)

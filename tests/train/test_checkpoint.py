@@ -7,19 +7,36 @@ import torch
 
 from tidegate.errors import InputError
 from tidegate.train import checkpoint as checkpoints
+from tidegate.train.bad_batches import BadBatch, Suspect
 from tidegate.train.checkpoint import Checkpoint, Position
-from tidegate.train.history import Epoch
+from tidegate.train.diagnostics import Diagnosis, LayerDiagnosis
+from tidegate.train.history import Clipping, Epoch
+from tidegate.train.schedules import Plateau
 
-EPOCH = Epoch(1, 0.7, 0.6, {"n": 9.0, "auc": 0.5}, 1.0, 2.0, 0.1, 100, 50.0, 2.0)
+LAYER = LayerDiagnosis((0.5, None), {"forward.z": (0.1, 0.2)}, 8, 1, -0.5, None)
+EPOCH = Epoch(
+    *(1, 0.7, 0.6, {"n": 9.0, "auc": 0.5}, 1.0, 2.0, 0.1, 100, 50.0, 2.0),
+    clipping=Clipping(0.1, 2.0, 3.0),
+    bad_batches=1,
+    returns=1,
+    updates={"head.weight": 0.001},
+    diagnosis=Diagnosis(4, 30, {"head.weight": None}, {"head.weight": 2.0}, (0, 1), (LAYER,)),
+)
 
 
 def example(step: int = 7) -> Checkpoint:
     weights = {"head/odd.name": torch.rand(3, 2).T}  # a view that is not contiguous
+    suspect = Suspect(3, "car", 5, True, False, 2, 0, 1e30)
+    bad = BadBatch(1, 4, "gradient", 0.1, 9, (suspect,))
     return Checkpoint(
-        Position("key", step, [EPOCH], 1, 0.6),
-        weights,
+        Position("key", step, [EPOCH], 1, 0.6, Plateau(0.5, 1), 2, 1, [bad]),
+        {
+            "model": weights,
+            "optimizer": {"0/step": torch.tensor(7.0), "0/exp_avg": torch.rand(2)},
+            "ema": {".steps": torch.tensor(7), "head/odd.name": torch.rand(3, 2)},
+            "scaler": {"scale": torch.tensor(1024.0), "_growth_tracker": torch.tensor(3)},
+        },
         {name: tensor + 1 for name, tensor in weights.items()},
-        {"0/step": torch.tensor(7.0), "0/exp_avg": torch.rand(2)},
         torch.get_rng_state(),
     )
 
@@ -31,11 +48,12 @@ def test_a_checkpoint_comes_back_to_the_bit(tmp_path: Path) -> None:
     assert found is not None
     assert found.position == saved.position
     assert torch.equal(found.rng, saved.rng)
-    for part in ("model", "best", "optimizer"):
-        tensors = getattr(saved, part)
-        assert getattr(found, part).keys() == tensors.keys()
+    parts = {**found.state, "best": found.best}
+    for part, tensors in {**saved.state, "best": saved.best}.items():
+        assert parts[part].keys() == tensors.keys()
         for name, tensor in tensors.items():
-            assert torch.equal(getattr(found, part)[name], tensor)
+            assert torch.equal(parts[part][name], tensor)
+            assert parts[part][name].dtype == tensor.dtype
 
 
 def test_no_checkpoint_is_none(tmp_path: Path) -> None:
@@ -64,7 +82,7 @@ def test_a_failed_save_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "c"
     checkpoints.save(example(), path)
     before = path.read_bytes()
-    bad = Checkpoint(Position("key"), {"w": object()}, {}, {}, torch.get_rng_state())  # type: ignore[dict-item]
+    bad = Checkpoint(Position("key"), {"model": {"w": object()}}, {}, torch.get_rng_state())  # type: ignore[dict-item]
     with pytest.raises(AttributeError):
         checkpoints.save(bad, path)
     (tmp_path / "folder").mkdir()

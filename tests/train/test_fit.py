@@ -11,11 +11,12 @@ from tidegate import answers
 from tidegate.errors import InputError
 from tidegate.nn import Network, to_bundle
 from tidegate.spec import ModelSpec, TaskSpec
-from tidegate.train.fit import FitResult, fit, learning_rate
+from tidegate.train.fit import FitResult, fit
 from tidegate.train.history import Epoch
 from tidegate.train.predict import predict
 from tidegate.train.progress import Listener
 from tidegate.train.repeatable import repeatable
+from tidegate.train.schedules import learning_rate
 from tidegate.train.sequences import Sequences
 from tidegate.train.settings import TrainSettings
 
@@ -58,9 +59,9 @@ class Interrupt(Listener):
 def test_it_learns_what_needs_memory(
     spec: ModelSpec, task: TaskSpec, train: Sequences, valid: Sequences, settings: TrainSettings
 ) -> None:
-    network = network_of(spec)
+    network = network_of(spec, seed=1)
     before = answers.open(task).metrics(predict(network, valid.rows, valid.offsets), valid.labels)
-    result = fit(network, task, train, valid, msgspec.structs.replace(settings, epochs=8))
+    result = fit(network, task, train, valid, msgspec.structs.replace(settings, epochs=12))
     after = answers.open(task).metrics(predict(network, valid.rows, valid.offsets), valid.labels)
     assert before["auc"] < 0.7
     assert after["auc"] > 0.9
@@ -156,6 +157,59 @@ def untimed(result: FitResult) -> tuple[int, list[Epoch]]:
     ]
 
 
+RESUMED = {
+    "average and noise": {"ema_decay": 0.9, "weight_noise": 0.05},
+    "accumulation": {"accumulate": 2, "schedule": "step", "schedule_epochs": 1},
+    "plateau": {
+        "schedule": "plateau",
+        "schedule_epochs": 1,
+        "watch": "accuracy",
+        "patience": 4,
+        "optimizer": "rmsprop",
+        "momentum": 0.5,
+        "learning_rate": 1e-3,
+    },
+    "fp16": {"precision": "fp16", "optimizer": "sgd", "schedule": "exponential"},
+    "bf16": {"precision": "bf16", "optimizer": "sgd", "momentum": 0.9, "schedule": "constant"},
+    "returns": {"max_bad_batches": 1, "max_returns": 10, "ema_decay": 0.5},
+}
+
+
+@pytest.mark.parametrize("name", RESUMED)
+def test_a_run_with_a_memory_of_its_own_goes_on_to_the_same_weights(
+    name: str,
+    spec: ModelSpec,
+    task: TaskSpec,
+    train: Sequences,
+    valid: Sequences,
+    settings: TrainSettings,
+    tmp_path: Path,
+) -> None:
+    settings = msgspec.structs.replace(settings, **RESUMED[name])
+    if name == "returns":  # in each epoch one batch is bad, and goes back
+        rows = train.rows.copy()
+        rows[5] = np.inf
+        train = Sequences(rows, train.offsets, train.labels, train.targets)
+    whole = network_of(spec)
+    expected = fit(whole, task, train, valid, settings, checkpoint=tmp_path / "whole.checkpoint")
+    path = tmp_path / "resumed.checkpoint"
+    for _ in range(2):  # after the first epoch, and then after the second
+        once = {"listeners": [Interrupt(2, 2)], "checkpoint": path}
+        with pytest.raises(KeyboardInterrupt):
+            fit(network_of(spec), task, train, valid, settings, **once)  # type: ignore[arg-type]
+    resumed = network_of(spec)
+    found = fit(resumed, task, train, valid, settings, checkpoint=path)
+    assert same_weights(resumed, whole)
+    assert untimed(found) == untimed(expected)
+    if name == "plateau":
+        rates = [epoch.learning_rate for epoch in found.history]
+        assert rates[0] > rates[-1]  # it did fall
+    if name == "returns":
+        assert [epoch.returns for epoch in found.history] == [1] * 4
+        first, second = (tmp_path / f"{run}.bad_batches.json" for run in ("whole", "resumed"))
+        assert first.read_bytes() == second.read_bytes()
+
+
 def test_without_resuming_a_run_begins_anew(
     spec: ModelSpec,
     task: TaskSpec,
@@ -218,22 +272,6 @@ def test_parts_without_labels_are_refused(
     assert same_weights(network, before)
 
 
-def test_a_loss_that_is_not_finite_is_refused_with_its_batch(
-    spec: ModelSpec, task: TaskSpec, train: Sequences, valid: Sequences, settings: TrainSettings
-) -> None:
-    rows = train.rows.copy()
-    rows[5] = np.nan
-    broken = Sequences(rows, train.offsets, train.labels, train.targets)
-    network = network_of(spec)
-    with pytest.raises(InputError, match=r"batch \d+ of epoch 1") as caught:
-        fit(network, task, broken, valid, settings)
-    assert caught.value.code == "loss_not_finite"
-    assert "learning_rate" in caught.value.hint
-    assert all(np.isfinite(array).all() for array in to_bundle(network).values())
-    with pytest.raises(InputError, match="validation after epoch 1"):
-        fit(network_of(spec), task, train, broken, settings)
-
-
 def test_a_metric_that_is_not_measured_is_refused_before_training(
     spec: ModelSpec, task: TaskSpec, train: Sequences, valid: Sequences, settings: TrainSettings
 ) -> None:
@@ -259,18 +297,94 @@ def test_regress_learns_values(
         targets = (values - 500) / 100
         return Sequences(part.rows, part.offsets, values, targets.astype(np.float32))
 
-    settings = msgspec.structs.replace(settings, epochs=8)
+    settings = msgspec.structs.replace(settings, epochs=12)
     result = fit(network_of(spec), task, with_values(train), with_values(valid), settings)
     assert result.watch == "rmse"
     assert result.metrics["r2"] > 0.6
 
 
-def test_the_rate_rises_then_falls() -> None:
-    settings = TrainSettings(learning_rate=0.5, warmup_steps=10)
-    rates = [learning_rate(step, 100, settings) for step in range(101)]
-    assert rates[0] == 0.05
-    assert rates[9] == rates[10] == 0.5
-    assert np.all(np.diff(rates[:10]) > 0)
-    assert np.all(np.diff(rates[10:]) < 0)
-    assert rates[100] == 0.0
-    assert learning_rate(0, 100, TrainSettings(learning_rate=0.5, warmup_steps=0)) == 0.5
+def test_diagnostics_change_no_bit_of_the_training(
+    spec: ModelSpec, task: TaskSpec, train: Sequences, valid: Sequences, settings: TrainSettings
+) -> None:
+    found = []
+    for wanted in (True, False):
+        network = network_of(spec)
+        measured = msgspec.structs.replace(settings, diagnostics=wanted, weight_noise=0.05)
+        found.append((network, fit(network, task, train, valid, measured)))
+    (one, with_them), (other, without) = found
+    assert same_weights(one, other)
+    for epoch, plain in zip(with_them.history, without.history, strict=True):
+        assert epoch.diagnosis is not None
+        assert len(epoch.diagnosis.layers) == 2
+        assert plain.diagnosis is None
+        assert (epoch.train_loss, epoch.updates) == (plain.train_loss, plain.updates)
+        assert epoch.updates.keys() >= {"layers.1.forward.recurrent", "head.weight"}
+
+
+def test_history_tells_how_gradients_were_clipped(
+    spec: ModelSpec, task: TaskSpec, train: Sequences, valid: Sequences, settings: TrainSettings
+) -> None:
+    for clip_norm, share in ((1e-4, 1.0), (1e4, 0.0)):
+        clipped = msgspec.structs.replace(settings, clip_norm=clip_norm, epochs=1)
+        (epoch,) = fit(network_of(spec), task, train, valid, clipped).history
+        assert epoch.clipping.share == share
+        mean, largest = epoch.gradient_norm / clip_norm, epoch.gradient_norm_max / clip_norm
+        expected = (mean, largest) if share else (1.0, 1.0)
+        assert (epoch.clipping.ratio_mean, epoch.clipping.ratio_max) == pytest.approx(expected)
+
+
+def test_a_moving_average_is_validated_and_saved_and_does_not_touch_the_training(
+    spec: ModelSpec, task: TaskSpec, train: Sequences, valid: Sequences, settings: TrainSettings
+) -> None:
+    averaged, plain = network_of(spec), network_of(spec)
+    smooth = msgspec.structs.replace(settings, ema_decay=0.9)
+    found = fit(averaged, task, train, valid, smooth)
+    expected = fit(plain, task, train, valid, settings)
+    losses = [epoch.train_loss for epoch in found.history]
+    assert losses == [epoch.train_loss for epoch in expected.history]
+    assert not same_weights(averaged, plain)
+    outputs = predict(averaged, valid.rows, valid.offsets)
+    assert answers.open(task).metrics(outputs, valid.labels) == found.metrics
+
+
+def test_the_rate_falls_on_a_plateau(
+    spec: ModelSpec, task: TaskSpec, train: Sequences, valid: Sequences, settings: TrainSettings
+) -> None:
+    settings = msgspec.structs.replace(
+        settings,
+        epochs=9,
+        patience=6,
+        learning_rate=1e-12,
+        watch="accuracy",
+        schedule="plateau",
+        schedule_epochs=2,
+        schedule_factor=0.5,
+    )
+    history = fit(network_of(spec), task, train, valid, settings).history
+    rates = [epoch.learning_rate / 1e-12 for epoch in history]
+    assert rates == pytest.approx([1, 1, 1, 0.5, 0.5, 0.25, 0.25])
+
+
+def test_accumulation_makes_fewer_steps(
+    spec: ModelSpec, task: TaskSpec, train: Sequences, valid: Sequences, settings: TrainSettings
+) -> None:
+    class Counting(Interrupt):
+        events = 0
+
+        def batch(self, events: int, loss: float, gradient_norm: float) -> None:
+            self.batches += 1
+            self.events += events
+
+        def epoch(self, epoch: Epoch, watch: str, best: bool) -> None:
+            pass
+
+    counts = []
+    for accumulate in (1, 3):
+        counting = Counting(99, 0)
+        found = msgspec.structs.replace(settings, accumulate=accumulate, epochs=1, warmup_steps=0)
+        result = fit(network_of(spec), task, train, valid, found, listeners=[counting])
+        steps = counting.batches
+        counts.append(steps)
+        assert counting.events == len(train.rows)
+        assert result.history[0].learning_rate == learning_rate(steps - 1, steps, found)
+    assert counts[1] == -(-counts[0] // 3)

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -296,3 +297,21 @@ def test_listeners_are_closed_whatever_fails(folder: Path, old: str, new: str, c
         run(load_config(folder / "train.toml"), quiet=True, listeners=[closes])
     assert caught.value.code == code
     assert closes.closed
+
+
+def test_the_sessions_of_a_batch_that_burst_are_named(folder: Path, drives: pl.DataFrame) -> None:
+    """A learning rate out of all bounds, in a network whose values have none."""
+    config = CONFIG.replace("hidden_size = 8", 'hidden_size = 8\ncell = "rnn"\nactivation = "relu"')
+    wild = 'optimizer = "sgd"\nlearning_rate = 1e30\nwarmup_steps = 0'
+    config = config.replace("learning_rate = 0.02\nwarmup_steps = 5", wild)
+    (folder / "train.toml").write_text(config)
+    with pytest.raises(InputError, match=r"bundle\.bad_batches\.json") as caught:
+        run(load_config(folder / "train.toml"), quiet=True)
+    assert caught.value.code == "loss_not_finite"
+    cars = set(drives.filter(pl.col("at") < 1e6)["car"])
+    batches = msgspec.json.decode((folder / "bundle.bad_batches.json").read_bytes())
+    assert len(batches) >= 3
+    for batch in batches:
+        assert {suspect["id"] for suspect in batch["suspects"]} <= cars
+        assert not batch["suspects"][0]["finite_outputs"] or batch["what"] == "gradient"
+    assert not (folder / "bundle").exists()

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
 import pytest
 
 from tidegate import answers
-from tidegate.engine import Engine, offline
+from tidegate.engine import offline
 from tidegate.errors import InputError
 from tidegate.nn import to_bundle
 from tidegate.schema import Schema, SchemaConfig
@@ -39,19 +39,33 @@ def trained_on(
     return train_model(cars, more_cars, schema=schema, task=task, model=model, settings=SETTINGS)
 
 
+OPTIONS: dict[str, dict[str, Any]] = {
+    "gru": {"reset_after": False, "layer_norm": True, "recurrent_dropout": 0.1},
+    "lstm": {"peephole": True, "zoneout": 0.1, "learned_initial_state": True, "residual": True},
+    "rnn": {"bidirectional": True, "bias": "single", "weight_dropout": 0.1},
+}
+
+
+@pytest.mark.parametrize("options", [True, False])
 @pytest.mark.parametrize("cell", ["gru", "lstm", "rnn"])
-def test_streaming_gives_the_numbers_of_training(
-    cars: EventTable, more_cars: EventTable, schema: SchemaConfig, tmp_path: Path, cell: str
+def test_scoring_gives_the_numbers_of_training(
+    cars: EventTable,
+    more_cars: EventTable,
+    schema: SchemaConfig,
+    tmp_path: Path,
+    cell: str,
+    options: bool,
 ) -> None:
-    model = ModelSettings(cell=cell, hidden_size=8, num_layers=2, dropout=0.2)
+    chosen = OPTIONS[cell] if options else {}
+    model = ModelSettings(cell=cell, hidden_size=8, num_layers=2, dropout=0.2, **chosen)
     trained = trained_on(cars, more_cars, schema, model=model)
     bundle = save_bundle(trained, tmp_path / "bundle", name="jams", version="1")
     outputs = trained.outputs(more_cars)
     columns, times, offsets = more_cars.columns, more_cars.times, more_cars.offsets
     for backend in ("native", "reference"):
-        engine = Engine.open(bundle, backend)
-        streamed = offline.outputs(engine, columns, times, offsets)
-        np.testing.assert_allclose(streamed, outputs, rtol=0, atol=1e-5)
+        scored = offline.outputs(offline.open(bundle, backend), columns, times, offsets)
+        np.testing.assert_allclose(scored, outputs, rtol=0, atol=1e-5)
+    assert bundle.spec.streams == (not model.bidirectional)
 
 
 def test_the_schema_knows_the_training_part_alone(

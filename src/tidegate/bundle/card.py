@@ -26,9 +26,7 @@ def write(bundle: Bundle) -> str:
         _answers(bundle),
         "## The model",
         f"Layers from the input up: {layers}. {spec.parameters:,} parameters"
-        f"{_rounding(bundle)}. "
-        f"A session's hidden state is {spec.state_size} floats, its encoder state "
-        f"{bundle.schema.state_size} doubles.",
+        f"{_rounding(bundle)}. {_memory(bundle)}",
         "## What an event holds",
         _table(
             ("field", "kind", "scale", "missing", "constant"),
@@ -101,6 +99,17 @@ def _answers(bundle: Bundle) -> str:
 
 def _rounding(bundle: Bundle) -> str:
     return "" if bundle.precision == "fp32" else f", the matrices in {bundle.precision}"
+
+
+def _memory(bundle: Bundle) -> str:
+    if not bundle.spec.streams:
+        return (
+            "It looks at a session in both directions: it scores whole sessions, and cannot serve."
+        )
+    return (
+        f"A session's hidden state is {bundle.spec.state_size} floats, its encoder state "
+        f"{bundle.schema.state_size} doubles."
+    )
 
 
 def _number(value: float | None) -> str:

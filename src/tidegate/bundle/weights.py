@@ -1,7 +1,7 @@
 """The arrays of a bundle in each precision: which there must be, and how they are made.
 
-Only the matrices that are multiplied at every step, ``layers.K.forward.input`` and ``.recurrent``,
-change with the precision; embeddings, biases, norms and the head are float32 always.
+Only the matrices that are multiplied at every step, ``input`` and ``recurrent`` of each layer and
+direction, change with the precision; embeddings, biases, norms and the head are float32 always.
 """
 
 from __future__ import annotations

@@ -68,11 +68,11 @@ def command(
 def measure(bundle: Bundle, table: EventTable) -> tuple[NDArray[np.float32], dict[str, float]]:
     """Run labelled events through a bundle; return its outputs and the task's metrics."""
     from tidegate import answers, tables
-    from tidegate.engine import Engine, offline
+    from tidegate.engine import offline
 
     assert table.labels is not None  # a label column was named
-    engine = Engine.open(bundle)
+    scorer = offline.open(bundle)
     with tables.naming_rows(table.source_rows):
-        outputs = offline.outputs(engine, table.columns, table.times, table.offsets)
+        outputs = offline.outputs(scorer, table.columns, table.times, table.offsets)
         labels = answers.task_labels(bundle.task, table.labels, table.offsets)
     return outputs, answers.open(bundle.task).metrics(outputs, labels)

@@ -24,10 +24,10 @@ def command(
     import msgspec
 
     from tidegate import bundle as bundles
-    from tidegate.engine import Engine
+    from tidegate.engine import offline
 
     loaded = bundles.load(bundle)
-    Engine.open(loaded)
+    offline.open(loaded)
     if not json:
         from rich.console import Console
         from rich.markdown import Markdown
@@ -46,6 +46,7 @@ def command(
         "parameters": loaded.spec.parameters,
         "precision": loaded.precision,
         "spec": msgspec.to_builtins(loaded.spec),
+        "streams": loaded.spec.streams,
         "task": msgspec.to_builtins(loaded.task),
         "schema": loaded.schema.to_dict(),
         "provenance": dict(loaded.provenance),

@@ -46,13 +46,13 @@ def command(
 
     from tidegate import answers, tables
     from tidegate import bundle as bundles
-    from tidegate.engine import Engine, offline
+    from tidegate.engine import offline
 
     loaded = bundles.load(bundle)
-    engine = Engine.open(loaded)
+    scorer = offline.open(loaded)
     table = read(loaded, events, session, time, seq)
     with tables.naming_rows(table.source_rows):
-        outputs = offline.outputs(engine, table.columns, table.times, table.offsets)
+        outputs = offline.outputs(scorer, table.columns, table.times, table.offsets)
     order = np.argsort(table.source_rows)
     columns: dict[str, Any] = {
         "session": np.repeat(np.array(table.sessions, dtype=object), table.lengths)[order],

@@ -50,7 +50,7 @@ from tidegate._core import (
 )
 from tidegate.core.ids import Ids
 from tidegate.core.isa import isa, isas, use_isa
-from tidegate.core.pack import FEW_OUTPUTS, Precision, pack
+from tidegate.core.pack import FEW_OUTPUTS, Precision, Weights, pack
 
 __all__ = [
     "FEW_OUTPUTS",
@@ -72,6 +72,7 @@ __all__ = [
     "Processed",
     "Table",
     "Typing",
+    "Weights",
     "activate",
     "cos_turn",
     "crc32c",

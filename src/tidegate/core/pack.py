@@ -17,7 +17,7 @@ from tidegate._core import Model
 from tidegate.core.quantise import from_bf16, to_bf16, to_int8
 from tidegate.spec import GATES, LayerSpec, ModelSpec
 
-__all__ = ["FEW_OUTPUTS", "Head", "Precision", "pack"]
+__all__ = ["FEW_OUTPUTS", "Head", "Precision", "Weights", "pack"]
 
 Precision = Literal["fp32", "bf16", "int8"]
 
@@ -93,6 +93,10 @@ def pack(
             layer.residual,
             **_products(spec, index, weights, inputs, precision),
             norms=_norms(layer, weights, prefix) if layer.layer_norm else None,
+            zoneout=layer.zoneout,
+            zoneout_cell=layer.zoneout_cell,
+            peephole=_rows(weights[f"{prefix}.peephole"][None], 3)[0] if layer.peephole else None,
+            initial=weights[f"{prefix}.initial"] if layer.learned_initial_state else None,
         )
         if index == 0:
             first = n_numbers
@@ -125,13 +129,12 @@ def _products(
     layer, prefix = spec.layers[index], f"layers.{index}.forward"
     gates, H = len(GATES[layer.cell]), layer.hidden_size
     dense = len(spec.number_columns) if index == 0 else spec.input_sizes[index]
-    below = spec.layers[index - 1] if index else None
     weight, scale = inputs
     recurrent, recurrent_scale = _matrix(weights, f"{prefix}.recurrent", precision)
     b_input, b_recurrent = _biases(layer, weights, prefix)
     if layer.layer_norm:  # there a bias follows the normalisation: see _norms
         b_input, b_recurrent = np.zeros_like(b_input), np.zeros_like(b_recurrent)
-    bounded = _is_bounded(layer)
+    bounded = _is_bounded(layer, weights, prefix)
 
     def product(rows: slice, count: int) -> dict[str, Any]:
         part = None if recurrent_scale is None else recurrent_scale[rows]
@@ -146,16 +149,24 @@ def _products(
             b_input,
             gates,
             precision,
-            below is not None and _is_bounded(below) and not below.residual,
+            index > 0 and _goes_up_bounded(spec.layers[index - 1], weights, index - 1),
         ),
         "recurrent": product(slice(0, 2 * H) if before else whole, 2 if before else gates),
         "candidate": product(slice(2 * H, 3 * H), 1) if before else None,
     }
 
 
-def _is_bounded(layer: LayerSpec) -> bool:
-    """Say whether the layer's state lies in -1 to 1."""
+def _is_bounded(layer: LayerSpec, weights: Weights, prefix: str) -> bool:
+    """Say whether the layer's h lies in -1 to 1: from a state there, no step leads out."""
+    if layer.learned_initial_state:
+        h = weights[f"{prefix}.initial"][: layer.hidden_size]
+        if not (np.abs(h) <= 1.0).all():
+            return False
     return layer.cell != "rnn" or layer.activation == "tanh"
+
+
+def _goes_up_bounded(layer: LayerSpec, weights: Weights, index: int) -> bool:
+    return not layer.residual and _is_bounded(layer, weights, f"layers.{index}.forward")
 
 
 def _biases(

@@ -8,31 +8,54 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegate.data.truncate import Spans, Windows
 from tidegate.errors import InputError
 
-__all__ = ["Batch", "Batches"]
+__all__ = ["Batch", "Batches", "check_sessions", "pad"]
+
+WHOLE = Windows()
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Sessions, padded behind their last event.
+    """Stretches of sessions, padded behind their last event.
 
     Parameters
     ----------
     rows : float32 array (B, T, width)
         Encoded rows; 0 in the padding.
     lengths : int64 array (B,)
-        Events of each session.
+        Events of each stretch.
     labels : float64 array (B, T)
         NaN where there is no label, and in the padding.
     session_indices : int64 array (B,)
         Which sessions these are.
+    starts : int64 array (B,)
+        Row of each stretch's first event, among those of all sessions.
+    before : int64 array (B,)
+        Events of its session before that one.
+    carried : int64 array (B,)
+        The stretch of the batch before whose state this one goes on from; -1 where a session
+        begins.
     """
 
     rows: NDArray[np.float32]
     lengths: NDArray[np.int64]
     labels: NDArray[np.float64]
     session_indices: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    before: NDArray[np.int64]
+    carried: NDArray[np.int64]
+
+    @property
+    def real(self) -> NDArray[np.bool_]:
+        """Which places (B, T) hold an event."""
+        return np.arange(self.rows.shape[1]) < self.lengths[:, None]
+
+    @property
+    def events(self) -> NDArray[np.int64]:
+        """Row of each event among those of all sessions, in the order of the real places."""
+        return (self.starts[:, None] + np.arange(self.rows.shape[1]))[self.real]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +78,8 @@ class Batches:
     seed : int, optional
         Shuffles sessions of equal length and the order of batches, anew in each epoch: the same
         seed and epoch give the same batches, whatever ran before. None: from short to long.
+    windows : Windows
+        What an epoch takes of each session: all of it, unless told otherwise.
 
     Raises
     ------
@@ -73,24 +98,45 @@ class Batches:
     labels: NDArray[np.float64]
     budget: int
     seed: int | None = None
+    windows: Windows = WHOLE
 
     def __post_init__(self) -> None:
         if self.budget < 1:
             raise InputError(
                 "bad_budget", f"{self.budget} is no budget", field="budget", hint="use 1 or more"
             )
-        empty = np.flatnonzero(np.diff(self.offsets) < 1)
-        if len(empty):
-            raise InputError(
-                "empty_session",
-                f"session {empty[0]} has no event",
-                field="offsets",
-                hint="leave such sessions out",
-            )
+        check_sessions(self.offsets)
 
     def plan(self, epoch: int = 0) -> list[NDArray[np.int64]]:
-        """Return the sessions of each batch of an epoch (counted from 0)."""
-        lengths = np.diff(self.offsets)
+        """Return the sessions of each batch of an epoch."""
+        spans = self.windows.of(self.offsets, epoch, self.labels)
+        return [spans.sessions[chosen] for chosen in self._plan(spans, epoch)]
+
+    def epoch(self, epoch: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch."""
+        spans = self.windows.of(self.offsets, epoch, self.labels)
+        for chosen in self._plan(spans, epoch):
+            yield pad(
+                self.rows,
+                self.labels,
+                self.offsets,
+                spans.sessions[chosen],
+                spans.starts[chosen],
+                spans.lengths[chosen],
+                np.full(len(chosen), -1),
+            )
+
+    def counts(self, epochs: int) -> list[int]:
+        """Return how many batches each of the epochs from 1 on has."""
+        # Lengths alone decide it, and they stay once the curriculum is over.
+        rising = min(self.windows.curriculum, epochs)
+        counts = [len(self.plan(epoch)) for epoch in range(1, rising + 1)]
+        rest = epochs - rising
+        return counts + [len(self.plan(epochs))] * rest if rest else counts
+
+    def _plan(self, spans: Spans, epoch: int) -> list[NDArray[np.int64]]:
+        """Return which stretches each batch has."""
+        lengths = spans.lengths
         if len(lengths) == 0:
             return []
         rng = None if self.seed is None else np.random.default_rng([self.seed, epoch])
@@ -104,18 +150,32 @@ class Batches:
         batches = np.split(order, starts[1:])
         return batches if rng is None else [batches[i] for i in rng.permutation(len(batches))]
 
-    def epoch(self, epoch: int = 0) -> Iterator[Batch]:
-        """Yield the batches of an epoch."""
-        return map(self.pad, self.plan(epoch))
 
-    def pad(self, session_indices: NDArray[np.int64]) -> Batch:
-        """Return one batch of the sessions given."""
-        lengths = np.diff(self.offsets)[session_indices]
-        places = np.arange(lengths.max())
-        real = places < lengths[:, None]
-        events = (self.offsets[session_indices][:, None] + places)[real]
-        rows = np.zeros((*real.shape, self.rows.shape[1]), dtype=np.float32)
-        rows[real] = self.rows[events]
-        labels = np.full(real.shape, np.nan)
-        labels[real] = self.labels[events]
-        return Batch(rows, lengths, labels, session_indices)
+def pad(
+    rows: NDArray[np.float32],
+    labels: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    sessions: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    carried: NDArray[np.int64],
+) -> Batch:
+    """Return a batch of the stretches given; see `Batch`."""
+    padded = np.zeros((len(starts), lengths.max(), rows.shape[1]), dtype=np.float32)
+    nothing, before = np.full(padded.shape[:2], np.nan), starts - offsets[sessions]
+    batch = Batch(padded, lengths, nothing, sessions, starts, before, carried)
+    batch.rows[batch.real] = rows[batch.events]
+    batch.labels[batch.real] = labels[batch.events]
+    return batch
+
+
+def check_sessions(offsets: NDArray[np.int64]) -> None:
+    """Refuse sessions without events: ``empty_session``."""
+    empty = np.flatnonzero(np.diff(offsets) < 1)
+    if len(empty):
+        raise InputError(
+            "empty_session",
+            f"session {empty[0]} has no event",
+            field="offsets",
+            hint="leave such sessions out",
+        )

@@ -30,6 +30,10 @@ BAD_ROWS = -2
 class Arithmetic(Protocol):
     """A model over the memory of sessions. Arrays have the right shapes and types."""
 
+    @property
+    def initial(self) -> NDArray[np.float32]:
+        """The hidden state with which a session begins, (state_size,)."""
+
     def step(
         self,
         arena: core.Arena,
@@ -80,6 +84,10 @@ class Arithmetic(Protocol):
 class StatesModel(Protocol):
     """A model over states that lie in an array."""
 
+    @property
+    def initial(self) -> NDArray[np.float32]:
+        """The state with which a session begins, (state_size,)."""
+
     def step(
         self,
         rows: NDArray[np.float32],
@@ -107,6 +115,11 @@ class PlainArithmetic:
         self._categories = spec.categories
         self._output_size = spec.output_size
         self._row_size = spec.row_size
+
+    @property
+    def initial(self) -> NDArray[np.float32]:
+        """The hidden state with which a session begins."""
+        return self._model.initial
 
     def step(
         self,
@@ -143,7 +156,7 @@ class PlainArithmetic:
         names = list(dict.fromkeys(sessions))
         slot = {name: index for index, name in enumerate(names)}
         memory = [arena.export_state(name) if name in arena else None for name in names]
-        hidden = np.zeros((len(names), arena.hidden_size), dtype=np.float32)
+        hidden = np.tile(self.initial, (len(names), 1))
         for place, known in enumerate(memory):
             if known is not None:
                 hidden[place] = known[1]

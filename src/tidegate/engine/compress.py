@@ -6,8 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tidegate.bundle.weights import quantised
-from tidegate.engine import vectors
-from tidegate.engine.engine import Engine
+from tidegate.engine import offline, vectors
 from tidegate.errors import InputError
 
 if TYPE_CHECKING:
@@ -70,5 +69,5 @@ def compress(bundle: Bundle, precision: Precision, *, version: str | None = None
         fingerprint=b"",
         path=None,
     )
-    engine = Engine.open(made, replay=False)
+    engine = offline.open(made, replay=False)
     return replace(made, vectors=vectors.record(engine, bundle.vectors["events"]))

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from tidegate import core
 from tidegate.engine import refusals, vectors
 from tidegate.engine.arithmetic import BAD_ROWS, DONE, Arithmetic, PlainArithmetic
-from tidegate.engine.native import NativeArithmetic
+from tidegate.engine.native import NativeArithmetic, packed
 from tidegate.engine.reference import ReferenceModel
 from tidegate.engine.state import SessionState, Stepped
 from tidegate.errors import EngineError, InputError
-from tidegate.spec import ModelSpec, refuse_unsupported
+from tidegate.spec import ModelSpec
 
 if TYPE_CHECKING:
     from tidegate.bundle import Bundle
@@ -27,11 +27,6 @@ __all__ = ["Backend", "Engine"]
 Backend = Literal["native", "reference"]
 
 MAX_THREADS = 256
-
-_IMPLEMENTED = frozenset(
-    {"cell", "hidden_size", "activation", "reset_after", "bias", "layer_norm", "residual"}
-)
-"""Fields of a layer of which engines run every value; of the others, the default."""
 
 
 class Engine:
@@ -71,7 +66,7 @@ class Engine:
         self.fingerprint = fingerprint
         self._arithmetic = arithmetic
         self._width = spec.output_size
-        self._arena = core.Arena(spec.state_size, schema.state_size)
+        self._arena = core.Arena(spec.state_size, schema.state_size, arithmetic.initial)
 
     @classmethod
     def open(
@@ -99,11 +94,13 @@ class Engine:
         Raises
         ------
         EngineError
-            ``unsupported_spec``: the model has an option that no engine implements;
+            ``unsupported_spec``: the model cannot stream (`ModelSpec.streams`); `offline.open`
+            takes it, for whole sessions;
             ``bad_weights``: products of weights overflow;
             ``vectors_mismatch``: the outputs differ from the bundle's.
         """
-        refuse_unsupported(bundle.spec, "engines", _IMPLEMENTED)
+        refusals.check_streams(bundle.spec)
+        refusals.check_backend(backend)
         if not 1 <= threads <= MAX_THREADS:
             raise InputError(
                 "bad_threads",
@@ -113,26 +110,11 @@ class Engine:
             )
         arithmetic: Arithmetic
         if backend == "native":
-            try:
-                packed = core.pack(bundle.spec, bundle.weights, bundle.precision, threads=threads)
-            except ValueError as error:
-                raise EngineError(
-                    "bad_weights",
-                    f"the weights make no model: {error}",
-                    field="weights",
-                    hint="make the bundle again, of weights that are not as large",
-                ) from error
-            arithmetic = NativeArithmetic(packed)
-        elif backend == "reference":
-            model = ReferenceModel(bundle.spec, bundle.weights)
-            arithmetic = PlainArithmetic(model, bundle.spec)
+            model = packed(bundle.spec, bundle.weights, bundle.precision, threads=threads)
+            arithmetic = NativeArithmetic(model)
         else:
-            raise InputError(
-                "unknown_backend",
-                f"{backend!r} is not an engine",
-                field="backend",
-                hint="use 'native' or 'reference'",
-            )
+            reference = ReferenceModel(bundle.spec, bundle.weights)
+            arithmetic = PlainArithmetic(reference, bundle.spec)
         if replay:
             tolerance = vectors.tolerance_of(bundle.precision, backend)
             vectors.replay(cls(bundle.spec, bundle.schema, arithmetic), bundle.vectors, tolerance)
@@ -394,18 +376,7 @@ class Engine:
     def _refused(self, rows: NDArray[np.float32], found: int, session: str) -> InputError:
         if found != BAD_ROWS:
             return refusals.not_finite_output(session)
-        if not np.isfinite(rows).all():
-            first = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
-            return refusals.bad_rows(f"row {first} holds a value that is not finite")
-        for category in self.spec.categories:
-            index = rows[:, category.column]
-            wrong = (index < 0) | (index >= category.size) | (index != np.floor(index))
-            if wrong.any():
-                first = int(np.flatnonzero(wrong)[0])
-                return refusals.bad_rows(
-                    f"row {first}, column {category.column}: {index[first]:g} is not an index "
-                    f"below {category.size}"
-                )
+        refusals.check_rows(self.spec, rows)
         raise AssertionError("rows were refused, and none is bad")
 
     def _check_events(

@@ -10,14 +10,37 @@ from numpy.typing import NDArray
 
 from tidegate import core
 from tidegate.engine.arithmetic import BAD_ROWS, Sessions
+from tidegate.errors import EngineError
 
 if TYPE_CHECKING:
     from tidegate.errors import InputError
     from tidegate.schema import Columns, Schema
+    from tidegate.spec import ModelSpec
 
-__all__ = ["NativeArithmetic"]
+__all__ = ["NativeArithmetic", "packed"]
 
 _CONSTANT_MISSING = 5  # tg_fault of native/encode.h
+
+
+def packed(
+    spec: ModelSpec, weights: core.Weights, precision: core.Precision, *, threads: int = 1
+) -> core.Model:
+    """Lay a model's weights out for the C core; see `core.pack`.
+
+    Raises
+    ------
+    EngineError
+        ``bad_weights``: products of weights overflow.
+    """
+    try:
+        return core.pack(spec, weights, precision, threads=threads)
+    except ValueError as error:
+        raise EngineError(
+            "bad_weights",
+            f"the weights make no model: {error}",
+            field="weights",
+            hint="make the bundle again, of weights that are not as large",
+        ) from error
 
 
 class NativeArithmetic:
@@ -31,6 +54,7 @@ class NativeArithmetic:
 
     def __init__(self, model: core.Model) -> None:
         self.model = model
+        self.initial = model.initial
         self.step = partial(core.step, model)
 
     def step_top(

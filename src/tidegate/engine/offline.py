@@ -1,28 +1,65 @@
-"""Whole tables through an engine: what streaming would have given, without the server."""
+"""Whole tables through a bundle: what streaming would have given, without the server."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from tidegate.engine.engine import Engine
-    from tidegate.schema import Columns
+from tidegate.bundle import Bundle
+from tidegate.engine import refusals, vectors
+from tidegate.engine.engine import Backend, Engine
+from tidegate.engine.whole import WholeSessions
+from tidegate.schema import Columns
 
-__all__ = ["outputs"]
+__all__ = ["Scorer", "open", "outputs"]
+
+Scorer = Engine | WholeSessions
+"""What scores tables: an engine, or, for a model that cannot stream, whole sessions."""
+
+
+def open(bundle: Bundle, backend: Backend = "native", *, replay: bool = True) -> Scorer:  # noqa: A001
+    """Build what scores tables with a bundle, also with one that cannot stream.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        From `tidegate.bundle.load`.
+    backend : {"native", "reference"}
+        The C core in the bundle's precision, or float64 NumPy.
+    replay : bool
+        Whether to replay the test vectors.
+
+    Returns
+    -------
+    Engine or WholeSessions
+        An engine, if `ModelSpec.streams`.
+
+    Raises
+    ------
+    EngineError
+        ``bad_weights`` or ``vectors_mismatch``; see `Engine.open`.
+    """
+    if bundle.spec.streams:
+        return Engine.open(bundle, backend, replay=replay)
+    refusals.check_backend(backend)
+    precision = bundle.precision if backend == "native" else None
+    scorer = WholeSessions(bundle.spec, bundle.schema, bundle.weights, precision)
+    if replay:
+        vectors.replay(scorer, bundle.vectors, vectors.tolerance_of(bundle.precision, backend))
+    return scorer
 
 
 def outputs(
-    engine: Engine, columns: Columns, times: NDArray[np.float64], offsets: NDArray[np.int64]
+    scorer: Scorer, columns: Columns, times: NDArray[np.float64], offsets: NDArray[np.int64]
 ) -> NDArray[np.float32]:
     """Run every session of a table from its beginning.
 
     Parameters
     ----------
-    engine : Engine
-        Its sessions are not touched.
+    scorer : Engine or WholeSessions
+        From `open`, say. The sessions of an engine are not touched.
     columns : mapping of str to array (events,)
         Typed raw fields.
     times : float64 array (events,)
@@ -33,17 +70,28 @@ def outputs(
     Returns
     -------
     float32 array (events, output_size)
-        Equal to the bit to `Engine.step_events`, event by event.
+        Of an engine equal to the bit to `Engine.step_events`, event by event.
 
     Raises
     ------
     InputError
         From the schema, naming the field and the row. Nothing was run.
     """
-    rows = engine.schema.encode(columns, times, offsets).rows
-    results = np.empty((len(rows), engine.spec.output_size), dtype=np.float32)
-    alone = engine.fresh()
+    rows = scorer.schema.encode(columns, times, offsets).rows
+    results = np.empty((len(rows), scorer.spec.output_size), dtype=np.float32)
+    run = scorer.run if isinstance(scorer, WholeSessions) else _alone(scorer)
     for begin, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
-        results[begin:end] = alone.run("session", rows[begin:end])
-        alone.forget("session")
+        results[begin:end] = run(rows[begin:end])
     return results
+
+
+def _alone(engine: Engine) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    """Return what runs a session that nothing came before."""
+    fresh = engine.fresh()
+
+    def run(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        found = fresh.run("session", rows)
+        fresh.forget("session")
+        return found
+
+    return run

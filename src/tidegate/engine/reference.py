@@ -103,7 +103,11 @@ def layer_norm(x: Vector, gain: Vector, bias: Vector) -> Vector:
 
 
 def lstm_step(
-    a: Vector, u: Vector, state: Vector, norm: Callable[[Vector], Vector] = lambda c: c
+    a: Vector,
+    u: Vector,
+    state: Vector,
+    norm: Callable[[Vector], Vector] = lambda c: c,
+    peephole: Vector | None = None,
 ) -> Vector:
     """One step of a long short-term memory with a forget gate.
 
@@ -115,6 +119,8 @@ def lstm_step(
         h, then c.
     norm : callable
         What becomes of c where it goes into h.
+    peephole : array (3 * hidden_size,), optional
+        Of i and f, which see the previous c, and of o, which sees the next.
 
     Returns
     -------
@@ -127,8 +133,10 @@ def lstm_step(
     """
     _, c = np.split(state, 2)
     i, f, g, o = np.split(a + u, 4)
-    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
-    h = sigmoid(o) * np.tanh(norm(c))
+    p_i, p_f, p_o = np.split(np.zeros(3 * len(c)) if peephole is None else peephole, 3)
+    i, f = sigmoid(i + p_i * c), sigmoid(f + p_f * c)
+    c = f * c + i * np.tanh(g)
+    h = sigmoid(o + p_o * c) * np.tanh(norm(c))
     return np.concatenate([h, c])
 
 
@@ -150,6 +158,17 @@ def rnn_step(a: Vector, u: Vector, activation: str = "tanh") -> Vector:
     return np.asarray(np.tanh(a + u) if activation == "tanh" else np.maximum(a + u, 0.0))
 
 
+def zone_out(old: Vector, new: Vector, share: Vector) -> Vector:
+    """Keep a share of a state as it was.
+
+    References
+    ----------
+    D. Krueger et al., "Zoneout: regularizing RNNs by randomly preserving hidden activations", 2017;
+    the mean over what training draws.
+    """
+    return np.asarray(share * old + (1 - share) * new)
+
+
 class ReferenceModel:
     """A model's arithmetic in float64, with the same call as the native one.
 
@@ -165,6 +184,11 @@ class ReferenceModel:
     def __init__(self, spec: ModelSpec, weights: Mapping[str, NDArray[Any]]) -> None:
         self._spec = spec
         self._weights = widened(weights)
+        parts = [
+            self._weights.get(f"layers.{index}.forward.initial", np.zeros(layer.state_size))
+            for index, layer in enumerate(spec.layers)
+        ]
+        self.initial = np.concatenate(parts).astype(np.float32)
 
     def step(
         self,
@@ -198,7 +222,9 @@ class ReferenceModel:
         for index, layer in enumerate(self._spec.layers):
             before = state[start : start + layer.state_size].astype(np.float64)
             start += layer.state_size
-            after.append(self._layer(index, layer, x, before))
+            stepped = self._layer(index, layer, x, before)
+            share = np.repeat([layer.zoneout, layer.zoneout_cell], layer.hidden_size)
+            after.append(zone_out(before, stepped, share[: layer.state_size]))
             h = after[-1][: layer.hidden_size]
             x = h + x if layer.residual else h
         # The head reads the state as it is kept: rounded to float32, like the next step will.
@@ -244,6 +270,8 @@ class ReferenceModel:
             return gru_step(a, u, h)
         if layer.cell == "rnn":
             return rnn_step(a, u, layer.activation)
-        if layer.layer_norm:
-            return lstm_step(a, u, state, lambda c: layer_norm(c, w["norm_cell"], w["b_cell"]))
-        return lstm_step(a, u, state)
+        peephole = w.get("peephole")
+        if not layer.layer_norm:
+            return lstm_step(a, u, state, peephole=peephole)
+        gain, bias = w["norm_cell"], w["b_cell"]
+        return lstm_step(a, u, state, lambda c: layer_norm(c, gain, bias), peephole)

@@ -9,10 +9,20 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegate.errors import InputError
-from tidegate.spec import MAX_SESSION_BYTES
+from tidegate.errors import EngineError, InputError
+from tidegate.spec import MAX_SESSION_BYTES, ModelSpec
 
-__all__ = ["bad_id", "bad_rows", "bad_sessions", "naming_ids", "not_finite_output", "numbers"]
+__all__ = [
+    "bad_id",
+    "bad_rows",
+    "bad_sessions",
+    "check_backend",
+    "check_rows",
+    "check_streams",
+    "naming_ids",
+    "not_finite_output",
+    "numbers",
+]
 
 _Number = TypeVar("_Number", np.float32, np.float64)
 
@@ -76,6 +86,63 @@ def _no_numbers(field: str, what: str) -> InputError:
     return InputError(
         "wrong_type", f"is no array of numbers: {what}", field=field, hint="give an array of floats"
     )
+
+
+def check_streams(spec: ModelSpec) -> None:
+    """Refuse a model that cannot step.
+
+    Raises
+    ------
+    EngineError
+        ``unsupported_spec``, naming layer and option.
+    """
+    for index, layer in enumerate(spec.layers):
+        if layer.bidirectional:
+            raise EngineError(
+                "unsupported_spec",
+                "a layer of two directions sees a session's last event first: it cannot step",
+                field=f"layers.{index}.bidirectional",
+                hint="score whole sessions (tidegate score), or train with bidirectional = false",
+            )
+
+
+def check_backend(backend: str) -> None:
+    """Refuse what is no arithmetic.
+
+    Raises
+    ------
+    InputError
+        ``unknown_backend``.
+    """
+    if backend not in ("native", "reference"):
+        raise InputError(
+            "unknown_backend",
+            f"{backend!r} is not an engine",
+            field="backend",
+            hint="use 'native' or 'reference'",
+        )
+
+
+def check_rows(spec: ModelSpec, rows: NDArray[np.float32]) -> None:
+    """Refuse rows that no model takes, with a value that is not finite or no index of its table.
+
+    Raises
+    ------
+    InputError
+        ``bad_rows``, naming row and column.
+    """
+    if not np.isfinite(rows).all():
+        first = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
+        raise bad_rows(f"row {first} holds a value that is not finite")
+    for category in spec.categories:
+        index = rows[:, category.column]
+        wrong = (index < 0) | (index >= category.size) | (index != np.floor(index))
+        if wrong.any():
+            first = int(np.flatnonzero(wrong)[0])
+            raise bad_rows(
+                f"row {first}, column {category.column}: {index[first]:g} is not an index "
+                f"below {category.size}"
+            )
 
 
 def bad_rows(message: str) -> InputError:

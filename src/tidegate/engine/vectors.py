@@ -14,12 +14,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegate.engine.whole import WholeSessions
 from tidegate.errors import EngineError, InputError
 
 if TYPE_CHECKING:
     from tidegate.core import Precision
-    from tidegate.engine.engine import Backend, Engine
-    from tidegate.schema import Schema
+    from tidegate.engine.engine import Backend
+    from tidegate.engine.offline import Scorer
+    from tidegate.schema import Columns, Schema
 
 __all__ = ["TOLERANCE", "draw", "make", "record", "replay", "tolerance_of"]
 
@@ -107,7 +109,7 @@ def tolerance_of(precision: Precision, backend: Backend) -> float:
     return _NATIVE[precision]
 
 
-def make(engine: Engine, baseline: Mapping[str, Any], seed: int) -> dict[str, NDArray[Any]]:
+def make(engine: Scorer, baseline: Mapping[str, Any], seed: int) -> dict[str, NDArray[Any]]:
     """Draw events and record what an engine makes of them.
 
     Parameters
@@ -128,7 +130,7 @@ def make(engine: Engine, baseline: Mapping[str, Any], seed: int) -> dict[str, ND
     return record(engine, np.frombuffer(msgspec.json.encode(events), dtype=np.uint8))
 
 
-def record(engine: Engine, events: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+def record(engine: Scorer, events: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
     """Record what an engine makes of the events of test vectors.
 
     Parameters
@@ -142,7 +144,7 @@ def record(engine: Engine, events: NDArray[np.uint8]) -> dict[str, NDArray[Any]]
     -------
     dict of str to array
         ``events``, ``outputs`` (events, output_size), ``encoder`` and ``hidden`` (the sessions'
-        states after their last event).
+        states after their last event; hidden ones of no columns, if the model cannot stream).
 
     Raises
     ------
@@ -165,7 +167,7 @@ def record(engine: Engine, events: NDArray[np.uint8]) -> dict[str, NDArray[Any]]
 
 
 def replay(
-    engine: Engine, vectors: Mapping[str, NDArray[Any]], tolerance: float = TOLERANCE
+    engine: Scorer, vectors: Mapping[str, NDArray[Any]], tolerance: float = TOLERANCE
 ) -> None:
     """Feed a bundle's test vectors to an engine and compare.
 
@@ -195,7 +197,7 @@ def replay(
         with np.errstate(invalid="ignore"):  # an infinity gives NaN, which counts as a mismatch
             scale = np.maximum(1.0, np.abs(wanted))
             if allowed > TOLERANCE:  # what rounding does grows with the largest terms of a sum
-                scale = scale.max()
+                scale = scale.max(initial=1.0)
             difference = np.abs(array.astype(np.float64) - wanted) / scale
         # A NaN (nothing yet) equals a NaN, and nothing else.
         difference[np.isnan(array) & np.isnan(wanted)] = 0.0
@@ -205,14 +207,17 @@ def replay(
 
 
 def _walk(
-    engine: Engine, events: Sequence[_Event]
+    engine: Scorer, events: Sequence[_Event]
 ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float32]]:
     if not events:
         raise _mismatch("events", "are none")
     sessions = [event["session"] for event in events]
     typed = [engine.schema.type_event(event["event"]) for event in events]
     times = np.array([event["time"] for event in events], dtype=np.float64)
-    stepped = engine.step_events(sessions, engine.schema.stack(typed), times)
+    columns = engine.schema.stack(typed)
+    if isinstance(engine, WholeSessions):
+        return _score(engine, sessions, columns, times)
+    stepped = engine.step_events(sessions, columns, times)
     if stepped.errors:
         raise next(iter(stepped.errors.values()))
     states = [engine.export_state(session) for session in dict.fromkeys(sessions)]
@@ -221,6 +226,22 @@ def _walk(
         np.stack([state.encoder for state in states]),
         np.stack([state.hidden for state in states]),
     )
+
+
+def _score(
+    whole: WholeSessions, sessions: Sequence[str], columns: Columns, times: NDArray[np.float64]
+) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float32]]:
+    """Score sessions whose events come mixed up; the outputs are in the order of the events."""
+    names = list(dict.fromkeys(sessions))
+    numbers = np.array([names.index(session) for session in sessions])
+    order = np.argsort(numbers, kind="stable")
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(numbers))])
+    sorted_columns = {name: column[order] for name, column in columns.items()}
+    encoded = whole.schema.encode(sorted_columns, times[order], offsets)
+    outputs = np.empty((len(sessions), whole.spec.output_size), dtype=np.float32)
+    for name, begin, end in zip(names, offsets[:-1], offsets[1:], strict=True):
+        outputs[order[begin:end]] = whole.run(encoded.rows[begin:end], name)
+    return outputs, encoded.states, np.empty((len(names), 0), dtype=np.float32)
 
 
 def _draw_value(feature: Mapping[str, Any], rng: np.random.Generator, may_miss: bool) -> Any:

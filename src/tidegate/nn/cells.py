@@ -290,7 +290,9 @@ def blend(keep: Tensor | float, old: Tensor, new: Tensor) -> Tensor:
     >>> blend(torch.tensor([1.0, 0.0]), torch.zeros(2), torch.ones(2))
     tensor([0., 1.])
     """
-    return new + keep * (old - new)
+    if isinstance(keep, float) and not keep:
+        return new
+    return keep * old + (1 - keep) * new  # of 1 and 0, exactly the one or the other
 
 
 def _parameter(size: int, *, wanted: bool) -> nn.Parameter | None:

@@ -44,28 +44,33 @@ def run(
     """
     a = cell.input_product(x)
     weight = None if noise.weight is None else cell.recurrent * noise.weight
-    order, real = (each.to(x.device) for each in rows.order(reverse=reverse))
+    order, real = rows.order(reverse=reverse)
+    places = real.T.reshape(-1).nonzero()[:, 0]
+    targets = order.T.reshape(-1)[places].to(x.device)
+    order, real, places = (each.to(x.device) for each in (order, real, places))
     keeps = (noise.keep, noise.keep_cell)
     found: list[tuple[Tensor, ...]] = []
-    for t in range(rows.steps):
+    for t in range(rows.steps if rows.count else 0):
         at, active = order[:, t], real[:, t, None]
-        stepped, gates = cell.step(a[at], state, mask=noise.mask, weight=weight)
+        # A session that has ended steps on zeros: another's NaN would be in its gradient.
+        before = tuple(torch.where(active, part, 0.0) for part in state)
+        stepped, gates = cell.step(
+            torch.where(active, a[at], 0.0), before, mask=noise.mask, weight=weight
+        )
         blended = tuple(
             blend(keep[at] if isinstance(keep, Tensor) else keep, old, new)
-            for keep, old, new in zip(keeps, state, stepped, strict=False)
+            for keep, old, new in zip(keeps, before, stepped, strict=False)
         )
         state = tuple(
             torch.where(active, new, old) for new, old in zip(blended, state, strict=True)
         )
         found.append((blended[0], *gates))
-    places = real.T.reshape(-1).nonzero()[:, 0]
-    targets = order.T.reshape(-1)[places]
 
     def gather(parts: tuple[Tensor, ...]) -> Tensor:
-        whole = a.new_zeros(rows.count, cell.hidden_size)
         if not parts:
-            return whole
-        return whole.index_copy(0, targets, torch.cat(parts).index_select(0, places))
+            return a.new_zeros(rows.count, cell.hidden_size)
+        flat = torch.cat(parts).index_select(0, places)
+        return flat.new_zeros(rows.count, cell.hidden_size).index_copy(0, targets, flat)
 
     columns = zip(*found, strict=True) if found else ((),) * (1 + len(GATES[cell.cell]))
     y, *gates_of = (gather(column) for column in columns)

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from tidegate.errors import InputError
-from tidegate.nn import composed, fused
+from tidegate.nn import composed, cudnn, fused
 from tidegate.nn.cells import CellBase, Gates, GRUCell, LSTMCell, RNNCell, State
-from tidegate.nn.noise import Rates, draw
+from tidegate.nn.noise import Noise, Rates, draw
 from tidegate.nn.rows import Rows
 from tidegate.spec import LayerSpec
 
@@ -100,25 +100,31 @@ class Layer(nn.Module):
             assert isinstance(cell, CellBase)
             noise = draw(self.rates, rows, cell.recurrent, training=self.training)
             begun = before[index * each : (index + 1) * each]
-            reverse = index == 1
-            if fused.takes(cell, x):
-                found = fused.run(
-                    cell,
-                    x,
-                    begun,
-                    rows,
-                    noise,
-                    reverse=reverse,
-                    recompute=self.recompute,
-                    gates=gates,
-                )
-            else:
-                found = composed.run(cell, x, begun, rows, noise, reverse=reverse)
-            outputs.append(found[0])
-            after += found[1]
-            values.append(tuple(gate.detach() for gate in found[2]) if gates else ())
+            y, end, value = self._run(cell, x, begun, rows, noise, reverse=index == 1, gates=gates)
+            outputs.append(y)
+            after += end
+            values.append(tuple(gate.detach() for gate in value) if gates else ())
         y = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)
         return y + x if self.spec.residual else y, tuple(after), tuple(values)
+
+    def _run(
+        self,
+        cell: CellBase,
+        x: Tensor,
+        state: State,
+        rows: Rows,
+        noise: Noise,
+        *,
+        reverse: bool,
+        gates: bool,
+    ) -> tuple[Tensor, State, Gates]:
+        """Take one direction's steps, the quickest way that there is."""
+        if fused.takes(cell, x):
+            options = {"recompute": self.recompute, "gates": gates}
+            return fused.run(cell, x, state, rows, noise, reverse=reverse, **options)
+        if noise.spares_steps and not gates and cudnn.takes(cell, x):
+            return *cudnn.run(cell, x, state, rows, noise, reverse=reverse), ()
+        return composed.run(cell, x, state, rows, noise, reverse=reverse)
 
     def initial_state(self, like: Tensor, sessions: int) -> State:
         """Return the state of sessions that begin: zeros, or what was learned."""
@@ -133,9 +139,17 @@ class Layer(nn.Module):
         return tuple(parts)
 
     def path(self, x: Tensor) -> Path:
-        """Say which way `x` would take: the C core's, or the loop over the cell."""
-        fits = all(fused.takes(cell, x) for cell in self.cells if isinstance(cell, CellBase))
-        return "fused" if fits else "composed"
+        """Say which way `x` would take: a kernel's, or the loop over the cell.
+
+        The kernel is the C core's on a CPU and cuDNN's on a GPU, where some options are left to the
+        loop.
+        """
+        for cell in self.cells:
+            assert isinstance(cell, CellBase)
+            plain = self.rates == Rates(weight_dropout=self.rates.weight_dropout)
+            if not (fused.takes(cell, x) or (plain and cudnn.takes(cell, x))):
+                return "composed"
+        return "fused"
 
 
 def _cell(spec: LayerSpec, input_size: int) -> CellBase:

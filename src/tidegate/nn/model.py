@@ -1,19 +1,22 @@
-"""The network of a model spec, on torch's recurrent modules."""
+"""The network of a model spec: embeddings, recurrent layers, a linear head."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 import torch
 from torch import nn
 
-from tidegate.spec import GATES, LayerSpec, ModelSpec, refuse_unsupported
+from tidegate.nn.cells import CellBase, State
+from tidegate.nn.checks import check_lengths
+from tidegate.nn.initialise import chrono
+from tidegate.nn.layer import Layer
+from tidegate.nn.rows import Rows
+from tidegate.spec import ModelSpec
 
-__all__ = ["Network", "State"]
+__all__ = ["Init", "Network"]
 
-State = tuple[torch.Tensor, ...]
-"""Hidden state, (B, hidden_size) each: layers in order; an LSTM's h, then its c."""
-
-_IMPLEMENTED = frozenset({"cell", "hidden_size", "activation"})
-"""Fields of a layer of which networks implement every value; of the others, the default."""
+Init = Literal["default", "chrono"]
 
 
 class Network(nn.Module):
@@ -24,22 +27,33 @@ class Network(nn.Module):
     spec : ModelSpec
         The model.
     dropout : float
-        Share of the values that training sets to zero between layers and before the head.
+        Share of the values that training sets to zero behind each layer.
+    recurrent_dropout : float
+        Share of h that does not enter the recurrent product in training, the same units at all
+        steps of a session (Gal, Ghahramani 2016).
+    weight_dropout : float
+        Share of recurrent weights that are zero for a call in training (DropConnect; Merity et al.
+        2018).
+    recompute : bool
+        Keep less for the backward pass, and make it again there.
+    init : {"default", "chrono"}
+        How the layers' weights begin: see `initialise`, and `chrono`.
+    longest : int, optional
+        Steps that `chrono` is to remember.
 
     Raises
     ------
-    EngineError
-        ``unsupported_spec``: a layer has an option that is not implemented yet.
+    InputError
+        ``bad_init``: `chrono` for a layer that it does not fit.
 
     Notes
     -----
-    Weights begin as Xavier (Glorot, Bengio 2010) for inputs and the head, orthogonal for each
-    gate's recurrent matrix (Saxe et al. 2014), and zero for biases, but one for an LSTM's forget
-    gate (Jozefowicz et al. 2015). Embeddings begin as normal, but that of index 0, out of
-    vocabulary, as zero. All are drawn from torch's global generator.
+    The head begins as Xavier (Glorot, Bengio 2010). Embeddings begin as normal, but that of index
+    0, out of vocabulary, as zero. All are drawn from torch's global generator.
 
     Examples
     --------
+    >>> from tidegate.spec import LayerSpec
     >>> spec = ModelSpec(row_size=3, layers=(LayerSpec("gru", 8), LayerSpec("lstm", 4)),
     ...                  output_size=1)
     >>> outputs, state = Network(spec)(torch.zeros(2, 5, 3))
@@ -47,88 +61,98 @@ class Network(nn.Module):
     (torch.Size([2, 5, 1]), [(2, 8), (2, 4), (2, 4)])
     """
 
-    def __init__(self, spec: ModelSpec, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        spec: ModelSpec,
+        dropout: float = 0.0,
+        *,
+        recurrent_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
+        recompute: bool = False,
+        init: Init = "default",
+        longest: int | None = None,
+    ) -> None:
         super().__init__()
-        refuse_unsupported(spec, "networks", _IMPLEMENTED)
         self.spec = spec
         self.embeddings = nn.ModuleList(
             nn.Embedding(category.size, category.embedding_size) for category in spec.categories
         )
         self.layers = nn.ModuleList(
-            _layer(layer, size) for layer, size in zip(spec.layers, spec.input_sizes, strict=True)
+            Layer(
+                layer,
+                size,
+                recurrent_dropout=recurrent_dropout,
+                weight_dropout=weight_dropout,
+                recompute=recompute,
+            )
+            for layer, size in zip(spec.layers, spec.input_sizes, strict=True)
         )
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(spec.layers[-1].hidden_size, spec.output_size)
+        self.head = nn.Linear(spec.layers[-1].output_size, spec.output_size)
         number_columns = torch.tensor(spec.number_columns, dtype=torch.long)
         self.register_buffer("_number_columns", number_columns, persistent=False)
-        _initialise(self)
+        for embedding in self.embeddings:
+            # Training may never see a value that is out of vocabulary: it then counts for nothing.
+            nn.init.zeros_(embedding.get_parameter("weight")[0])
+        nn.init.xavier_uniform_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+        if init == "chrono":
+            for cell in self.modules():
+                if isinstance(cell, CellBase):
+                    chrono(cell, longest or 0)
 
-    def forward(self, rows: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
+    def forward(
+        self, rows: torch.Tensor, state: State | None = None, lengths: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, State]:
         """Run sessions from their first event on, or from `state`.
 
         Parameters
         ----------
         rows : float32 tensor (B, T, row_size)
-            Encoded rows. Padding follows a session's events, where it can change none of their
-            outputs.
-        state : tuple of tensors, optional
+            Encoded rows, padded behind each session's last; what the padding holds is never read.
+        state : tuple of tensors (B, hidden_size), optional
             What an earlier call returned.
+        lengths : int tensor (B,), optional
+            Real events of each session, 0 to T; all T if left out.
 
         Returns
         -------
         outputs : float32 tensor (B, T, output_size)
-            Outputs of the head after each event.
-        state : tuple of tensors
-            The state after the last row, padding included.
-        """
-        x = self._inputs(rows)
-        before = iter(state) if state is not None else None
-        after: list[torch.Tensor] = []
-        for spec, layer in zip(self.spec.layers, self.layers, strict=True):
-            if before is None:
-                x, end = layer(x)
-            elif spec.cell == "lstm":
-                x, end = layer(x, (next(before)[None], next(before)[None]))
-            else:
-                x, end = layer(x, next(before)[None])
-            after += [part[0] for part in (end if spec.cell == "lstm" else (end,))]
-            x = self.dropout(x)
-        return self.head(x), tuple(after)
+            Outputs of the head after each event; 0 in the padding.
+        state : tuple of tensors (B, hidden_size)
+            After each session's last real event: layers in order; an LSTM's h, then its c; of two
+            directions, the forward one's first.
 
-    def _inputs(self, rows: torch.Tensor) -> torch.Tensor:
+        Raises
+        ------
+        InputError
+            ``bad_lengths``.
+        """
+        if lengths is not None:
+            check_lengths(lengths, *rows.shape[:2])
+        events = Rows.of(rows, lengths)
+        x = self.inputs(events.pack(rows))
+        before = [None] * len(self.layers) if state is None else self._split(state)
+        after: list[torch.Tensor] = []
+        for layer, begun in zip(self.layers, before, strict=True):
+            x, end, _ = layer(x, begun, events)
+            x = self.dropout(x)
+            after += end
+        return events.unpack(self.head(x)), tuple(after)
+
+    def inputs(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return the first layer's input, (events, input_size)."""
         if not self.embeddings:
             return rows
         numbers = rows.index_select(-1, self.get_buffer("_number_columns"))
         embedded = [
-            embedding(rows[..., category.column].long())
+            embedding(rows[:, category.column].long())
             for category, embedding in zip(self.spec.categories, self.embeddings, strict=True)
         ]
         return torch.cat([numbers, *embedded], dim=-1)
 
-
-def _layer(spec: LayerSpec, input_size: int) -> nn.RNNBase:
-    if spec.cell == "gru":
-        return nn.GRU(input_size, spec.hidden_size, batch_first=True)
-    if spec.cell == "lstm":
-        return nn.LSTM(input_size, spec.hidden_size, batch_first=True)
-    return nn.RNN(input_size, spec.hidden_size, nonlinearity=spec.activation, batch_first=True)
-
-
-def _initialise(network: Network) -> None:
-    for embedding in network.embeddings:
-        # Training may never see a value that is out of vocabulary: it then counts for nothing.
-        nn.init.zeros_(embedding.get_parameter("weight")[0])
-    for spec, layer in zip(network.spec.layers, network.layers, strict=True):
-        gates = GATES[spec.cell]
-        # Gate by gate: stacked, a matrix would be scaled for three or four times its outputs.
-        for block in layer.get_parameter("weight_ih_l0").chunk(len(gates)):
-            nn.init.xavier_uniform_(block)
-        for block in layer.get_parameter("weight_hh_l0").chunk(len(gates)):
-            nn.init.orthogonal_(block)
-        nn.init.zeros_(layer.get_parameter("bias_ih_l0"))
-        nn.init.zeros_(layer.get_parameter("bias_hh_l0"))
-        if spec.cell == "lstm":
-            biases = layer.get_parameter("bias_ih_l0").chunk(len(gates))
-            nn.init.ones_(biases[gates.index("f")])
-    nn.init.xavier_uniform_(network.head.weight)
-    nn.init.zeros_(network.head.bias)
+    def _split(self, state: State) -> list[State]:
+        """Return each layer's part of the state."""
+        parts = iter(state)
+        counts = [layer.state_size // layer.hidden_size for layer in self.spec.layers]
+        return [tuple(next(parts) for _ in range(count)) for count in counts]

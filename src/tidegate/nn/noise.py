@@ -54,12 +54,19 @@ class Noise:
     mask: Tensor | None = None
     weight: Tensor | None = None
 
+    @property
+    def spares_steps(self) -> bool:
+        """Whether the steps themselves are as they would be without."""
+        keeps = (self.keep, self.keep_cell)
+        drawn = any(isinstance(keep, Tensor) or keep for keep in keeps)
+        return self.mask is None and not drawn
+
 
 def bernoulli(rate: float, value: float, shape: tuple[int, ...], like: Tensor) -> Tensor:
     """Draw numbers that are `value` with probability `rate`, else 0.
 
-    On a CPU they come from the C core: torch's own take longer than a layer's step. They follow from
-    one number of torch's global generator, and are the same in every precision.
+    On a CPU they come from the C core: torch's own take longer than a layer's step. They follow
+    from one number of torch's global generator, and are the same in every precision.
 
     Examples
     --------
@@ -69,7 +76,8 @@ def bernoulli(rate: float, value: float, shape: tuple[int, ...], like: Tensor) -
     if like.device.type != "cpu":
         return like.new_empty(shape).bernoulli_(rate).mul_(value)
     seed = torch.randint(2**62, (1,), dtype=torch.int64)
-    return _drawn(seed, rate, value, shape).to(like.dtype)
+    drawn: Tensor = _drawn(seed, rate, value, shape)
+    return drawn.to(like.dtype)
 
 
 @torch.library.custom_op("tidegate::drawn", mutates_args=(), device_types="cpu")
@@ -79,9 +87,7 @@ def _drawn(seed: Tensor, rate: float, value: float, shape: Sequence[int]) -> Ten
     return drawn
 
 
-@_drawn.register_fake
-def _(seed: Tensor, rate: float, value: float, shape: Sequence[int]) -> Tensor:
-    return torch.empty(shape, dtype=torch.float32)
+_drawn.register_fake(lambda seed, rate, value, shape: torch.empty(shape, dtype=torch.float32))  # noqa: ARG005
 
 
 def draw(rates: Rates, rows: Rows, like: Tensor, *, training: bool) -> Noise:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
 
 from tidegate.errors import InputError
 from tidegate.nn.cells import CellBase, State
+from tidegate.nn.checks import check_events, check_lengths, check_state
 from tidegate.nn.initialise import chrono
 from tidegate.nn.layer import Layer, Path
-from tidegate.nn.rows import Rows, check_lengths
+from tidegate.nn.rows import Rows
 from tidegate.spec import GATES, Activation, Bias, Cell, LayerSpec
 
 __all__ = ["GRU", "LSTM", "RNN", "Recurrent", "Traces"]
 
 Traces = tuple[dict[str, Tensor], ...]
 """Of each layer and direction, each gate's values at every step: (B, T, hidden_size)."""
+
+_OWN: dict[str, set[str]] = {
+    "gru": {"reset_after"},
+    "lstm": {"peephole", "zoneout_cell"},
+    "rnn": {"activation"},
+}
+"""Options of one cell alone."""
 
 
 class Recurrent(nn.Module):
@@ -107,6 +115,16 @@ class Recurrent(nn.Module):
         for name, rate in rates.items():
             if not 0.0 <= rate < 1.0:
                 raise _bad_layer(name, f"{rate} is no share", "use 0 or more, less than 1")
+        for name in more.keys() - _OWN[self.cell]:
+            raise _bad_layer(name, f"a {self.cell} has none", "leave it out")
+        words = {
+            "bias": (bias, get_args(Bias)),
+            "activation": (more.get("activation", "tanh"), get_args(Activation)),
+            "init": (init, ("default", "chrono")),
+        }
+        for name, (word, known) in words.items():
+            if word not in known:
+                raise _bad_layer(name, f"{word!r} is none", f"use one of {', '.join(known)}")
         self.input_size, self.hidden_size = input_size, hidden_size
         self.bidirectional = bidirectional
         outputs = hidden_size * (2 if bidirectional else 1)
@@ -235,20 +253,12 @@ class Recurrent(nn.Module):
 
     def _check(self, x: Tensor, state: Tensor | State | None) -> None:
         weight = next(self.parameters())
-        if x.dim() != 3 or x.shape[2] != self.input_size:
-            raise _bad("bad_input", "x", x.shape, f"give (sessions, steps, {self.input_size})")
-        _check_kind(x, weight, "bad_input", "x")
+        check_events(x, self.input_size, weight)
         if state is None:
             return
         parts = (state,) if isinstance(state, Tensor) else tuple(state)
-        if len(parts) != self._parts:
-            raise _bad("bad_state", "state", f"{len(parts)} tensors", f"give {self._parts}")
         layers = len(self.layers) * (2 if self.bidirectional else 1)
-        shape = (layers, x.shape[0], self.hidden_size)
-        for part in parts:
-            if part.shape != shape:
-                raise _bad("bad_state", "state", part.shape, f"give {shape}")
-            _check_kind(part, weight, "bad_state", "state")
+        check_state(parts, self._parts, (layers, x.shape[0], self.hidden_size), weight)
 
 
 class GRU(Recurrent):
@@ -335,21 +345,6 @@ class RNN(Recurrent):
         self, input_size: int, hidden_size: int, *, activation: Activation = "tanh", **options: Any
     ) -> None:
         super().__init__(input_size, hidden_size, activation=activation, **options)
-
-
-def _check_kind(x: Tensor, weight: Tensor, code: str, field: str) -> None:
-    if x.device != weight.device:
-        hint = "move both to one device"
-        raise _bad(code, field, f"on {x.device}, the weights on {weight.device}", hint)
-    mixed = torch.is_autocast_enabled(x.device.type) and x.dtype.is_floating_point
-    if x.dtype != weight.dtype and not mixed:
-        hint = f"convert it: {field}.to({weight.dtype})"
-        raise _bad(code, field, f"{x.dtype}, the weights are {weight.dtype}", hint)
-
-
-def _bad(code: str, field: str, what: object, hint: str) -> InputError:
-    found = f"of shape {tuple(what)}" if isinstance(what, torch.Size) else str(what)
-    return InputError(code, found, field=field, hint=hint)
 
 
 def _bad_layer(field: str, what: str, hint: str) -> InputError:

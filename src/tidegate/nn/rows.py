@@ -7,9 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tidegate.errors import InputError
-
-__all__ = ["Rows", "check_lengths"]
+__all__ = ["Rows"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +27,8 @@ class Rows:
         On the CPU.
     real : int64 tensor (count,), optional
         Which of the B * T padded places the rows are. None: all of them, in order.
+    padded : bool
+        Whether some rows may be no session's.
     """
 
     sessions: int
@@ -37,6 +37,7 @@ class Rows:
     lengths: Tensor
     offsets: Tensor
     real: Tensor | None = None
+    padded: bool = False
 
     @classmethod
     def of(cls, x: Tensor, lengths: Tensor | None) -> Rows:
@@ -48,16 +49,11 @@ class Rows:
             return cls(sessions, steps, sessions * steps, full, starts)
         lengths = lengths.to(device="cpu", dtype=torch.int64)
         if torch.compiler.is_compiling():  # shapes must not depend on numbers
-            return cls(sessions, steps, sessions * steps, lengths, starts)
+            return cls(sessions, steps, sessions * steps, lengths, starts, padded=True)
         real = torch.arange(steps) < lengths[:, None]
         places = real.reshape(-1).nonzero()[:, 0]
         offsets = lengths.cumsum(0) - lengths
         return cls(sessions, steps, len(places), lengths, offsets, places.to(x.device))
-
-    @property
-    def padded(self) -> bool:
-        """Whether some rows may be padding."""
-        return self.count != int(self.lengths.sum())
 
     def pack(self, x: Tensor) -> Tensor:
         """Take the events out of a padded tensor: (B, T, width) to (count, width)."""
@@ -86,39 +82,3 @@ class Rows:
         real = step < self.lengths[:, None]
         place = self.lengths[:, None] - 1 - step if reverse else step
         return torch.where(real, self.offsets[:, None] + place, 0), real
-
-
-def check_lengths(lengths: Tensor, sessions: int, steps: int) -> None:
-    """Refuse lengths that do not fit a tensor of (sessions, steps, ...).
-
-    Raises
-    ------
-    InputError
-        ``bad_lengths``.
-
-    Examples
-    --------
-    >>> check_lengths(torch.tensor([3, 9]), 2, 5)
-    Traceback (most recent call last):
-        ...
-    tidegate.errors.InputError: lengths: session 1 has 9 steps, x has 5 (bad_lengths); lengths count
-    real steps, from 0 to 5
-    """
-    if lengths.dtype not in (torch.int64, torch.int32) or lengths.shape != (sessions,):
-        raise InputError(
-            "bad_lengths",
-            f"{lengths.dtype} of shape {tuple(lengths.shape)}",
-            field="lengths",
-            hint=f"give one whole number for each of the {sessions} sessions",
-        )
-    if torch.compiler.is_compiling():
-        return
-    wrong = ((lengths < 0) | (lengths > steps)).nonzero()
-    if len(wrong):
-        session = int(wrong[0])
-        raise InputError(
-            "bad_lengths",
-            f"session {session} has {int(lengths[session])} steps, x has {steps}",
-            field="lengths",
-            hint=f"lengths count real steps, from 0 to {steps}",
-        )

@@ -1,7 +1,6 @@
 """Weights between a network and the bundle's layout.
 
-torch stacks gates as the bundle does (r, z, n and i, f, g, o), and its z, too, is the share of the
-old state that is kept: arrays are renamed, never rearranged.
+Both have the same names, gate orders and shapes; z is the share of the old state that is kept.
 """
 
 from __future__ import annotations
@@ -13,16 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from tidegate.errors import BundleError
+from tidegate.nn.layer import Layer
 from tidegate.nn.model import Network
 
-__all__ = ["load_bundle", "to_bundle"]
-
-_PARTS = {
-    "input": "weight_ih_l0",
-    "recurrent": "weight_hh_l0",
-    "b_input": "bias_ih_l0",
-    "b_recurrent": "bias_hh_l0",
-}
+__all__ = ["load_bundle", "named_weights", "to_bundle"]
 
 
 def to_bundle(network: Network) -> dict[str, NDArray[np.float32]]:
@@ -46,7 +39,7 @@ def to_bundle(network: Network) -> dict[str, NDArray[np.float32]]:
     """
     return {
         name: parameter.detach().cpu().numpy().astype(np.float32)
-        for name, parameter in _parameters(network).items()
+        for name, parameter in named_weights(network).items()
     }
 
 
@@ -76,17 +69,20 @@ def load_bundle(network: Network, weights: Mapping[str, NDArray[np.float32]]) ->
                 hint="load weights into a network of the spec they were trained with",
             )
     with torch.no_grad():
-        for name, parameter in _parameters(network).items():
+        for name, parameter in named_weights(network).items():
             parameter.copy_(torch.from_numpy(np.ascontiguousarray(weights[name])))
 
 
-def _parameters(network: Network) -> dict[str, torch.Tensor]:
+def named_weights(network: Network) -> dict[str, torch.Tensor]:
     """Return a network's parameters under the bundle's names."""
     named: dict[str, torch.Tensor] = {
         f"embeddings.{category.column}": embedding.get_parameter("weight")
         for category, embedding in zip(network.spec.categories, network.embeddings, strict=True)
     }
-    for index, layer in enumerate(network.layers):
-        for part, name in _PARTS.items():
-            named[f"layers.{index}.forward.{part}"] = layer.get_parameter(name)
+    for index, (spec, layer) in enumerate(zip(network.spec.layers, network.layers, strict=True)):
+        assert isinstance(layer, Layer)
+        for number, (direction, cell) in enumerate(zip(spec.directions, layer.cells, strict=True)):
+            for part in spec.weight_shapes(layer.input_size):
+                found = layer.initial[number] if part == "initial" else cell.get_parameter(part)
+                named[f"layers.{index}.{direction}.{part}"] = found
     return {**named, "head.weight": network.head.weight, "head.bias": network.head.bias}

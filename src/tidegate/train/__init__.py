@@ -5,19 +5,28 @@ tables that a program has prepared; `fit` is the loop beneath them.
 """
 
 from tidegate.train.config import TrainConfig, load_config, parse_config
+from tidegate.train.diagnostics import Diagnosis, LayerDiagnosis
 from tidegate.train.fit import FitResult, fit
-from tidegate.train.history import Epoch
+from tidegate.train.history import Clipping, Epoch
+from tidegate.train.leaks import Leak, LeakReport, check_leaks
 from tidegate.train.package import save_bundle
 from tidegate.train.predict import predict
 from tidegate.train.progress import Listener, TensorBoard, Terminal
 from tidegate.train.run import run
 from tidegate.train.sequences import Sequences
 from tidegate.train.settings import ModelSettings, TrainSettings
+from tidegate.train.tbptt import Carry
 from tidegate.train.trained import Trained, train_model
 
 __all__ = [
+    "Carry",
+    "Clipping",
+    "Diagnosis",
     "Epoch",
     "FitResult",
+    "LayerDiagnosis",
+    "Leak",
+    "LeakReport",
     "Listener",
     "ModelSettings",
     "Sequences",
@@ -26,6 +35,7 @@ __all__ = [
     "TrainConfig",
     "TrainSettings",
     "Trained",
+    "check_leaks",
     "fit",
     "load_config",
     "parse_config",

@@ -17,11 +17,26 @@ from safetensors import torch as safetensors
 
 from tidegate import files
 from tidegate.errors import InputError
+from tidegate.train.bad_batches import BadBatch
 from tidegate.train.history import Epoch
+from tidegate.train.schedules import Plateau
 
-__all__ = ["Checkpoint", "Position", "load", "optimizer_state", "optimizer_tensors", "save"]
+__all__ = [
+    "Checkpoint",
+    "Position",
+    "State",
+    "load",
+    "optimizer_state",
+    "optimizer_tensors",
+    "save",
+]
 
 Tensors = Mapping[str, torch.Tensor]
+
+State = Mapping[str, Tensors]
+"""All that a step changes: the tensors of ``model``, ``optimizer``, ``ema`` and ``scaler``."""
+
+_PARTS = ("model", "optimizer", "ema", "scaler", "best")
 
 
 class Position(msgspec.Struct):
@@ -32,13 +47,21 @@ class Position(msgspec.Struct):
     key : str
         Tells what is trained on what; only a run with the same key may go on.
     step : int
-        Batches so far.
+        Steps so far, skipped ones too.
     history : list of Epoch
         Finished epochs.
     best_epoch : int
         The one whose weights are kept; 0 before the first.
     best_value : float
         Its watched metric.
+    plateau : Plateau
+        Where the schedule stands, if it has a memory.
+    bad_in_a_row : int
+        Batches skipped since the last one that was learned from.
+    returns : int
+        Times that training went back to an epoch's beginning; each halved the learning rate.
+    bad_batches : list of BadBatch
+        The first batches that were skipped.
     """
 
     key: str
@@ -46,6 +69,10 @@ class Position(msgspec.Struct):
     history: list[Epoch] = msgspec.field(default_factory=list)
     best_epoch: int = 0
     best_value: float = 0.0
+    plateau: Plateau = Plateau()
+    bad_in_a_row: int = 0
+    returns: int = 0
+    bad_batches: list[BadBatch] = msgspec.field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -56,16 +83,17 @@ class Checkpoint:
     ----------
     position : Position
         How far it is.
-    model, best, optimizer : mapping of str to tensor
-        Weights now, those of the best epoch, and the optimiser's memory (`optimizer_tensors`).
+    state : mapping of str to mapping of str to tensor
+        Weights now, the optimiser's memory (`optimizer_tensors`), and what else a step changes.
+    best : mapping of str to tensor
+        Weights of the best epoch.
     rng : uint8 tensor
         State of torch's generator.
     """
 
     position: Position
-    model: Tensors
+    state: State
     best: Tensors
-    optimizer: Tensors
     rng: torch.Tensor
 
 
@@ -78,8 +106,8 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         ``cannot_write``.
     """
     tensors = {"rng": checkpoint.rng}
-    for part in ("model", "best", "optimizer"):
-        for name, tensor in getattr(checkpoint, part).items():
+    for part, named in {**checkpoint.state, "best": checkpoint.best}.items():
+        for name, tensor in named.items():
             tensors[f"{part}/{name}"] = tensor.detach().clone(memory_format=torch.contiguous_format)
     header = {"tidegate": msgspec.json.encode(checkpoint.position).decode()}
     files.write_file(path, safetensors.save(tensors, header))
@@ -107,7 +135,7 @@ def load(path: Path, key: str) -> Checkpoint | None:
     """
     if not path.exists():
         return None
-    parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
+    parts: dict[str, dict[str, torch.Tensor]] = {part: {} for part in _PARTS}
     try:
         with safe_open(path, framework="pt") as file:
             position = msgspec.json.decode(file.metadata()["tidegate"], type=Position)
@@ -129,7 +157,8 @@ def load(path: Path, key: str) -> Checkpoint | None:
             field="resume",
             hint="restore what was changed, delete the file, or begin anew without resuming",
         )
-    return Checkpoint(position, **parts, rng=rng)
+    best = parts.pop("best")
+    return Checkpoint(position, parts, best, rng)
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
@@ -138,6 +167,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tenso
         f"{index}/{name}": tensor
         for index, memory in optimizer.state_dict()["state"].items()
         for name, tensor in memory.items()
+        if tensor is not None  # SGD without momentum remembers nothing
     }
 
 

@@ -191,6 +191,21 @@ class TrainConfig(msgspec.Struct, frozen=True):
                 field="schema.time",
                 hint="give data.time, or leave [schema.time] out",
             )
+        if self.train.mode == "lanes" and self.model.bidirectional:
+            raise InputError(
+                "bad_config",
+                "lanes carry a state forward, and a backward direction needs whole sessions",
+                field="model.bidirectional",
+                hint='leave it out, or train with mode = "sessions"',
+            )
+        cut = self.train.max_length is not None and self.train.truncate != "tail"
+        if cut and self.task.per == "session":
+            raise InputError(
+                "bad_config",
+                "a session's label stands at its last event, outside of such a window",
+                field="train.truncate",
+                hint='use truncate = "tail", or leave max_length out',
+            )
 
 
 def load_config(path: str | Path) -> TrainConfig:

@@ -1,4 +1,4 @@
-"""The loop: Adam, warm-up and cosine decay, clipping, early stopping, checkpoints."""
+"""The loop over epochs: learn, validate, measure, keep the best, stop early, go on where it was."""
 
 from __future__ import annotations
 
@@ -12,20 +12,26 @@ import numpy as np
 import torch
 
 from tidegate import answers, tasks
-from tidegate.data.batches import Batch, Batches
 from tidegate.errors import InputError
 from tidegate.nn import Network
 from tidegate.spec import TaskSpec
 from tidegate.train import checkpoint as checkpoints
 from tidegate.train.checkpoint import Checkpoint, Position
+from tidegate.train.diagnostics import diagnose
 from tidegate.train.history import Epoch
+from tidegate.train.learner import Learner
+from tidegate.train.plan import make_plan
 from tidegate.train.predict import predict
 from tidegate.train.progress import Listener
+from tidegate.train.recovery import Recovery, not_finite
 from tidegate.train.repeatable import repeatable
+from tidegate.train.sample import Sample
 from tidegate.train.sequences import Sequences
 from tidegate.train.settings import TrainSettings
+from tidegate.train.tbptt import refuse_backward
+from tidegate.train.teacher import Teacher
 
-__all__ = ["FitResult", "fit", "learning_rate"]
+__all__ = ["FitResult", "fit"]
 
 
 @dataclass(frozen=True)
@@ -50,35 +56,6 @@ class FitResult:
     def metrics(self) -> dict[str, float]:
         """The best epoch's metrics on the validation part."""
         return self.history[self.best_epoch - 1].metrics
-
-
-def learning_rate(step: int, steps: int, settings: TrainSettings) -> float:
-    """Return the rate of a batch: a linear warm-up, then half a cosine down to zero.
-
-    Parameters
-    ----------
-    step : int
-        Batches before this one.
-    steps : int
-        Batches of the whole training.
-    settings : TrainSettings
-        With `learning_rate` and `warmup_steps`.
-
-    References
-    ----------
-    I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017 (without
-    the restarts).
-
-    Examples
-    --------
-    >>> settings = TrainSettings(learning_rate=1.0, warmup_steps=4)
-    >>> [round(learning_rate(step, 12, settings), 2) for step in range(12)]
-    [0.25, 0.5, 0.75, 1.0, 1.0, 0.96, 0.85, 0.69, 0.5, 0.31, 0.15, 0.04]
-    """
-    if step < settings.warmup_steps:
-        return settings.learning_rate * (step + 1) / settings.warmup_steps
-    gone = (step - settings.warmup_steps) / (steps - settings.warmup_steps)
-    return settings.learning_rate * 0.5 * (1.0 + math.cos(math.pi * gone))
 
 
 def fit(
@@ -109,7 +86,9 @@ def fit(
         Are told of every batch and epoch.
     checkpoint : Path, optional
         Rewritten at the end of each epoch. A run that a Ctrl-C, or a kill, cut short goes on with
-        the epoch after it, and ends with the weights, to the bit, of one that was not.
+        the epoch after it, and ends with the weights, to the bit, of one that was not. Batches that
+        are skipped, because their loss or gradient is not finite, are described beside it, in
+        ``NAME.bad_batches.json``.
     resume : bool
         Whether to go on from `checkpoint` if it is there.
     key : str
@@ -123,7 +102,9 @@ def fit(
     Raises
     ------
     InputError
-        ``no_labels``; ``unknown_metric``; ``loss_not_finite``, naming epoch and batch;
+        ``no_labels``; ``unknown_metric``; ``bad_layer``: a bidirectional network in lanes;
+        ``loss_not_finite``, naming epoch and batch, when going back to good weights did not help,
+        or if the validation is not finite;
         ``checkpoint_damaged`` or ``checkpoint_mismatch``.
     KeyboardInterrupt
         After Ctrl-C; torch's global state and the checkpoint are as they should be.
@@ -164,20 +145,27 @@ class _Run:
         if self.watch not in measured:
             raise _unknown_metric(self.watch, sorted(measured))
         self.position = Position(self.key)
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), weight_decay=self.settings.weight_decay
+        self.learner = Learner(self.network, self.task, self.settings)
+        beside = self.path and self.path.with_suffix(".bad_batches.json")
+        self.recovery = Recovery(
+            self.learner, self.settings, self.train.ids, beside, self.listeners
         )
-        rows, offsets, targets = self.train.rows, self.train.offsets, self.train.targets
-        budget, seed = self.settings.batch_tokens, self.settings.seed
-        self.batches = Batches(rows, offsets, targets.astype(np.float64), budget, seed)
-        self.steps = self.settings.epochs * len(self.batches.plan())
+        if self.settings.mode == "lanes":
+            refuse_backward(self.network)
+        plan = make_plan(self.train, self.settings)
+        self.teacher = Teacher(self.learner, self.recovery, plan, self.settings, self.listeners)
+        self.sample = (
+            Sample.of(self.train, self.settings.seed) if self.settings.diagnostics else None
+        )
 
     def run(self, resume: bool) -> FitResult:
         if resume:
             self._resume()
-        done = len(self.position.history)
+        self.recovery.begin(self.position)
+        done, epochs = len(self.position.history), self.settings.epochs
+        events = int(self.settings.windows.of(self.train.offsets, epochs).lengths.sum())
         for listener in self.listeners:
-            listener.begin(self.settings.epochs, done, len(self.train.rows))
+            listener.begin(epochs, done, events)
         try:
             while not self._finished():
                 self._epoch(len(self.position.history) + 1)
@@ -191,7 +179,8 @@ class _Run:
 
     def _finished(self) -> bool:
         done = len(self.position.history)
-        stale = done - self.position.best_epoch
+        # Before the curriculum's end, some sessions were never trained on.
+        stale = done - max(self.position.best_epoch, self.settings.curriculum)
         return done >= self.settings.epochs or stale >= self.settings.patience
 
     def _say_how_to_go_on(self) -> None:
@@ -203,80 +192,66 @@ class _Run:
             listener.note(f"interrupted after {done} finished epochs: {kept}")
 
     def _epoch(self, epoch: int) -> None:
-        began = time.perf_counter()
+        began, step = time.perf_counter(), self.position.step
         self.network.train()
-        losses, labels, norms = [], [], []
-        for number, batch in enumerate(self.batches.epoch(epoch), start=1):
-            rate = learning_rate(self.position.step, self.steps, self.settings)
-            self.position.step += 1
-            known = int((~np.isnan(batch.labels)).sum())
-            if known == 0:
-                continue
-            loss, norm = self._step(batch, rate)
-            if not math.isfinite(loss) or not math.isfinite(norm):
-                raise _not_finite(loss, norm, f"batch {number} of epoch {epoch}")
-            losses.append(loss)
-            labels.append(known)
-            norms.append(norm)
-            for listener in self.listeners:
-                listener.batch(int(batch.lengths.sum()), loss, norm)
+        tally = self.teacher.epoch(epoch, self.position)
         trained = time.perf_counter()
-        valid_loss, metrics = self._validate(epoch)
-        self._keep(
-            Epoch(
-                epoch=epoch,
-                train_loss=float(np.average(losses, weights=labels)),
-                valid_loss=valid_loss,
-                metrics=metrics,
-                gradient_norm=float(np.mean(norms)),
-                gradient_norm_max=max(norms),
-                learning_rate=rate,
-                events=len(self.train.rows),
-                events_per_s=len(self.train.rows) / (trained - began),
-                seconds=time.perf_counter() - began,
-            )
+        with self.learner.average.swapped():
+            valid_loss, metrics = self._validate()
+            lost = not (math.isfinite(valid_loss) and math.isfinite(metrics[self.watch]))
+            best = not lost and self._keep_best(epoch, metrics[self.watch])
+        if lost:
+            self._begin_again(step, valid_loss, f"the validation after epoch {epoch}")
+            return
+        self.position.plateau = self.position.plateau.after(best, self.settings)
+        sample = self.sample
+        found = Epoch(
+            epoch=epoch,
+            train_loss=tally.loss,
+            valid_loss=valid_loss,
+            metrics=metrics,
+            gradient_norm=float(np.mean(tally.norms)),
+            gradient_norm_max=max(tally.norms),
+            learning_rate=tally.rate,
+            events=tally.events,
+            events_per_s=tally.events / (trained - began),
+            clipping=tally.clipping,
+            bad_batches=self.recovery.skipped,
+            returns=self.recovery.returned,
+            updates=tally.updates,
+            diagnosis=None if sample is None else diagnose(self.network, self.task, sample),
+            seconds=time.perf_counter() - began,
         )
+        self.position.history.append(found)
+        for listener in self.listeners:
+            listener.epoch(found, self.watch, best)
 
-    def _step(self, batch: Batch, rate: float) -> tuple[float, float]:
-        """Learn from a batch, unless its loss or gradient is not finite; return both."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.zero_grad()
-        outputs, _ = self.network(torch.from_numpy(batch.rows))
-        loss = self.task.loss(outputs, torch.from_numpy(batch.labels.astype(np.float32)))
-        loss.backward()  # type: ignore[no-untyped-call]
-        parameters = self.network.parameters()
-        norm = torch.nn.utils.clip_grad_norm_(parameters, self.settings.clip_norm).item()
-        if math.isfinite(loss.item()) and math.isfinite(norm):
-            self.optimizer.step()
-        return loss.item(), norm
+    def _begin_again(self, step: int, valid_loss: float, where: str) -> None:
+        """Take an epoch back whose weights are of no use."""
+        if not np.isfinite(self.valid.rows).all():  # no weights would help
+            raise not_finite(valid_loss, 0.0, where)
+        self.recovery.go_back(self.position, valid_loss, 0.0, where)
+        self.position.step = step
 
-    def _validate(self, epoch: int) -> tuple[float, dict[str, float]]:
+    def _validate(self) -> tuple[float, dict[str, float]]:
         outputs = predict(self.network, self.valid.rows, self.valid.offsets)
         loss = self.task.loss(torch.from_numpy(outputs), torch.from_numpy(self.valid.targets))
-        metrics = self.answers.metrics(outputs, self.valid.labels)
-        if not math.isfinite(metrics[self.watch]):
-            raise _not_finite(loss.item(), 0.0, f"the validation after epoch {epoch}")
-        return loss.item(), metrics
+        return loss.item(), self.answers.metrics(outputs, self.valid.labels)
 
-    def _keep(self, epoch: Epoch) -> None:
-        """Add an epoch to the history, and its weights if they are the best."""
-        value = epoch.metrics[self.watch]
+    def _keep_best(self, epoch: int, value: float) -> bool:
+        """Keep an epoch's weights if they are the best so far, and say whether they are."""
         sign = -1 if self.watch in answers.HIGHER_IS_BETTER else 1
         best = not self.best or sign * value < sign * self.position.best_value
         if best:
-            self.position.best_epoch, self.position.best_value = epoch.epoch, value
+            self.position.best_epoch, self.position.best_value = epoch, value
             self.best = {name: t.clone() for name, t in self.network.state_dict().items()}
-        self.position.history.append(epoch)
-        for listener in self.listeners:
-            listener.epoch(epoch, self.watch, best)
+        return best
 
     def _save(self) -> None:
         if self.path is not None:
-            memory = checkpoints.optimizer_tensors(self.optimizer)
-            model = self.network.state_dict()
             rng = torch.get_rng_state()
-            checkpoints.save(Checkpoint(self.position, model, self.best, memory, rng), self.path)
+            found = Checkpoint(self.position, self.learner.state(), self.best, rng)
+            checkpoints.save(found, self.path)
 
     def _resume(self) -> None:
         found = checkpoints.load(self.path, self.key) if self.path is not None else None
@@ -284,8 +259,7 @@ class _Run:
             return
         self.position = found.position
         self.best = dict(found.best)
-        self.network.load_state_dict(found.model)
-        checkpoints.optimizer_state(self.optimizer, found.optimizer)
+        self.learner.restore(found.state)
         torch.set_rng_state(found.rng)
         for listener in self.listeners:
             done = len(self.position.history)
@@ -307,15 +281,4 @@ def _unknown_metric(watch: str, measured: list[str]) -> InputError:
         f"{watch!r} is not measured on the validation part",
         field="watch",
         hint=f"use one of {', '.join(measured)}",
-    )
-
-
-def _not_finite(loss: float, norm: float, where: str) -> InputError:
-    what = f"the gradient's norm is {norm}" if math.isfinite(loss) else f"the loss is {loss}"
-    return InputError(
-        "loss_not_finite",
-        f"{what} in {where}",
-        field="learning_rate",
-        hint="lower learning_rate, or lower clip_norm; if it is in the first epoch, look for "
-        "fields with huge values and scale them (standard or log1p)",
     )

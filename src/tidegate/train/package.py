@@ -15,7 +15,7 @@ import torch
 from tidegate import __version__, answers, bundle
 from tidegate.bundle import Bundle, baseline
 from tidegate.data.profile import LengthProfile
-from tidegate.engine import Engine, vectors
+from tidegate.engine import offline, vectors
 from tidegate.nn import to_bundle
 from tidegate.train.trained import Trained
 
@@ -98,7 +98,7 @@ def save_bundle(
             },
         },
     )
-    reference = Engine.open(made, "reference", replay=False)
+    reference = offline.open(made, "reference", replay=False)
     made = replace(made, vectors=vectors.make(reference, made.baseline, seed))
-    Engine.open(made)
+    offline.open(made)
     return bundle.save(made, path, overwrite=overwrite)

@@ -39,16 +39,15 @@ def predict(
     """
     outputs = np.empty((len(rows), network.spec.output_size), dtype=np.float32)
     batches = Batches(rows, offsets, np.full(len(rows), np.nan), budget)
+    device = network.head.weight.device
     was_training = network.training
     network.eval()
     try:
         with torch.inference_mode():
             for batch in batches.epoch():
-                found, _ = network(torch.from_numpy(batch.rows))
-                places = np.arange(found.shape[1])
-                real = places < batch.lengths[:, None]
-                events = offsets[batch.session_indices][:, None] + places
-                outputs[events[real]] = found.numpy()[real]
+                lengths = torch.from_numpy(batch.lengths)
+                found, _ = network(torch.from_numpy(batch.rows).to(device), lengths=lengths)
+                outputs[batch.events] = found.cpu().numpy()[batch.real]
     finally:
         network.train(was_training)
     return outputs

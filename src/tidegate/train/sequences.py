@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,12 +25,15 @@ class Sequences:
         From `answers.task_labels`; NaN without label.
     targets : float32 array (events,)
         From `tasks.Task.targets`: what the outputs are compared with; NaN without label.
+    ids : sequence of str
+        Session ids, to name sessions by; may be left out.
     """
 
     rows: NDArray[np.float32]
     offsets: NDArray[np.int64]
     labels: NDArray[np.float64]
     targets: NDArray[np.float32]
+    ids: Sequence[str] = ()
 
     @property
     def labelled(self) -> int:

@@ -137,7 +137,7 @@ def train_model(
     spec = model.spec(schema.width, schema.categories, task.output_size)
     learned, watched = (_sequences(table, schema, task) for table in (train, valid))
     with repeatable(settings.seed, settings.threads):
-        network = Network(spec, model.dropout)
+        network = model.network(spec)
     result = fit(
         network,
         task,
@@ -154,7 +154,8 @@ def train_model(
 
 def _sequences(table: EventTable, schema: Schema, task: TaskSpec) -> Sequences:
     rows, labels = _rows(table, schema), _labels(table, task)
-    return Sequences(rows, table.offsets, labels, tasks.open(task).targets(labels))
+    targets = tasks.open(task).targets(labels)
+    return Sequences(rows, table.offsets, labels, targets, table.sessions)
 
 
 def _rows(table: EventTable, schema: Schema) -> NDArray[np.float32]:

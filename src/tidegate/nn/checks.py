@@ -1,0 +1,101 @@
+"""What a layer is given, looked at before anything is done with it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tidegate.errors import InputError
+
+__all__ = ["check_events", "check_lengths", "check_state"]
+
+_AUTOCAST = (torch.float32, torch.bfloat16, torch.float16)
+"""What torch.autocast turns into one another."""
+
+
+def check_events(
+    x: Tensor, input_size: int, weight: Tensor, *, axes: tuple[str, ...] = ("sessions", "steps")
+) -> None:
+    """Refuse events that are not (*axes, input_size) of the weights' type and device.
+
+    Raises
+    ------
+    InputError
+        ``bad_input``.
+    """
+    if x.dim() != len(axes) + 1 or x.shape[-1] != input_size:
+        raise _bad("bad_input", "x", x.shape, f"give ({', '.join(axes)}, {input_size})")
+    _check_kind(x, weight, "bad_input", "x")
+
+
+def check_state(
+    parts: tuple[Tensor, ...], count: int, shape: tuple[int, ...], weight: Tensor
+) -> None:
+    """Refuse a state that has not `count` tensors of one shape, of the weights' type and device.
+
+    Raises
+    ------
+    InputError
+        ``bad_state``.
+    """
+    if len(parts) != count:
+        raise _bad("bad_state", "state", f"{len(parts)} tensors", f"give {count}")
+    for part in parts:
+        if part.shape != shape:
+            raise _bad("bad_state", "state", part.shape, f"give {shape}")
+        _check_kind(part, weight, "bad_state", "state")
+
+
+def check_lengths(lengths: Tensor, sessions: int, steps: int) -> None:
+    """Refuse lengths that do not fit a tensor of (sessions, steps, ...).
+
+    Raises
+    ------
+    InputError
+        ``bad_lengths``.
+
+    Examples
+    --------
+    >>> check_lengths(torch.tensor([3, 9]), 2, 5)
+    Traceback (most recent call last):
+        ...
+    tidegate.errors.InputError: lengths: session 1 has 9 steps, x has 5 (bad_lengths); lengths count
+    real steps, from 0 to 5
+    """
+    whole = lengths.dtype in (torch.int64, torch.int32) and not lengths.is_meta
+    if not whole or lengths.shape != (sessions,):
+        raise InputError(
+            "bad_lengths",
+            f"{lengths.dtype} of shape {tuple(lengths.shape)} on {lengths.device}",
+            field="lengths",
+            hint=f"give a tensor of one whole number for each of the {sessions} sessions",
+        )
+    if torch.compiler.is_compiling():
+        return
+    wrong = ((lengths < 0) | (lengths > steps)).nonzero()
+    if len(wrong):
+        session = int(wrong[0])
+        raise InputError(
+            "bad_lengths",
+            f"session {session} has {int(lengths[session])} steps, x has {steps}",
+            field="lengths",
+            hint=f"lengths count real steps, from 0 to {steps}",
+        )
+
+
+def _check_kind(x: Tensor, weight: Tensor, code: str, field: str) -> None:
+    if x.device != weight.device:
+        hint = "move both to one device"
+        raise _bad(code, field, f"on {x.device}, the weights on {weight.device}", hint)
+    if x.dtype != weight.dtype and not (x.dtype in _AUTOCAST and _mixes(x.device.type)):
+        hint = f"convert it: {field}.to({weight.dtype})"
+        raise _bad(code, field, f"{x.dtype}, the weights are {weight.dtype}", hint)
+
+
+def _mixes(device: str) -> bool:
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+
+
+def _bad(code: str, field: str, what: object, hint: str) -> InputError:
+    found = f"of shape {tuple(what)}" if isinstance(what, torch.Size) else str(what)
+    return InputError(code, found, field=field, hint=hint)

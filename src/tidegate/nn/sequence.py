@@ -1,0 +1,272 @@
+"""Whole sequences of one layer as operators that torch can trace and differentiate.
+
+They take the inputs' product and give h of every event. What stands in the columns of a row is told
+in native/train.h; in short, a GRU's candidate comes first (n, r, z), so that the gradients of both
+products lie side by side without a copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from inspect import signature
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from tidegate import _core
+
+__all__ = ["sequence", "sequence_backward"]
+
+
+@torch.library.custom_op("tidegate::sequence", mutates_args=(), device_types="cpu")
+def sequence(
+    cell: str,
+    precision: str,
+    a: Tensor,
+    weight: Tensor,
+    vectors: Tensor,
+    h: Tensor,
+    c: Tensor | None,
+    mask: Tensor | None,
+    keep: Tensor | None,
+    keep_cell: Tensor | None,
+    keep_rate: float,
+    keep_cell_rate: float,
+    lengths: Tensor,
+    offsets: Tensor,
+    norm: bool,
+    peephole: bool,
+    reverse: bool,
+    padded: bool,
+    save: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Take all events of some sessions.
+
+    Parameters
+    ----------
+    cell, precision : str
+        In the words of the C core.
+    a : tensor (rows, gates * hidden_size)
+        The inputs' product.
+    weight : tensor (gates * hidden_size, hidden_size)
+        Of the recurrent product.
+    vectors : tensor (n,)
+        Biases, then, with `norm`, the gains of the inputs' and of the recurrent product, and of an
+        LSTM gain and bias of c; then, with `peephole`, its weights.
+    h, c : tensor (B, hidden_size)
+        Before the first step.
+    mask, keep, keep_cell, keep_rate, keep_cell_rate
+        As in `Noise`.
+    lengths, offsets : int64 tensor (B,)
+        As in `Rows`.
+    norm, peephole, reverse : bool
+        Options of the layer; from the last event to the first.
+    padded : bool
+        Whether some rows are no session's.
+    save : bool
+        Whether `kept` is wanted.
+
+    Returns
+    -------
+    y : tensor (rows, hidden_size)
+        h after each event.
+    h, c : tensor (B, hidden_size)
+        After the last step; c is empty where the cell has none.
+    kept, moments : tensor (rows, n)
+        What the backward pass reads; else empty.
+    """
+    call = _Call(locals())
+    found = _outputs(locals())
+    call.give(zip(("y", "h_end", "c_end", "kept", "moments"), found, strict=True))
+    _core.sequence_forward(cell, precision, torch.get_num_threads(), call.given)
+    return found
+
+
+@torch.library.custom_op("tidegate::sequence_backward", mutates_args=(), device_types="cpu")
+def sequence_backward(
+    cell: str,
+    precision: str,
+    dy: Tensor | None,
+    dh_end: Tensor | None,
+    dc_end: Tensor | None,
+    a: Tensor | None,
+    y: Tensor,
+    kept: Tensor,
+    moments: Tensor,
+    weight: Tensor,
+    vectors: Tensor,
+    h: Tensor,
+    c: Tensor | None,
+    mask: Tensor | None,
+    keep: Tensor | None,
+    keep_cell: Tensor | None,
+    keep_rate: float,
+    keep_cell_rate: float,
+    lengths: Tensor,
+    offsets: Tensor,
+    norm: bool,
+    peephole: bool,
+    reverse: bool,
+    padded: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the gradients of `sequence`: d (see native/train.h), of h, c and the vectors."""
+    call = _Call(locals())
+    found = _gradients(locals())
+    call.give(zip(("d", "dh", "dc", "sums"), found, strict=True))
+    _core.sequence_backward(cell, precision, torch.get_num_threads(), call.given)
+    return found
+
+
+def _outputs(call: Mapping[str, Any]) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    h, c, save, norm = call["h"], call["c"], call["save"], call["norm"]
+    rows, size = call["a"].shape[0], h.shape[1]
+    new = h.new_zeros if call["padded"] else h.new_empty
+    return (
+        new(rows, size),
+        torch.empty_like(h),
+        h.new_empty(0) if c is None else torch.empty_like(c),
+        new(rows, _layout(call["cell"], norm).kept * size) if save else h.new_empty(0),
+        new(rows, 6) if save and norm else h.new_empty(0),
+    )
+
+
+def _gradients(call: Mapping[str, Any]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    y, h, c = call["y"], call["h"], call["c"]
+    new = y.new_zeros if call["padded"] else y.new_empty
+    width = _layout(call["cell"], call["norm"]).d * y.shape[1]
+    return (
+        new(y.shape[0], width, dtype=_TYPES[call["precision"]]),
+        torch.empty_like(h),
+        h.new_empty(0) if c is None else torch.empty_like(c),
+        torch.zeros_like(call["vectors"]),
+    )
+
+
+def _shapes_of(operator: Any, outputs: Callable[[Mapping[str, Any]], Any]) -> None:
+    """Let torch trace an operator: its outputs follow from its arguments."""
+    bind = signature(operator._init_fn).bind  # noqa: SLF001 - the function as it stands above
+    operator.register_fake(lambda *given, **named: outputs(bind(*given, **named).arguments))
+
+
+_shapes_of(sequence, _outputs)
+_shapes_of(sequence_backward, _gradients)
+
+
+def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    y, _, _, kept, moments = output
+    a = inputs[2] if inputs[14] else None  # what was normalised is looked at again
+    ctx.mark_non_differentiable(kept, moments)
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(a, y, kept, moments, *inputs[3:10], *inputs[12:14])
+    ctx.words, ctx.rates, ctx.flags = inputs[:2], inputs[10:12], inputs[14:]
+
+
+def _backward(
+    ctx: Any, dy: Tensor | None, dh_end: Tensor | None, dc_end: Tensor | None, *_: Any
+) -> tuple[Any, ...]:
+    a, y, kept, moments, weight, vectors, h, c, *noise, lengths, offsets = ctx.saved_tensors
+    cell, norm, size = ctx.words[0], ctx.flags[0], h.shape[1]
+    common = (weight, vectors, h, c, *noise, *ctx.rates, lengths, offsets, *ctx.flags[:4])
+    d, dh, dc, sums = sequence_backward(
+        *ctx.words,
+        *(None if each is None else each.contiguous() for each in (dy, dh_end, dc_end)),
+        a,
+        y,
+        kept,
+        moments,
+        *common,
+    )
+    layout = _layout(cell, norm)
+
+    def columns(start: int, count: int) -> Tensor:
+        part: Tensor = d[:, start * size : (start + count) * size]
+        return part
+
+    h_in = columns(layout.operands, 1)
+    if cell == "gru_before":
+        d_weight = torch.cat(
+            [
+                columns(layout.raw, 2).T @ h_in,
+                columns(layout.raw_candidate, 1).T @ columns(layout.operands + 1, 1),
+            ]
+        )
+    else:
+        d_weight = columns(layout.raw, layout.a).T @ h_in
+    return (
+        *(None, None, columns(0, layout.a), d_weight.float(), sums, dh, None if c is None else dc),
+        *(None,) * 12,
+    )
+
+
+sequence.register_autograd(_backward, setup_context=_setup)
+
+
+_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+"""Of the products' operands and results, by precision."""
+
+
+class _Layout(NamedTuple):
+    """Columns of a row, in hidden sizes."""
+
+    a: int
+    kept: int
+    d: int
+    bias: int
+    raw: int
+    raw_candidate: int
+    operands: int
+
+
+@cache
+def _layout(cell: str, norm: bool) -> _Layout:
+    return _Layout(*_core.sequence_layout(cell, norm))
+
+
+class _Call:
+    """The sizes and addresses of a call, of tensors that were looked at."""
+
+    def __init__(self, arguments: dict[str, Any]) -> None:
+        self.shapes = _shapes(arguments)
+        wide = _TYPES[arguments["precision"]]
+        self.types = {"lengths": torch.int64, "offsets": torch.int64, "a": wide, "d": wide}
+        sessions, size = arguments["h"].shape
+        self.given: dict[str, int | float | bool] = {"hidden_size": size, "sessions": sessions}
+        for name in ("reverse", "norm", "peephole", "keep_rate", "keep_cell_rate"):
+            self.given[name] = arguments[name]
+        self.give((name, arguments.get(name)) for name in self.shapes)
+
+    def give(self, tensors: Iterable[tuple[str, Tensor | None]]) -> None:
+        for name, tensor in tensors:
+            if tensor is None or not tensor.numel():
+                continue
+            dtype = self.types.get(name, torch.float32)
+            if tensor.shape != self.shapes[name] or tensor.dtype != dtype:
+                raise ValueError(f"{name}: not {dtype} of shape {self.shapes[name]}")
+            if not tensor.is_contiguous():
+                raise ValueError(f"{name}: not contiguous")
+            self.given[name] = tensor.data_ptr()
+
+
+def _shapes(arguments: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Return the shape that each tensor of a call must have."""
+    cell, norm = arguments["cell"], arguments["norm"]
+    sessions, size = arguments["h"].shape
+    rows = len(arguments["y"] if "y" in arguments else arguments["a"])
+    layout = _layout(cell, norm)
+    gates = layout.a
+    vectors = layout.bias + (2 * gates + (2 if cell == "lstm" else 0) if norm else 0)
+    vectors += 3 if arguments["peephole"] else 0
+    states = ("h", "c", "h_end", "c_end", "dh", "dc", "dh_end", "dc_end", "mask")
+    return {
+        **dict.fromkeys(states, (sessions, size)),
+        **dict.fromkeys(("y", "dy", "keep", "keep_cell"), (rows, size)),
+        **dict.fromkeys(("vectors", "sums"), (vectors * size,)),
+        **dict.fromkeys(("lengths", "offsets"), (sessions,)),
+        "a": (rows, gates * size),
+        "weight": (gates * size, size),
+        "kept": (rows, layout.kept * size),
+        "d": (rows, layout.d * size),
+        "moments": (rows, 6),
+    }
