@@ -167,5 +167,5 @@ def _bars(
             header=alt.Header(labelAngle=0, labelAlign="left", labelLimit=200),
         ),
         tooltip=["case:N", "series:N", "value:Q"],
-    ).properties(width=_WIDTH, height=_BAR * len(names), title=title)
-    return page.configured(drawn)
+    ).properties(width=_WIDTH, height=alt.Step(_BAR), title=title)
+    return page.configured(drawn.resolve_scale(y="independent"))  # each case has its own names
