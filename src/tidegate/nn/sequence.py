@@ -201,8 +201,12 @@ def _differentiate(
 class _Sequence(torch.autograd.Function):
     """Without the operators' way through the dispatcher, which takes as long as a small layer."""
 
-    forward = staticmethod(_forward)
-    setup_context = staticmethod(_setup)
+    @staticmethod
+    def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, ...]:
+        """Take the events; with its context at hand, torch looks at no signature."""
+        found = _forward(*arguments)
+        _setup(ctx, arguments, found)
+        return found
 
     @staticmethod
     def backward(ctx: Any, *given: Tensor | None) -> tuple[Any, ...]:
