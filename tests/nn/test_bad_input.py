@@ -47,6 +47,7 @@ def test_a_length_beyond_the_tensor_names_its_session(cell: str) -> None:
 @pytest.mark.parametrize(
     "lengths",
     [
+        [3, 2],
         torch.tensor([3, -1]),
         torch.tensor([3]),
         torch.tensor([[3, 3]]),
