@@ -34,8 +34,9 @@ lint: $(READY) ## Formatting, lint, types and import contracts alone
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-cache
 
-bench: $(READY) ## Time a step beside torch and ONNX Runtime, then servers (about 20 minutes): quote the ratios
+bench: $(READY) ## Time a step beside torch and ONNX Runtime, training, then servers (about 35 minutes): quote the ratios
 	@$(BIN)/tidegate bench engine --out build/bench
+	@$(BIN)/tidegate bench train --json build/bench/train.json --out build/bench
 	@$(BIN)/tidegate bench serve --json build/bench/serve.json --out build/bench
 
 format: $(READY) ## Format the code

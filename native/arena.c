@@ -267,7 +267,8 @@ static int64_t begin(tg_arena *arena, tg_key key, uint32_t tag) {
     } else {
         arena->high_water++; /* the slab's memory is zero */
     }
-    if (arena->initial) memcpy(tg_arena_hidden(arena, slot), arena->initial, arena->hidden_size * sizeof(float));
+    if (arena->initial)
+        memcpy(tg_arena_hidden(arena, slot), arena->initial, arena->hidden_size * sizeof(float));
     header->key_size = (uint16_t)key.size;
     if (copy) {
         memcpy(copy, key.data, key.size);

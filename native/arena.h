@@ -75,8 +75,8 @@ size_t tg_arena_bytes(const tg_arena *arena);
 /* The slot of each key; -1: unknown. What stands first in the slots is on its way into the cache. */
 void tg_arena_find(const tg_arena *arena, size_t n, const tg_key *keys, int64_t *slots);
 
-/* As tg_arena_find, but unknown sessions begin: hidden as `initial` says, extra zeros, encoder NaN. fresh[i] is 1
- * where event i began its session, else 0. A key may occur several times. All become recent.
+/* As tg_arena_find, but unknown sessions begin: hidden as `initial` says, extra zeros, encoder NaN. fresh[i]
+ * is 1 where event i began its session, else 0. A key may occur several times. All become recent.
  * 0, or -1: out of memory, and nothing has changed. */
 int tg_arena_take(tg_arena *arena, size_t n, const tg_key *keys, int64_t *slots, uint8_t *fresh);
 

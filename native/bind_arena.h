@@ -31,7 +31,8 @@ Keys read_keys(nanobind::handle sessions);
 
 class Arena {
 public:
-    using Vector = nanobind::ndarray<const float, nanobind::ndim<1>, nanobind::c_contig, nanobind::device::cpu>;
+    using Vector =
+        nanobind::ndarray<const float, nanobind::ndim<1>, nanobind::c_contig, nanobind::device::cpu>;
 
     // One at a time: whoever reads or changes an arena holds a Use, with or without the interpreter's
     // lock. Made with the interpreter's lock, which is released while another thread has one.

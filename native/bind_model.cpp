@@ -204,7 +204,8 @@ void Model::add_layer(const std::string &cell, size_t hidden_size, bool residual
     }
     if (!(zoneout >= 0 && zoneout < 1)) refuse("zoneout: not in 0 to 1");
     if (!(zoneout_cell >= 0 && zoneout_cell < 1)) refuse("zoneout_cell: not in 0 to 1");
-    if (layer.cell != TG_LSTM && (zoneout_cell > 0 || peephole)) refuse("zoneout_cell, peephole: only an LSTM has c");
+    if (layer.cell != TG_LSTM && (zoneout_cell > 0 || peephole))
+        refuse("zoneout_cell, peephole: only an LSTM has c");
     layer.zoneout = zoneout;
     layer.zoneout_cell = zoneout_cell;
     if (peephole) layer.peephole = keep_floats(Floats(*peephole), layer.panels * 3 * TG_UNITS, "peephole");
@@ -213,7 +214,9 @@ void Model::add_layer(const std::string &cell, size_t hidden_size, bool residual
         if (initial->size() != state_size) refuse("initial: length is not the layer's state size");
         check_finite(initial->data(), state_size, "initial");
     }
-    for (size_t i = 0; i < state_size; i++) initial_.push_back(initial ? initial->data()[i] : 0.0f);
+    const size_t begin = initial_.size();
+    initial_.resize(begin + state_size);
+    if (initial) std::memcpy(&initial_[begin], initial->data(), state_size * sizeof(float));
     begins_ = begins_ || initial;
     layers_.push_back(layer);
 }

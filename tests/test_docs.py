@@ -83,6 +83,14 @@ def test_the_pages_of_the_docs(tmp_path: Path) -> None:
     assert "7500 answers, 0 errors" in said
 
 
+def test_the_page_of_the_layers(tmp_path: Path) -> None:
+    said = walk(ROOT / "docs" / "layers.md", tmp_path)
+    assert "(2, 32, 64) fused" in said
+    assert "['n', 'r', 'z']" in said
+    assert said.count("True") == 2
+    assert "(8, 1000, 64) False" in said
+
+
 def test_the_operators_page_names_what_there_is() -> None:
     page = (ROOT / "docs" / "operate.md").read_text()
     metrics = GateMetrics("0", {"pumps": "1"}, memory_bound=1)

@@ -51,6 +51,15 @@ def test_a_quick_run_from_the_figures_to_the_picture(tmp_path) -> None:
         ("--seconds: nan", ["engine", "--seconds", "nan"]),
         ("--rounds: 0", ["engine", "--rounds", "0"]),
         ("cannot_write", ["engine", "--json", "/proc/version/results.json"]),
+        ("bad_case", ["train", "--case", "gru:16-64@64"]),
+        ("--option: 'dropout'", ["train", "--option", "dropout"]),
+        ("--precision: 'int8'", ["train", "--precision", "int8"]),
+        ("--lengths: 'short'", ["train", "--lengths", "short"]),
+        ("--threads: 0", ["train", "--threads", "0"]),
+        ("--threads: 99999", ["train", "--threads", "99999"]),
+        ("--seconds: nan", ["train", "--seconds", "nan"]),
+        ("--rounds: 0", ["train", "--rounds", "0"]),
+        ("cannot_write", ["train", "--json", "/proc/version/results.json"]),
         ("bad_results", ["show", "/proc/version"]),
         ("unknown_group", ["serve", "--only", "smoke", "--folder", "{tmp}"]),
         ("missing_sources", ["serve", "--benchmarks", "{tmp}", "--folder", "{tmp}"]),
@@ -68,8 +77,48 @@ def test_bad_options_are_refused_before_anything_runs(says, arguments, tmp_path)
 
 
 def test_help_has_examples() -> None:
-    for command in ("engine", "serve", "show"):
+    for command in ("engine", "train", "serve", "show"):
         assert "Example" in bench(command, "--help").stdout
+
+
+def test_training_from_the_figures_to_the_picture(tmp_path) -> None:
+    file, out = tmp_path / "results.json", tmp_path / "plots"
+    tiny = ("--case", "gru:3-8@6x12", "--case", "lstm:3-8@6x12", "--seconds", "0.001")
+    done = bench("train", "--quick", *tiny, "--rounds", "2", "--json", file, "--out", out)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(file.read_text())
+    assert set(found) == {"bench", "machine", "settings", "rows", "timings"}
+    assert found["bench"] == "train"
+    assert found["settings"]["rounds"] == 2
+    assert 1 <= found["settings"]["threads"] <= 2
+    plain = [row for row in found["rows"] if row["options"] == "plain"]
+    assert [row["cell"] for row in plain] == ["gru"] * 4 + ["lstm"] * 4
+    assert {(row["precision"], row["lengths"]) for row in plain} == {
+        *(("fp32", "full"), ("fp32", "ragged"), ("bf16", "full"), ("bf16", "ragged")),
+    }
+    assert {row["path"] for row in found["rows"]} == {"fused"}
+    assert "lstm:3-8@6x12" in done.stdout
+    assert "loop layer_norm" in done.stdout
+    names = {f"train-{chart}.png" for chart in ("steps", "options", "ragged", "memory")}
+    assert {path.name for path in out.iterdir()} == {"train.html", *names}
+
+    shown = bench("show", file)
+    assert shown.returncode == 0, shown.stderr
+    assert "torch RNN" in shown.stdout
+    markdown = bench("show", file, "--markdown")
+    assert markdown.stdout.startswith(f"### {found['machine']['processor']}, ")
+
+
+def test_what_is_asked_for_is_what_is_trained(tmp_path) -> None:
+    file = tmp_path / "results.json"
+    asked = ("--option", "zoneout+layer_norm", "--precision", "bf16", "--lengths", "ragged")
+    fast = ("--seconds", "0.001", "--rounds", "1", "--threads", "1", "--json", file)
+    done = bench("train", "--case", "rnn:3-8@6x12", *asked, *fast)
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(file.read_text())["rows"]
+    assert (row["cell"], row["options"]) == ("rnn", "layer_norm+zoneout")
+    assert (row["precision"], row["lengths"]) == ("bf16", "ragged")
+    assert row["padded_ms"] > 0
 
 
 def test_servers_from_the_figures_to_the_picture(tmp_path) -> None:

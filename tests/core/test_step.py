@@ -222,6 +222,30 @@ def test_wrong_arrays_are_refused_and_nothing_changes(changed, error, says) -> N
         np.testing.assert_array_equal(array, before[name])
 
 
+@pytest.mark.parametrize(
+    ("part", "value", "says"),
+    [
+        ("initial", np.zeros(7, np.float32), "initial: length"),
+        ("initial", np.full(8, np.nan, np.float32), "initial: holds"),
+        ("peephole", np.zeros(51, np.float32), "peephole: 96 numbers"),
+        ("peephole", np.full(12, np.inf, np.float32), "peephole: holds"),
+    ],
+)
+def test_what_a_layer_has_learned_fits_it(part, value, says) -> None:
+    layer = LayerSpec("lstm", 4, peephole=True, learned_initial_state=True)
+    spec = ModelSpec(3, (layer,), 1)
+    weights = {**random_weights(spec, 0), f"layers.0.forward.{part}": value}
+    with pytest.raises(ValueError, match=says):
+        core.pack(spec, weights)
+
+
+@pytest.mark.parametrize("option", ["zoneout", "zoneout_cell"])
+def test_a_share_that_is_1_in_fp32_is_refused(option) -> None:
+    spec = ModelSpec(3, (LayerSpec("lstm", 4, **{option: 1 - 1e-12}),), 1)
+    with pytest.raises(ValueError, match=f"{option}: not in 0 to 1"):
+        core.pack(spec, random_weights(spec, 0))
+
+
 def test_read_only_outputs_are_refused() -> None:
     spec = ModelSpec(3, (LayerSpec("gru", 4),), 1)
     outputs = np.zeros((2, 1), dtype=np.float32)

@@ -47,6 +47,7 @@ def test_a_length_beyond_the_tensor_names_its_session(cell: str) -> None:
 @pytest.mark.parametrize(
     "lengths",
     [
+        [3, 2],
         torch.tensor([3, -1]),
         torch.tensor([3]),
         torch.tensor([[3, 3]]),
@@ -54,7 +55,7 @@ def test_a_length_beyond_the_tensor_names_its_session(cell: str) -> None:
         torch.tensor([True, True]),
         torch.tensor([3, 3], device="meta"),
     ],
-    ids=["negative", "too few", "a matrix", "fractions", "booleans", "without numbers"],
+    ids=["a list", "negative", "too few", "a matrix", "fractions", "booleans", "without numbers"],
 )
 def test_lengths_that_are_none(lengths: Any) -> None:
     refused(GRU(3, 4), "bad_lengths", "lengths", torch.zeros(2, 5, 3), None, lengths)

@@ -12,7 +12,7 @@ from tidegate.bench.cases import Case
 from tidegate.errors import InputError
 from tidegate.spec import Cell
 
-__all__ = ["Machine", "Results", "Row", "Settings", "Timing", "load", "read", "save"]
+__all__ = ["Machine", "Results", "Row", "Settings", "Timing", "kind", "load", "read", "save"]
 
 _T = TypeVar("_T")
 
@@ -148,6 +148,18 @@ def save(path: Path, results: msgspec.Struct) -> None:
     files.write_file(path, data + b"\n")
 
 
+class _Kind(msgspec.Struct):
+    bench: str = ""
+
+
+def kind(path: Path) -> str:
+    """Say which command's results a file claims to be: "serve", "train", or "" of the engine."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_Kind).bench
+    except (OSError, msgspec.DecodeError):
+        return ""
+
+
 def load(path: Path) -> Results:
     """Read results that `save` wrote.
 
@@ -159,10 +171,10 @@ def load(path: Path) -> Results:
     return read(path, Results, "engine")
 
 
-def read(path: Path, kind: type[_T], command: str) -> _T:
-    """Read results of a kind, which a command of `tidegate bench` wrote; raises as `load`."""
+def read(path: Path, of: type[_T], command: str) -> _T:
+    """Read results of a type, which a command of `tidegate bench` wrote; raises as `load`."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
+        return msgspec.json.decode(path.read_bytes(), type=of)
     except (OSError, msgspec.DecodeError) as error:
         raise InputError(
             "bad_results",

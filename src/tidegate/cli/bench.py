@@ -1,4 +1,4 @@
-"""``tidegate bench``: a step, timed beside torch and ONNX Runtime; servers, beside others."""
+"""``tidegate bench``: a step, training and servers, timed beside what others use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidegate.cli import bench_serve
+from tidegate.cli import bench_serve, bench_train
 from tidegate.cli.verbs import verb
 from tidegate.errors import InputError
 
@@ -23,9 +23,10 @@ __all__ = ["NAME", "app"]
 
 NAME = "bench"
 app = typer.Typer(
-    help="Time a step, or a server, beside what others use, all in one run.",
+    help="Time a step, training, or a server, beside what others use, all in one run.",
     no_args_is_help=True,
 )
+app.command("train", epilog=bench_train.EXAMPLES)(bench_train.command)
 app.command("serve", epilog=bench_serve.EXAMPLES)(bench_serve.command)
 
 OutOption = Annotated[
@@ -107,10 +108,11 @@ def show(
     """Show the figures of an earlier run."""
     from tidegate.bench import results
     from tidegate.bench.markdown import render
-    from tidegate.bench.serving.results import is_one
 
-    if is_one(file):
-        bench_serve.show(file, out, markdown=markdown)
+    others = {"serve": bench_serve.show, "train": bench_train.show}
+    other = others.get(results.kind(file))
+    if other is not None:
+        other(file, out, markdown=markdown)
         return
     found = results.load(file)
     if markdown:

@@ -62,11 +62,14 @@ def check_lengths(lengths: Tensor, sessions: int, steps: int) -> None:
     tidegate.errors.InputError: lengths: session 1 has 9 steps, x has 5 (bad_lengths); lengths count
     real steps, from 0 to 5
     """
-    whole = lengths.dtype in (torch.int64, torch.int32) and not lengths.is_meta
+    given = isinstance(lengths, Tensor)
+    whole = given and lengths.dtype in (torch.int64, torch.int32) and not lengths.is_meta
     if not whole or lengths.shape != (sessions,):
         raise InputError(
             "bad_lengths",
-            f"{lengths.dtype} of shape {tuple(lengths.shape)} on {lengths.device}",
+            f"{lengths.dtype} of shape {tuple(lengths.shape)} on {lengths.device}"
+            if given
+            else f"is a {type(lengths).__name__}",
             field="lengths",
             hint=f"give a tensor of one whole number for each of the {sessions} sessions",
         )

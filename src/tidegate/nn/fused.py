@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
@@ -72,7 +70,7 @@ def _run(
     cell: CellBase, x: Tensor, state: State, rows: Rows, noise: Noise, *, reverse: bool, save: bool
 ) -> tuple[Tensor, ...]:
     h, *more = (each.float().contiguous() for each in state)
-    found = sequence(
+    return sequence(
         _kind(cell),
         "bf16" if torch.is_autocast_enabled("cpu") else "fp32",
         torch.nn.functional.linear(x, _candidate_first(cell, cell.input)),
@@ -84,13 +82,12 @@ def _run(
         *_keeps(noise),
         rows.lengths,
         rows.offsets,
-        norm=cell.norm_recurrent is not None,
-        peephole=isinstance(cell, LSTMCell) and cell.peephole is not None,
-        reverse=reverse,
-        padded=rows.padded,
-        save=save,
-    )
-    return cast("tuple[Tensor, ...]", found)[:4]
+        cell.norm_recurrent is not None,
+        isinstance(cell, LSTMCell) and cell.peephole is not None,
+        reverse,
+        rows.padded,
+        save,
+    )[:4]
 
 
 def _kind(cell: CellBase) -> str:

@@ -8,20 +8,30 @@ products lie side by side without a copy.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from functools import cache, partial
 from inspect import signature
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 
 from tidegate import _core
+from tidegate.errors import InputError
 
-__all__ = ["sequence", "sequence_backward"]
+__all__ = ["operator", "sequence"]
 
 
-@torch.library.custom_op("tidegate::sequence", mutates_args=(), device_types="cpu")
-def sequence(
+def sequence(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Take all events of some sessions; the arguments and results are those of `operator`.
+
+    Traced, it is the operator; else a function of torch's autograd, which costs less to call.
+    """
+    take = operator if torch.compiler.is_compiling() else _Sequence.apply
+    found = take(*arguments)
+    return cast("tuple[Tensor, Tensor, Tensor, Tensor, Tensor]", found)
+
+
+def _forward(
     cell: str,
     precision: str,
     a: Tensor,
@@ -84,8 +94,7 @@ def sequence(
     return found
 
 
-@torch.library.custom_op("tidegate::sequence_backward", mutates_args=(), device_types="cpu")
-def sequence_backward(
+def _backward(
     cell: str,
     precision: str,
     dy: Tensor | None,
@@ -111,7 +120,7 @@ def sequence_backward(
     reverse: bool,
     padded: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return the gradients of `sequence`: d (see native/train.h), of h, c and the vectors."""
+    """Return the gradients of `_forward`: d (see native/train.h), of h, c and the vectors."""
     call = _Call(locals())
     found = _gradients(locals())
     call.give(zip(("d", "dh", "dc", "sums"), found, strict=True))
@@ -144,16 +153,6 @@ def _gradients(call: Mapping[str, Any]) -> tuple[Tensor, Tensor, Tensor, Tensor]
     )
 
 
-def _shapes_of(operator: Any, outputs: Callable[[Mapping[str, Any]], Any]) -> None:
-    """Let torch trace an operator: its outputs follow from its arguments."""
-    bind = signature(operator._init_fn).bind  # noqa: SLF001 - the function as it stands above
-    operator.register_fake(lambda *given, **named: outputs(bind(*given, **named).arguments))
-
-
-_shapes_of(sequence, _outputs)
-_shapes_of(sequence_backward, _gradients)
-
-
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     y, _, _, kept, moments = output
     a = inputs[2] if inputs[14] else None  # what was normalised is looked at again
@@ -163,13 +162,15 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> Non
     ctx.words, ctx.rates, ctx.flags = inputs[:2], inputs[10:12], inputs[14:]
 
 
-def _backward(
-    ctx: Any, dy: Tensor | None, dh_end: Tensor | None, dc_end: Tensor | None, *_: Any
+def _differentiate(
+    backward: Callable[..., Any], ctx: Any, *given: Tensor | None
 ) -> tuple[Any, ...]:
+    """Return the gradients of `_forward`'s arguments, from those of its results."""
+    dy, dh_end, dc_end = given[:3]
     a, y, kept, moments, weight, vectors, h, c, *noise, lengths, offsets = ctx.saved_tensors
     cell, norm, size = ctx.words[0], ctx.flags[0], h.shape[1]
     common = (weight, vectors, h, c, *noise, *ctx.rates, lengths, offsets, *ctx.flags[:4])
-    d, dh, dc, sums = sequence_backward(
+    d, dh, dc, sums = backward(
         *ctx.words,
         *(None if each is None else each.contiguous() for each in (dy, dh_end, dc_end)),
         a,
@@ -184,23 +185,53 @@ def _backward(
         part: Tensor = d[:, start * size : (start + count) * size]
         return part
 
-    h_in = columns(layout.operands, 1)
-    if cell == "gru_before":
-        d_weight = torch.cat(
-            [
-                columns(layout.raw, 2).T @ h_in,
-                columns(layout.raw_candidate, 1).T @ columns(layout.operands + 1, 1),
-            ]
-        )
-    else:
-        d_weight = columns(layout.raw, layout.a).T @ h_in
-    return (
-        *(None, None, columns(0, layout.a), d_weight.float(), sums, dh, None if c is None else dc),
-        *(None,) * 12,
-    )
+    def of_weight() -> Tensor:
+        h_in = columns(layout.operands, 1)
+        if cell != "gru_before":
+            return (columns(layout.raw, layout.a).T @ h_in).float()
+        r_z = columns(layout.raw, 2).T @ h_in
+        n = columns(layout.raw_candidate, 1).T @ columns(layout.operands + 1, 1)
+        return torch.cat([r_z, n]).float()
+
+    d_weight = of_weight() if ctx.needs_input_grad[3] else None
+    d_c = None if c is None else dc
+    return (None, None, columns(0, layout.a), d_weight, sums, dh, d_c, *(None,) * 12)
 
 
-sequence.register_autograd(_backward, setup_context=_setup)
+class _Sequence(torch.autograd.Function):
+    """Without the operators' way through the dispatcher, which takes as long as a small layer."""
+
+    @staticmethod
+    def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, ...]:
+        """Take the events; with its context at hand, torch looks at no signature."""
+        found = _forward(*arguments)
+        _setup(ctx, arguments, found)
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, *given: Tensor | None) -> tuple[Any, ...]:
+        """Return the gradients; the C core has no derivatives of them."""
+        if torch.is_grad_enabled():
+            raise InputError(
+                "no_second_derivative",
+                "the C core has first derivatives only",
+                field="create_graph",
+                hint="convert the layer and its input to float64: the loop over the cell has more",
+            )
+        return _differentiate(_backward, ctx, *given)
+
+
+def _operator(name: str, function: Callable[..., Any], outputs: Callable[..., Any]) -> Any:
+    """Make an operator that torch can trace: what its outputs are follows from its arguments."""
+    made = torch.library.custom_op(name, function, mutates_args=(), device_types="cpu")
+    bind = signature(function).bind
+    made.register_fake(lambda *given, **named: outputs(bind(*given, **named).arguments))
+    return made
+
+
+operator = _operator("tidegate::sequence", _forward, _outputs)
+_backward_operator = _operator("tidegate::sequence_backward", _backward, _gradients)
+operator.register_autograd(partial(_differentiate, _backward_operator), setup_context=_setup)
 
 
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}

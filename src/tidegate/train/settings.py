@@ -206,9 +206,9 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Of the weights, the order of batches and dropout. With the same number of threads a CPU run
         repeats to the bit.
     threads : int or None
-        Threads of torch; None leaves its own choice. One is the default because the steps of a
-        recurrent layer are small: more help wide models a little on an idle machine, and cost a
-        lot (tenfold and more) on a busy one, where they wait for each other at every step.
+        Threads of torch; None leaves its own choice. More help on an idle machine, and cost a lot
+        on a busy one, where they wait for each other after every product. One is the default
+        because a run repeats to the bit only with the same number.
     """
 
     epochs: int = 20

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tidegate.bench.results import Machine
+from tidegate.bench.results import Machine, kind
 from tidegate.bench.serving import goals, markdown, plots, results, scrape
 from tidegate.bench.serving.results import (
     Memory,
@@ -100,7 +100,7 @@ def test_results_read_back(found, tmp_path) -> None:
     path = tmp_path / "new" / "results.json"
     results.save(path, found)
     assert results.load(path) == found
-    assert results.is_one(path)
+    assert kind(path) == "serve"
 
 
 def test_a_row_has_the_members_that_are_promised(found, tmp_path) -> None:
@@ -118,7 +118,7 @@ def test_another_file_is_refused(text, tmp_path) -> None:
     path = tmp_path / "results.json"
     if text is not None:
         path.write_text(text)
-    assert results.is_one(path) == (text is not None and "serve" in text)
+    assert (kind(path) == "serve") == (text is not None and "serve" in text)
     with pytest.raises(InputError) as refused:
         results.load(path)
     assert refused.value.code == "bad_results"

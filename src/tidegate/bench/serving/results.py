@@ -18,7 +18,6 @@ __all__ = [
     "Stall",
     "Start",
     "Sync",
-    "is_one",
     "load",
     "save",
 ]
@@ -211,18 +210,6 @@ class ServeResults(msgspec.Struct, frozen=True, tag_field="bench", tag="serve"):
     sync: Sync | None
     missing: list[Missing]
     stalls: list[Stall] = msgspec.field(default_factory=list)
-
-
-class _Kind(msgspec.Struct):
-    bench: str = ""
-
-
-def is_one(path: Path) -> bool:
-    """Say whether a file claims to be of this kind."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=_Kind).bench == "serve"
-    except (OSError, msgspec.DecodeError):
-        return False
 
 
 def load(path: Path) -> ServeResults:
