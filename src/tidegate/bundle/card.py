@@ -77,7 +77,7 @@ def _origin(provenance: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Return the plain facts of a provenance; histories and metrics have their own places."""
     facts: list[tuple[str, ...]] = []
     for key, value in provenance.items():
-        if key in {"metrics", "lengths", "settings"}:
+        if key in {"metrics", "lengths", "settings", "given"}:
             continue
         members = value.items() if isinstance(value, dict) else [("", value)]
         facts += [
