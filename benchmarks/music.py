@@ -20,7 +20,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ from tidegate.errors import InputError
 from tidegate.nn import GRU, LSTM, RNN
 from tidegate.train import TrainSettings
 from tidegate.train.repeatable import repeatable
-from tidegate.train.schedules import Plateau
+from tidegate.train.schedules import Plateau, learning_rate
 from tidegate.train.weight_noise import noisy
 
 KEYS = 88
@@ -55,26 +55,47 @@ CHUNG = {
     ("nottingham", "rnn"): 3.13,
 }
 """Test nats that the paper reports."""
-RATES = (1e-3, 3e-3, 1e-2)
-SETTINGS = TrainSettings(
-    epochs=300,
-    optimizer="rmsprop",
-    warmup_steps=0,
-    schedule="plateau",
-    schedule_factor=0.5,
-    schedule_epochs=12,
-    patience=40,
-    clip_norm=1.0,
-    weight_noise=0.075,
-)
-"""Of every trial, but for the learning rate and the seed."""
-PIECES = 8
-"""Of a batch."""
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "music"
 
 Piece = NDArray[np.float32]
 """(T, 88): 1 where a key sounds."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a set's models are trained.
+
+    Parameters
+    ----------
+    settings : TrainSettings
+        Of every trial, but for the learning rate and the seed.
+    rates : tuple of float
+        Learning rates, one a trial.
+    pieces : int
+        Of a batch.
+    """
+
+    settings: TrainSettings
+    rates: tuple[float, ...]
+    pieces: int
+
+
+CHUNGS = TrainSettings(optimizer="rmsprop", warmup_steps=0, clip_norm=1.0, weight_noise=0.075)
+PLANS = {
+    "jsb": Plan(
+        msgspec.structs.replace(
+            CHUNGS, epochs=300, schedule="plateau", schedule_epochs=12, patience=40
+        ),
+        rates=(1e-3, 3e-3, 1e-2),
+        pieces=8,
+    ),
+    "nottingham": Plan(
+        msgspec.structs.replace(CHUNGS, epochs=300, schedule="cosine", patience=100),
+        rates=(2e-2,),
+        pieces=4,
+    ),
+}
 
 
 class Trial(msgspec.Struct, frozen=True):
@@ -183,8 +204,10 @@ def main() -> None:
     folder = check_folder(options.data, options.sets)
     with runs.progress() as bar:
         for name in options.sets:
-            parts = read_parts(folder / SETS[name])
+            parts, plan = read_parts(folder / SETS[name]), PLANS[name]
             if options.quick:
+                quick = msgspec.structs.replace(plan.settings, epochs=2)
+                plan = replace(plan, settings=quick, rates=(1e-3, 1e-2))
                 parts = {part: [p[:20] for p in pieces[:5]] for part, pieces in parts.items()}
             for model in options.models:
                 for seed in options.seeds:
@@ -192,12 +215,7 @@ def main() -> None:
                     path = out / f"{name}-{model}-{units}-seed{seed}.json"
                     if path.exists():
                         continue
-                    settings = msgspec.structs.replace(SETTINGS, seed=seed)
-                    rates = RATES
-                    if options.quick:
-                        settings = msgspec.structs.replace(settings, epochs=2)
-                        rates = RATES[:2]
-                    run = make(name, parts, model, units, settings, rates, bar)
+                    run = make(name, parts, model, units, seed, plan, bar)
                     runs.save(path, run)
                     print(f"{path.stem}: {run.test:.3f} ({run.validation:.3f} on validation)")
     print(table(out))
@@ -269,13 +287,13 @@ def nats(logits: Tensor, batch: Batch) -> tuple[Tensor, int]:
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, pieces: Sequence[Piece]) -> float:
-    """Return the nats a frame of some pieces."""
+def evaluate(model: nn.Module, pieces: Sequence[Piece], many: int = 32) -> float:
+    """Return the nats a frame of some pieces, so many a batch."""
     model.eval()
     total, frames = 0.0, 0
     ordered = sorted(pieces, key=len)
-    for at in range(0, len(ordered), 4 * PIECES):
-        batch = Batch.of(ordered[at : at + 4 * PIECES])
+    for at in range(0, len(ordered), many):
+        batch = Batch.of(ordered[at : at + many])
         part, count = nats(model(batch), batch)
         total, frames = total + part.item(), frames + count
     model.train()
@@ -287,24 +305,24 @@ def make(
     parts: dict[str, list[Piece]],
     model: str,
     units: int,
-    settings: TrainSettings,
-    rates: Sequence[float],
+    seed: int,
+    plan: Plan,
     bar: Progress,
 ) -> MusicRun:
     """Train with each learning rate, and test what was best on validation."""
     began = time.process_time()
     trials = []
     best: tuple[Trial, Model] | None = None
-    for rate in rates:
-        tried = msgspec.structs.replace(settings, learning_rate=rate)
-        title = f"{name} {model} {units}, seed {settings.seed}, rate {rate:g}"
+    for rate in plan.rates:
+        settings = msgspec.structs.replace(plan.settings, learning_rate=rate, seed=seed)
+        title = f"{name} {model} {units}, seed {seed}, rate {rate:g}"
         task = bar.add_task(title, total=settings.epochs, said="")
 
         def said(epoch: int, figure: float, task: Any = task) -> None:
             bar.update(task, completed=epoch, said=f"validation {figure:.3f}")
 
-        with repeatable(settings.seed, threads=settings.threads):
-            trial, network = train(Model(model, units), parts, tried, said)
+        with repeatable(seed, threads=settings.threads):
+            trial, network = train(Model(model, units), parts, settings, plan.pieces, said)
         bar.remove_task(task)
         trials.append(trial)
         if best is None or trial.validation < best[0].validation:
@@ -315,17 +333,19 @@ def make(
         set=name,
         model=model,
         units=units,
-        seed=settings.seed,
+        seed=seed,
         parameters=runs.parameters(network),
         parameters_of_layer=runs.parameters(network.layer),
         path=network.layer.path(Batch.of(parts["test"][:1]).given),
         validation=trial.validation,
         test=evaluate(network, parts["test"]),
-        pieces=PIECES,
-        settings=msgspec.structs.replace(settings, learning_rate=trial.learning_rate),
+        pieces=plan.pieces,
+        settings=msgspec.structs.replace(
+            plan.settings, learning_rate=trial.learning_rate, seed=seed
+        ),
         trials=trials,
         cpu_seconds=round(time.process_time() - began, 1),
-        threads=settings.threads or torch.get_num_threads(),
+        threads=plan.settings.threads or torch.get_num_threads(),
         place=runs.Place.here(),
     )
 
@@ -334,6 +354,7 @@ def train(
     model: Model,
     parts: dict[str, list[Piece]],
     settings: TrainSettings,
+    pieces: int,
     said: Callable[[int, float], None],
 ) -> tuple[Trial, Model]:
     """Train until validation no longer improves; return the model of the best epoch."""
@@ -344,8 +365,8 @@ def train(
     epoch = 0
     for epoch in range(1, settings.epochs + 1):
         for group in optimizer.param_groups:
-            group["lr"] = settings.learning_rate * plateau.scale
-        for batch in shuffled(parts["train"]):
+            group["lr"] = learning_rate(epoch - 1, settings.epochs, settings) * plateau.scale
+        for batch in shuffled(parts["train"], pieces):
             optimizer.zero_grad()
             with noisy(matrices, settings.weight_noise):
                 total, frames = nats(model(batch), batch)
@@ -365,11 +386,10 @@ def train(
     return msgspec.structs.replace(best, epochs=epoch), model
 
 
-def shuffled(pieces: Sequence[Piece]) -> Iterator[Batch]:
-    """Go through all pieces once, in an order of torch's global generator."""
-    order = torch.randperm(len(pieces)).tolist()
-    for at in range(0, len(order), PIECES):
-        yield Batch.of([pieces[index] for index in order[at : at + PIECES]])
+def shuffled(pieces: Sequence[Piece], many: int) -> Iterator[Batch]:
+    """Go through all pieces once, so many a batch, in an order of torch's global generator."""
+    for indices in torch.randperm(len(pieces)).split(many):
+        yield Batch.of([pieces[index] for index in indices])
 
 
 def table(folder: Path) -> str:
