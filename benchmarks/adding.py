@@ -135,7 +135,7 @@ def main() -> None:
                     if not path.exists():
                         run = make(model, units, seed, settings, bar)
                         runs.save(path, run)
-                        bar.console.print(f"{path.stem}: {run.test:.2g} after {run.steps} steps")
+                        print(f"{path.stem}: {run.test:.2g} after {run.steps} steps")
     print(table(out))
 
 
@@ -159,18 +159,13 @@ def error(model: nn.Module, x: Tensor, sums: Tensor) -> float:
 def make(model: str, units: int, seed: int, settings: Settings, bar: Progress) -> AddingRun:
     """Train a model and test it."""
     began = time.process_time()
-    task = bar.add_task(f"{model} {units}, seed {seed}", total=settings.steps, said="")
-
-    def said(step: int, figure: float) -> None:
-        bar.update(task, completed=step, said=f"validation {figure:.2g}")
-
-    with repeatable(seed, threads=1):
+    title = f"{model} {units}, seed {seed}"
+    with runs.watched(bar, title, settings.steps) as said, repeatable(seed, threads=1):
         network = Model(model, units, settings.length)
         # Of its own generator, so that all models see the same sequences.
         generator = torch.Generator().manual_seed(seed)
         test = draw(generator, settings.held_out, settings.length)
         curve = train(network, generator, settings, said)
-        bar.remove_task(task)
         return AddingRun(
             model=model,
             units=units,
@@ -223,8 +218,7 @@ def table(folder: Path) -> str:
     rows = [
         [
             f"{model.upper()}, {units} units",
-            f"{found[0].parameters_of_layer:,} + "
-            f"{found[0].parameters - found[0].parameters_of_layer:,}",
+            found[0].sizes,
             ", ".join(f"{run.test:.2g}" for run in found),
             f"{sum(run.test < SOLVED for run in found)} of {len(found)}",
             BAI[model],

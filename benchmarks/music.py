@@ -91,9 +91,9 @@ PLANS = {
         pieces=8,
     ),
     "nottingham": Plan(
-        msgspec.structs.replace(CHUNGS, epochs=300, schedule="cosine", patience=100),
-        rates=(2e-2,),
-        pieces=4,
+        msgspec.structs.replace(CHUNGS, epochs=240, schedule="cosine", patience=100),
+        rates=(1e-2,),
+        pieces=8,
     ),
 }
 
@@ -258,15 +258,15 @@ def read_parts(path: Path) -> dict[str, list[Piece]]:
         if not pieces:
             raise _bad_data(path, f"{part} has no pieces")
         for number, piece in enumerate(pieces, 1):
-            shape = np.shape(piece)
-            if (
-                len(shape) != 2
-                or shape[0] < 2
-                or shape[1] != KEYS
-                or not np.isin(piece, (0, 1)).all()
-            ):
+            if not _is_roll(np.asarray(piece)):
                 raise _bad_data(path, f"{part} piece {number} is no roll of {KEYS} keys")
     return {part: [p.astype(np.float32) for p in pieces] for part, pieces in parts.items()}
+
+
+def _is_roll(piece: NDArray[Any]) -> bool:
+    """Say whether there is something to foretell, of so many keys, each on or off."""
+    shaped = piece.ndim == 2 and piece.shape[0] >= 2 and piece.shape[1] == KEYS
+    return shaped and bool(np.isin(piece, (0, 1)).all())
 
 
 def nats(logits: Tensor, batch: Batch) -> tuple[Tensor, int]:
@@ -316,14 +316,11 @@ def make(
     for rate in plan.rates:
         settings = msgspec.structs.replace(plan.settings, learning_rate=rate, seed=seed)
         title = f"{name} {model} {units}, seed {seed}, rate {rate:g}"
-        task = bar.add_task(title, total=settings.epochs, said="")
-
-        def said(epoch: int, figure: float, task: Any = task) -> None:
-            bar.update(task, completed=epoch, said=f"validation {figure:.3f}")
-
-        with repeatable(seed, threads=settings.threads):
+        with (
+            runs.watched(bar, title, settings.epochs) as said,
+            repeatable(seed, threads=settings.threads),
+        ):
             trial, network = train(Model(model, units), parts, settings, plan.pieces, said)
-        bar.remove_task(task)
         trials.append(trial)
         if best is None or trial.validation < best[0].validation:
             best = trial, network
@@ -361,8 +358,9 @@ def train(
     weights = list(model.parameters())
     matrices = [weight for weight in weights if weight.dim() >= 2]
     optimizer = torch.optim.RMSprop(weights, alpha=0.95)
-    plateau, best, kept = Plateau(), Trial(settings.learning_rate, 0, 0, float("inf")), {}
-    epoch = 0
+    plateau, epoch = Plateau(), 0
+    best = Trial(settings.learning_rate, 0, 0, evaluate(model, parts["valid"]))
+    kept = {key: value.clone() for key, value in model.state_dict().items()}
     for epoch in range(1, settings.epochs + 1):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(epoch - 1, settings.epochs, settings) * plateau.scale
@@ -371,8 +369,9 @@ def train(
             with noisy(matrices, settings.weight_noise):
                 total, frames = nats(model(batch), batch)
                 (total / frames).backward()
-            nn.utils.clip_grad_norm_(weights, settings.clip_norm)
-            optimizer.step()
+            norm = nn.utils.clip_grad_norm_(weights, settings.clip_norm)
+            if norm.isfinite():  # else the weights would never be finite again
+                optimizer.step()
         figure = evaluate(model, parts["valid"])
         improved = figure < best.validation
         if improved:
@@ -401,8 +400,7 @@ def table(folder: Path) -> str:
         [
             TITLES[name],
             f"{model.upper()}, {units} units",
-            f"{found[0].parameters_of_layer:,} + "
-            f"{found[0].parameters - found[0].parameters_of_layer:,}",
+            found[0].sizes,
             runs.spread([run.validation for run in found], 2),
             runs.spread([run.test for run in found], 2),
             f"{CHUNG[name, model]:.2f}",

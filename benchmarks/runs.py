@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import statistics
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,7 +18,18 @@ from tidegate.bench import machine, results
 from tidegate.cli.exits import told
 from tidegate.errors import InputError, TidegateError
 
-__all__ = ["Place", "Run", "markdown", "parameters", "progress", "read", "save", "script", "spread"]
+__all__ = [
+    "Place",
+    "Run",
+    "markdown",
+    "parameters",
+    "progress",
+    "read",
+    "save",
+    "script",
+    "spread",
+    "watched",
+]
 
 _R = TypeVar("_R", bound="Run")
 
@@ -66,6 +78,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     cpu_seconds: float
     threads: int
     place: Place
+
+    @property
+    def sizes(self) -> str:
+        """Parameters of the layer, and of what stands on it."""
+        rest = self.parameters - self.parameters_of_layer
+        return f"{self.parameters_of_layer:,} + {rest:,}"
 
 
 def parameters(module: torch.nn.Module) -> int:
@@ -127,6 +145,20 @@ def progress() -> Progress:
         transient=True,
         disable=not console.is_terminal,
     )
+
+
+@contextmanager
+def watched(bar: Progress, title: str, total: int) -> Iterator[Callable[[int, float], None]]:
+    """Show a training on a bar: what is given takes what is done of `total`, and a figure."""
+    task = bar.add_task(title, total=total, said="")
+
+    def said(done: int, figure: float) -> None:
+        bar.update(task, completed=done, said=f"validation {figure:.3g}")
+
+    try:
+        yield said
+    finally:
+        bar.remove_task(task)
 
 
 def script(main: Callable[[], None]) -> None:

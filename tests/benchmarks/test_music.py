@@ -130,13 +130,16 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
 
 
 def test_without_data_it_says_where_to_get_them(data: Path) -> None:
+    done = run("--sets", "jsb")
+    assert done.returncode == 3
+    assert re.match(
+        r"error: --data: no folder is given \(no_data\); get the .mat files from", done.stderr
+    )
+    assert music.check_folder(data, list(music.SETS)) == data
     (data / music.SETS["nottingham"]).unlink()
-    for arguments, what in (([], "no folder is given"), (["--data", data], "Nottingham.mat not")):
-        done = run(*arguments)
-        assert done.returncode == 3
-        assert re.match(
-            rf"error: --data: {what}.*\(no_data\); get the .mat files from", done.stderr
-        )
+    assert music.check_folder(data, ["jsb"]) == data
+    with pytest.raises(InputError, match=r"Nottingham.mat not in .* \(no_data\)"):
+        music.check_folder(data, list(music.SETS))
 
 
 def test_quick_runs_make_what_is_missing(data: Path, tmp_path: Path) -> None:
@@ -179,6 +182,18 @@ def test_the_weights_of_the_best_epoch_are_tested(data: Path) -> None:
     trial, model = music.train(model, parts, settings, 2, lambda _, figure: seen.append(figure))
     assert seen.index(min(seen)) + 1 == trial.best_epoch == trial.epochs - 13
     assert music.evaluate(model, parts["valid"]) == trial.validation == min(seen)
+
+
+def test_a_gradient_that_is_not_finite_changes_nothing(data: Path) -> None:
+    parts = music.read_parts(data / music.SETS["jsb"])
+    settings = msgspec.structs.replace(music.PLANS["nottingham"].settings, epochs=2)
+    model = music.Model("gru", 4)
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    model.out.weight.register_hook(lambda gradient: gradient * float("inf"))
+    trial, model = music.train(model, parts, settings, 2, lambda *_: None)
+    assert trial.best_epoch == 0
+    for name, weight in model.state_dict().items():
+        assert torch.equal(weight, before[name])
 
 
 def test_the_docs_hold_the_runs_that_are_kept() -> None:
