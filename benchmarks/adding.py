@@ -126,6 +126,8 @@ def main() -> None:
     options = parser.parse_args()
     out = options.out or (HERE.parent / "build" / "adding-quick" if options.quick else RESULTS)
     settings = QUICK if options.quick else Settings()
+    # Gradients that vanish over hundreds of steps are numbers that processors are slow with.
+    torch.set_flush_denormal(True)
     if not options.table:
         with runs.progress() as bar:
             for model in options.models:
