@@ -1,0 +1,241 @@
+"""The adding problem: whether a layer remembers two numbers among hundreds, and adds them up.
+
+    .venv/bin/python benchmarks/adding.py
+    .venv/bin/python benchmarks/adding.py --table
+
+A sequence is 600 pairs of a number in 0..1 and a mark, as in Bai et al. (2018). The mark is 1 once
+in each half and 0 elsewhere; after the last step, the sum of the two marked numbers is asked for
+(Hochreiter, Schmidhuber 1997). Who always answers 1 has a mean squared error of 1 / 6.
+
+Both models have about 50 k parameters, Adam, gradients of norm 1 at most, and new sequences at each
+step. A run ends when its error on 1,000 sequences for validation is below a tenth of what counts as
+solved, 0.001, or after all its steps; then 1,000 others are the test. The GRU begins with gates for
+long memory (chrono; Tallec, Ollivier 2018). An RNN has none; its matrix begins orthogonal.
+
+Each run (model, seed) writes a file; those that are there are not made again, so Ctrl-C loses one
+run at most.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import runs
+import torch
+from rich.progress import Progress
+from torch import Tensor, nn
+
+from tidegate.nn import GRU, RNN
+from tidegate.train.repeatable import repeatable
+
+UNITS = {"gru": 128, "rnn": 223}
+"""About 50 k parameters each."""
+BAI = {"gru": "5.3e-5", "rnn": "0.177"}
+"""Mean squared errors that the paper reports, of models of 70 k parameters."""
+SOLVED = 1e-3
+HERE = Path(__file__).parent
+RESULTS = HERE / "results" / "adding"
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """How a model is trained.
+
+    Parameters
+    ----------
+    length : int
+        Steps of a sequence.
+    steps : int
+        Updates at most.
+    batch : int
+        Sequences of an update.
+    learning_rate : float
+        Adam's at the beginning; half a cosine leads it to zero. The same for every model.
+    clip_norm : float
+        A gradient is scaled down to this norm.
+    check : int
+        Updates between two validations.
+    held_out : int
+        Sequences for validation, and for the test.
+    """
+
+    length: int = 600
+    steps: int = 2500
+    batch: int = 32
+    learning_rate: float = 3e-3
+    clip_norm: float = 1.0
+    check: int = 50
+    held_out: int = 1000
+
+
+QUICK = Settings(length=20, steps=4, check=2, held_out=10)
+
+
+class AddingRun(runs.Run, frozen=True, kw_only=True):
+    """What a model and a seed gave.
+
+    Parameters
+    ----------
+    settings : Settings
+        Of the training.
+    steps : int
+        Updates made.
+    curve : list of (int, float)
+        Updates, and the error on validation after them.
+    test : float
+        Mean squared error.
+    """
+
+    settings: Settings
+    steps: int
+    curve: list[tuple[int, float]]
+    test: float
+
+
+class Model(nn.Module):
+    """One recurrent layer, and a number made of its last state."""
+
+    def __init__(self, model: str, units: int, length: int) -> None:
+        super().__init__()
+        if model == "gru":
+            self.layer: nn.Module = GRU(2, units, init="chrono", longest=length)
+        else:
+            self.layer = RNN(2, units)
+        self.out = nn.Linear(units, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Take sequences (B, T, 2); return their sums (B,)."""
+        _, state = self.layer(x)
+        sums: Tensor = self.out(state[-1])[:, 0]
+        return sums
+
+
+def main() -> None:
+    """Make the runs that are missing, or print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--models", nargs="+", choices=UNITS, default=list(UNITS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="of the runs' files")
+    parser.add_argument("--quick", action="store_true", help="seconds: a few short sequences")
+    parser.add_argument("--table", action="store_true", help="print the runs that there are")
+    options = parser.parse_args()
+    out = options.out or (HERE.parent / "build" / "adding-quick" if options.quick else RESULTS)
+    settings = QUICK if options.quick else Settings()
+    # Gradients that vanish over hundreds of steps are numbers that processors are slow with.
+    torch.set_flush_denormal(True)
+    if not options.table:
+        with runs.progress() as bar:
+            for model in options.models:
+                for seed in options.seeds:
+                    units = 8 if options.quick else UNITS[model]
+                    path = out / f"{model}-{units}-seed{seed}.json"
+                    if not path.exists():
+                        run = make(model, units, seed, settings, bar)
+                        runs.save(path, run)
+                        print(f"{path.stem}: {run.test:.2g} after {run.steps} steps")
+    print(table(out))
+
+
+def draw(generator: torch.Generator, sequences: int, length: int) -> tuple[Tensor, Tensor]:
+    """Return sequences (B, T, 2) and their sums (B,)."""
+    numbers = torch.rand(sequences, length, generator=generator)
+    marks = torch.zeros(sequences, length)
+    half = length // 2
+    every = torch.arange(sequences)
+    marks[every, torch.randint(0, half, (sequences,), generator=generator)] = 1
+    marks[every, torch.randint(half, length, (sequences,), generator=generator)] = 1
+    return torch.stack([numbers, marks], dim=-1), (numbers * marks).sum(dim=1)
+
+
+@torch.no_grad()
+def error(model: nn.Module, x: Tensor, sums: Tensor) -> float:
+    """Return the mean squared error."""
+    return float(nn.functional.mse_loss(model(x), sums))
+
+
+def make(model: str, units: int, seed: int, settings: Settings, bar: Progress) -> AddingRun:
+    """Train a model and test it."""
+    began = time.process_time()
+    title = f"{model} {units}, seed {seed}"
+    with runs.watched(bar, title, settings.steps) as said, repeatable(seed, threads=1):
+        network = Model(model, units, settings.length)
+        # Of its own generator, so that all models see the same sequences.
+        generator = torch.Generator().manual_seed(seed)
+        test = draw(generator, settings.held_out, settings.length)
+        curve = train(network, generator, settings, said)
+        return AddingRun(
+            model=model,
+            units=units,
+            seed=seed,
+            parameters=runs.parameters(network),
+            parameters_of_layer=runs.parameters(network.layer),
+            path=network.layer.path(test[0]),
+            settings=settings,
+            steps=curve[-1][0],
+            curve=curve,
+            test=error(network, *test),
+            cpu_seconds=round(time.process_time() - began, 1),
+            threads=1,
+            place=runs.Place.here(),
+        )
+
+
+def train(
+    model: Model,
+    generator: torch.Generator,
+    settings: Settings,
+    said: Callable[[int, float], None],
+) -> list[tuple[int, float]]:
+    """Train until the problem is more than solved, or for all steps; return the validations."""
+    weights = list(model.parameters())
+    optimizer = torch.optim.Adam(weights, lr=settings.learning_rate)
+    held_out = draw(generator, settings.held_out, settings.length)
+    curve: list[tuple[int, float]] = []
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.steps)
+    for step in range(1, settings.steps + 1):
+        x, sums = draw(generator, settings.batch, settings.length)
+        optimizer.zero_grad()
+        nn.functional.mse_loss(model(x), sums).backward()
+        nn.utils.clip_grad_norm_(weights, settings.clip_norm)
+        optimizer.step()
+        schedule.step()
+        if step % settings.check == 0:
+            curve.append((step, error(model, *held_out)))
+            said(*curve[-1])
+            if curve[-1][1] < SOLVED / 10:
+                break
+    return curve
+
+
+def table(folder: Path) -> str:
+    """Write the runs of a folder as Markdown."""
+    groups: dict[tuple[str, int], list[AddingRun]] = {}
+    for run in runs.read(folder, AddingRun):
+        groups.setdefault((run.model, run.units), []).append(run)
+    rows = [
+        [
+            f"{model.upper()}, {units} units",
+            found[0].sizes,
+            ", ".join(f"{run.test:.2g}" for run in found),
+            f"{sum(run.test < SOLVED for run in found)} of {len(found)}",
+            BAI[model],
+            ", ".join(f"{run.steps:,}" for run in found),
+            f"{sum(run.cpu_seconds for run in found) / len(found):,.0f}",
+            found[0].path,
+        ]
+        for (model, units), found in groups.items()
+    ]
+    header = (
+        *("model", "parameters, layer + output", "test MSE", "solved", "Bai 2018"),
+        *("updates", "CPU seconds a seed", "path"),
+    )
+    return runs.markdown(header, rows, words=1)
+
+
+if __name__ == "__main__":
+    runs.script(main)
