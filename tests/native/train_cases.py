@@ -62,7 +62,7 @@ class Sequence:
         whole["d"] = rounded(np.full((self.rows, d * size), UNTOUCHED, np.float32), wide)
         whole["sums"] = np.empty_like(whole["vectors"])
         given = {name: array.ctypes.data for name, array in whole.items()}
-        given |= {"hidden_size": size, "sessions": sessions, **self.flags}
+        given |= {"hidden_size": size, "sessions": sessions, "rows": self.rows, **self.flags}
         given |= dict(zip(("keep_rate", "keep_cell_rate"), self.rates, strict=True))
         _core.sequence_forward(self.cell, self.precision, threads, given)
         _core.sequence_backward(self.cell, self.precision, threads, given)
@@ -89,7 +89,7 @@ def sequence_of(
     gradients: tuple[str, ...] = ("dy", "dh_end", "dc_end"),
     **flags: bool,
 ) -> Sequence:
-    """Draw a layer and sessions for it; every other row, here and there, is no session's."""
+    """Draw a layer and sessions for it."""
     rng = np.random.default_rng([hidden_size, len(lengths), GATES[cell]])
 
     def normal(*shape: int, scale: float = 1.0) -> np.ndarray:
@@ -97,10 +97,9 @@ def sequence_of(
 
     size, gates, sessions = hidden_size, GATES[cell], len(lengths)
     flags = {name: flags.get(name, False) for name in ("norm", "peephole", "reverse")}
-    # Sessions lie in any order, with a row between them.
-    order, offsets, rows = rng.permutation(sessions), np.zeros(sessions, np.int64), 1
-    for session in order:
-        offsets[session], rows = rows, rows + lengths[session] + 1
+    # A row of no session lies before, between and behind them.
+    steps = np.array(lengths, np.int64)
+    offsets, rows = np.cumsum(steps + 1) - steps, int(steps.sum()) + sessions + 1
     real = np.zeros(rows, bool)
     for first, length in zip(offsets, lengths, strict=True):
         real[first : first + length] = True
@@ -110,7 +109,7 @@ def sequence_of(
         return x
 
     arrays: dict[str, Any] = {
-        "lengths": np.array(lengths, np.int64),
+        "lengths": steps,
         "offsets": offsets,
         "weight": normal(gates * size, size, scale=size**-0.5),
         "h": rng.uniform(-0.9, 0.9, (sessions, size)).astype(np.float32),
@@ -154,7 +153,7 @@ def sequences() -> Iterator[tuple[str, Sequence]]:
                 for size in SIZES:
                     name = f"{precision} training {cell} {option} {size}"
                     yield name, sequence_of(cell, precision, size, **chosen)
-            for name, lengths in {"many": MANY, "one": (3,), "empty": (0, 0, 0)}.items():
+            for name, lengths in {"many": MANY, "one": (3,), "empty": (0, 0, 0), "none": ()}.items():
                 yield (
                     f"{precision} training {cell} {name}",
                     sequence_of(cell, precision, 18, lengths=lengths, **options["all"]),
