@@ -200,7 +200,7 @@ static double play(const sequence *s, const char *set, bool fma) {
         if (off != 0.0) refuse(s, set, "a repetition has other bits", off);
     }
     const double off = differences(s, alone, plain ? s->scalar : s->fused);
-    if (off > (exactly ? 0.0 : s->q.precision == TG_F32 ? 1e-4 : 0.05)) refuse(s, set, "not what the file has", off);
+    if (off > (exactly ? 0.0 : s->q.precision == TG_F32 ? 1e-4 : 0.02)) refuse(s, set, "not what the file has", off);
     return off;
 }
 

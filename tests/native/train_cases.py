@@ -1,4 +1,4 @@
-"""Sequences of training for replay.c: a layer's weights and noise, and what this machine makes of them."""
+"""Sequences of training for replay.c: weights, noise, and what this machine makes of them."""
 
 from __future__ import annotations
 
@@ -153,7 +153,12 @@ def sequences() -> Iterator[tuple[str, Sequence]]:
                 for size in SIZES:
                     name = f"{precision} training {cell} {option} {size}"
                     yield name, sequence_of(cell, precision, size, **chosen)
-            for name, lengths in {"many": MANY, "one": (3,), "empty": (0, 0, 0), "none": ()}.items():
+            for name, lengths in {
+                "many": MANY,
+                "one": (3,),
+                "empty": (0, 0, 0),
+                "none": (),
+            }.items():
                 yield (
                     f"{precision} training {cell} {name}",
                     sequence_of(cell, precision, 18, lengths=lengths, **options["all"]),
