@@ -1,5 +1,6 @@
-// tidegate._core: sequences forward and backward, on raw pointers. tidegate.nn.fused, which alone calls these,
-// owns the tensors and has checked their shapes, types and places.
+// tidegate._core: sequences forward and backward, on raw pointers. tidegate.nn.sequence, which alone calls these,
+// owns the tensors and has checked their shapes, types and places; where lengths and offsets lead is looked at
+// here, each time: what torch traced cannot.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
@@ -27,6 +28,16 @@ template <typename T> T *pointer(const nb::dict &given, const char *name) {
 
 template <typename T> T value(const nb::dict &given, const char *name, T usual) {
     return given.contains(name) ? nb::cast<T>(given[name]) : usual;
+}
+
+// Sessions lie one behind the other, among so many rows.
+void check_rows(const tg_sequence &q, int64_t rows) {
+    for (size_t b = 0; b < q.sessions; b++) {
+        const int64_t first = q.offsets[b], end = b + 1 < q.sessions ? q.offsets[b + 1] : rows;
+        if (first < 0 || end < first) throw nb::value_error("offsets: not in order, or not among the rows");
+        if (q.lengths[b] < 0 || q.lengths[b] > end - first)
+            throw nb::value_error("lengths: a session has more steps than there are rows for it");
+    }
 }
 
 tg_sequence sequence_of(const std::string &cell, const std::string &precision, const nb::dict &given) {
@@ -62,6 +73,7 @@ tg_sequence sequence_of(const std::string &cell, const std::string &precision, c
     TAKE(dc, float);
     TAKE(sums, float);
 #undef TAKE
+    check_rows(q, nb::cast<int64_t>(given["rows"]));
     const auto *vectors = pointer<const float>(given, "vectors");
     const auto take = [&](size_t columns) {
         const float *here = vectors;

@@ -147,7 +147,7 @@ static size_t carve_cohort(tg_cohort *g, bool backward, uint8_t *memory) {
     g->scale = carve(memory, &used, MOST * sizeof(float));
     g->a = carve(memory, &used, rounded ? gates * units * sizeof(float) : 0);
     g->d = carve(memory, &used, rounded && backward ? MOST * g->layout.d * units * sizeof(float) : 0);
-    if (backward && !q->gain_input) g->a = NULL;
+    if (backward && !q->gain_input) g->a = NULL; /* there `a` is not read */
     return used;
 }
 
@@ -216,11 +216,15 @@ static size_t pack_all(const tg_sequence *q, bool backward, tg_cohort *g, uint8_
 }
 
 static int run(const tg_sequence *q, size_t threads, bool backward) {
-    if (q->sessions == 0) return 0;
+    if (q->sessions == 0) {
+        if (backward) memset(q->sums, 0, tg_sums(q) * sizeof(float));
+        return 0;
+    }
     if (!tg_active()) tg_isas();
     parallel *const fork = threads > 1 ? others_threads() : NULL;
     if (!fork) threads = 1;
     plan p = {.q = q, .backward = backward, .groups = cohorts_of(q->sessions, threads)};
+    if (p.groups < threads) threads = p.groups;
     p.shared.q = q;
     p.shared.layout = tg_layout_of(q->cell, q->gain);
     int64_t longest = 0;
@@ -248,7 +252,6 @@ static int run(const tg_sequence *q, size_t threads, bool backward) {
     int64_t *order = (int64_t *)(void *)(memory + at[4]);
     deal(q, p.groups, order + q->sessions, order, (size_t *)(void *)(memory + at[5]));
     p.order = order;
-    if (p.groups < threads) threads = p.groups;
     if (threads > 1) fork(take_cohorts, &p, (unsigned)threads, 0);
     else take_cohorts(&p);
     if (backward) {

@@ -1,4 +1,4 @@
-"""Write the cases that replay.c replays: models of every kind, and what this machine makes of them.
+"""Write the cases that replay.c replays: models and sequences, and what this machine makes of them.
 
 Usage: ``python tests/native/make_cases.py FILE``
 """
@@ -17,11 +17,12 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 from kernel_models import CELLS, options_of, random_rows, random_weights, walk
+from train_cases import RESULTS, Sequence, sequences
 
 from tidegate import core
 from tidegate.spec import CategoryInput, LayerSpec, ModelSpec
 
-MAGIC = b"replay1\0"
+MAGIC = b"replay2\0"
 PRECISIONS = ("fp32", "bf16", "int8")
 HEADS = ("linear", "sigmoid", "softmax")
 KERNELS = ("gru", "gru_before", "lstm", "rnn_tanh", "rnn_relu")  # as in tg_cell
@@ -168,6 +169,30 @@ def played(model: core.Model, spec: ModelSpec, rows, slots, before, run: bool):
     return states, outputs
 
 
+OPTIONAL = (
+    *("gain_input", "gain", "cell_gain", "cell_shift", "peephole", "mask", "keep", "keep_cell"),
+    *("h", "c", "a", "dy", "dh_end", "dc_end"),
+)
+
+
+def write_sequence(whole: Written, sequence: Sequence, isas: tuple[str, str]) -> None:
+    """Write a case of training, and its results on each set."""
+    whole.number(KERNELS.index(sequence.cell))
+    whole.number(PRECISIONS.index(sequence.precision))
+    whole.number(sequence.hidden_size)
+    whole.number(len(sequence.arrays["lengths"]))
+    whole.number(sequence.rows)
+    whole.number(sequence.flags["reverse"])
+    whole.array(np.array(sequence.rates, dtype=np.float32))
+    for name in ("lengths", "offsets", "weight", "bias", *OPTIONAL):
+        whole.array(sequence.arrays.get(name, b""))
+    for isa in isas:
+        core.use_isa(isa)
+        results = sequence.played()
+        for name in RESULTS:
+            whole.array(results.get(name, b""))
+
+
 def main(path: str) -> None:
     """Write the file."""
     sets = core.isas()
@@ -200,8 +225,15 @@ def main(path: str) -> None:
     head = Written([MAGIC])
     head.number(fused != "scalar")
     head.number(count)
-    Path(path).write_bytes(b"".join(head.parts + whole.parts))
-    print(f"make_cases: {count} cases, played on scalar and {fused}")  # noqa: T201
+    training, n_sequences = Written(), 0
+    for name, sequence in sequences():
+        training.array(name.encode())
+        write_sequence(training, sequence, ("scalar", fused))
+        n_sequences += 1
+    whole.number(n_sequences)
+    Path(path).write_bytes(b"".join(head.parts + whole.parts + training.parts))
+    done = f"{count} cases and {n_sequences} sequences, played on scalar and {fused}"
+    print(f"make_cases: {done}")  # noqa: T201
 
 
 if __name__ == "__main__":

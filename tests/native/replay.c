@@ -1,6 +1,7 @@
 /* Replays the cases that make_cases.py wrote: models as the kernels take them, events, and the states and
  * outputs that the machine which wrote them got. For processors that this machine only emulates (NEON), and
- * for kernels under sanitizers without an interpreter around them.
+ * for kernels under sanitizers without an interpreter around them. Behind the models come sequences of
+ * training (replay_train.c).
  *
  *     replay FILE [SET]...     all sets of the processor, unless some are named
  *
@@ -16,63 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cases.h"
 #include "kernels.h"
-
-static void fail(const char *what) {
-    fprintf(stderr, "replay: %s\n", what);
-    exit(1);
-}
-
-/* -- Memory: freed all at once after a case ----------------------------------------------------------- */
-
-static void **kept;
-static size_t n_kept;
-
-static void *room(size_t bytes) {
-    void *made = aligned_alloc(TG_ALIGNMENT, (bytes + TG_ALIGNMENT - 1) / TG_ALIGNMENT * TG_ALIGNMENT);
-    kept = realloc(kept, (n_kept + 1) * sizeof *kept);
-    if (!made || !kept) fail("out of memory");
-    return kept[n_kept++] = made;
-}
-
-/* As long as it says and no longer: numbers of the caller's, which need no alignment. */
-static void *exact(size_t bytes) {
-    void *made = malloc(bytes ? bytes : 1);
-    kept = realloc(kept, (n_kept + 1) * sizeof *kept);
-    if (!made || !kept) fail("out of memory");
-    return kept[n_kept++] = made;
-}
-
-static void forget_all(void) {
-    while (n_kept) free(kept[--n_kept]);
-}
-
-/* -- The file: 64-bit numbers, and arrays behind their length in bytes --------------------------------- */
-/* One number a statement: C leaves the order of initialisers open. */
-
-static FILE *file;
-
-static void take(void *to, size_t bytes) {
-    if (bytes && fread(to, bytes, 1, file) != 1) fail("the file ends too early");
-}
-static uint64_t number(void) {
-    uint64_t value;
-    take(&value, sizeof value);
-    return value;
-}
-static void *array(size_t *bytes, size_t behind) {
-    const size_t length = (size_t)number();
-    uint8_t *made = behind ? room(length + behind) : exact(length);
-    take(made, length);
-    memset(made + length, 0, behind);
-    if (bytes) *bytes = length;
-    return made;
-}
-static const void *optional(void) {
-    size_t bytes;
-    const void *made = array(&bytes, 0);
-    return bytes ? made : NULL;
-}
 
 static tg_product product(tg_precision precision, size_t inputs, size_t gates, size_t panels) {
     tg_product made = {.inputs = inputs, .gates = gates, .panels = panels};
@@ -226,19 +172,6 @@ static result walk(const replayed *c, size_t at_once) {
     return (result){together, outputs};
 }
 
-/* The largest difference, relative to numbers above 1; infinite where one has a NaN and the other has not.
- * NaNs are equal whatever their bits: processors choose them as they like. */
-static double difference(size_t n, const float *x, const float *y) {
-    double worst = 0.0;
-    for (size_t i = 0; i < n; i++) {
-        if (memcmp(x + i, y + i, sizeof *x) == 0 || (isnan(x[i]) && isnan(y[i]))) continue;
-        double off = fabs((double)x[i] - y[i]) / fmax(1.0, fabs((double)y[i]));
-        if (off == 0.0) off = 1e-300; /* 0 and -0 are other bits */
-        worst = !(off <= worst) ? (isnan(off) ? INFINITY : off) : worst;
-    }
-    return worst;
-}
-
 static double differences(const replayed *c, result x, result y) {
     return fmax(difference(c->sessions * c->model.state_size, x.states, y.states),
                 difference(c->n * c->model.output_size, x.outputs, y.outputs));
@@ -270,7 +203,7 @@ static bool top_agrees(const replayed *c, const float *outputs) {
 
 /* Plays one case on the set in use and returns how far it is off. `fma`: the file's machine has it. */
 static double play(const replayed *c, const char *set, bool fma) {
-    const bool plain = strcmp(set, "scalar") == 0 || strcmp(set, "amx-emulated") == 0;
+    const bool plain = is_plain(set);
     const result whole = walk(c, c->n);
     const size_t parts[] = {1, 7};
     for (size_t i = 0; i < 2; i++)
@@ -296,8 +229,7 @@ static void replay(const char *path, const char *set) {
     size_t cases[3] = {0};
     double worst[3] = {0};
     if (tg_use_isa(set) < 0) fail("no such instruction set here");
-    file = fopen(path, "rb");
-    if (!file || number() != UINT64_C(0x3179616c706572)) fail("this is no file of cases"); /* "replay1" */
+    open_cases(path);
     const bool fma = number();
     for (uint64_t left = number(); left; left--) {
         const replayed c = next_case();
@@ -306,7 +238,6 @@ static void replay(const char *path, const char *set) {
         cases[p]++;
         forget_all();
     }
-    fclose(file);
     printf("replay: %-12s", set);
     for (int p = 0; p < 3; p++) {
         printf(" %s %zu cases, ", names[p], cases[p]);
@@ -314,6 +245,8 @@ static void replay(const char *path, const char *set) {
         else printf("off by %.2g;", worst[p]);
     }
     printf("\n");
+    replay_sequences(set, fma);
+    close_cases();
 }
 
 int main(int argc, char **argv) {
@@ -321,6 +254,5 @@ int main(int argc, char **argv) {
     if (argc == 2)
         for (const char *const *set = tg_isas(); *set; set++) replay(argv[1], *set);
     for (int i = 2; i < argc; i++) replay(argv[1], argv[i]);
-    free(kept);
     return 0;
 }

@@ -35,6 +35,19 @@ REGIMES = {
 }
 
 
+PLAIN = ("scalar", "amx-emulated")  # plain C, for processors without FMA
+
+
+def on_set(name: str, call: Callable[[], list[Tensor]]) -> list[Tensor]:
+    """What a call gives on an instruction set."""
+    before = core.isa()
+    core.use_isa(name)
+    try:
+        return call()
+    finally:
+        core.use_isa(before)
+
+
 @pytest.fixture(params=core.isas())
 def isa(request: pytest.FixtureRequest) -> Iterator[str]:
     before = core.isa()
@@ -96,6 +109,20 @@ def test_every_set_gives_the_numbers_of_the_loop_in_float64(
         ):
             scale = max(1.0, float(wanted.abs().max()))
             torch.testing.assert_close(found.double(), wanted, rtol=0, atol=1e-5 * scale)
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_sets_with_fma_give_equal_bits_in_float32(kind: str, regime: str) -> None:
+    fused_sets = [name for name in core.isas() if name not in PLAIN]
+    layer = layer_of(kind, regime, 33)
+    found = {name: on_set(name, lambda: run(layer)) for name in (*fused_sets, "scalar")}
+    for name in fused_sets[1:]:
+        for one, other in zip(found[name], found[fused_sets[0]], strict=True):
+            assert torch.equal(one, other)
+    # a processor without FMA rounds twice in the sums of a product
+    for one, other in zip(found["scalar"], found[core.isas()[-1]], strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -253,6 +280,49 @@ def test_an_operator_refuses_what_does_not_fit() -> None:
     }.items():
         with pytest.raises(ValueError, match=name):
             operator(**{**good, name: wrong})
+    whole = 2**63 - 1
+    for name, numbers in {
+        "lengths": ([3, 3], [4, 1], [-1, 2], [whole, 2], [3, whole]),
+        "offsets": ([-1, 3], [3, 0], [0, 6], [-whole, whole], [whole, 0]),
+    }.items():
+        for each in numbers:
+            with pytest.raises(ValueError, match=name):
+                operator(**{**good, name: torch.tensor(each)})
+
+
+def test_an_exported_layer_refuses_lengths_that_do_not_fit() -> None:
+    """What is traced looks at no numbers: the C core does."""
+    x, lengths = torch.randn(2, 5, 3), torch.tensor([5, 2])
+    exported = torch.export.export(GRU(3, 4), (x,), {"lengths": lengths}).module()
+    for wrong in ([6, 2], [5, 6], [-1, 5]):
+        with pytest.raises(ValueError, match="lengths"):
+            exported(x, lengths=torch.tensor(wrong))
+
+
+def test_relu_passes_nothing_at_a_zero_of_either_sign(isa: str) -> None:
+    """A product of -1e-60 becomes -0, and a NaN may have a sign."""
+    del isa
+    a = torch.tensor([[0.0], [torch.nan], [-torch.nan], [2.0]], requires_grad=True)
+    y, *_ = operator(
+        cell="rnn_relu",
+        precision="fp32",
+        a=a,
+        weight=torch.tensor([[-1e-30]]),
+        vectors=torch.zeros(1),
+        h=torch.full((4, 1), 1e-30),
+        c=None,
+        **dict.fromkeys(("mask", "keep", "keep_cell")),
+        **dict.fromkeys(("keep_rate", "keep_cell_rate"), 0.0),
+        lengths=torch.ones(4, dtype=torch.int64),
+        offsets=torch.arange(4),
+        **dict.fromkeys(("norm", "peephole", "reverse", "padded"), False),
+        save=True,
+    )
+    assert y[0].item() == 0
+    assert not y[0].signbit().item()
+    y.backward(torch.full((4, 1), 3.0))
+    assert a.grad is not None
+    assert a.grad.flatten().tolist() == [0, 3, 3, 3]
 
 
 @pytest.mark.parametrize("lengths", [[3, 6, 0, 2], [0, 0, 0, 0]])

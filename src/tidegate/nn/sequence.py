@@ -263,7 +263,12 @@ class _Call:
         wide = _TYPES[arguments["precision"]]
         self.types = {"lengths": torch.int64, "offsets": torch.int64, "a": wide, "d": wide}
         sessions, size = arguments["h"].shape
-        self.given: dict[str, int | float | bool] = {"hidden_size": size, "sessions": sessions}
+        rows = self.shapes["y"][0]
+        self.given: dict[str, int | float | bool] = {
+            "hidden_size": size,
+            "sessions": sessions,
+            "rows": rows,
+        }
         for name in ("reverse", "norm", "peephole", "keep_rate", "keep_cell_rate"):
             self.given[name] = arguments[name]
         self.give((name, arguments.get(name)) for name in self.shapes)
