@@ -5,7 +5,6 @@
  * Every array is allocated by itself, exactly as long as train.h says. Some rows are no session's: they hold
  * NaNs where they are read, and must be left as they were where they are written. */
 #define _GNU_SOURCE
-#include <inttypes.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
