@@ -5,7 +5,6 @@
  * Every array is allocated by itself, exactly as long as train.h says. Some rows are no session's: they hold
  * NaNs where they are read, and must be left as they were where they are written. */
 #define _GNU_SOURCE
-#include <inttypes.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -189,7 +188,7 @@ static void refuse(const sequence *s, const char *set, const char *what, double 
 static double play(const sequence *s, const char *set, bool fma) {
     const bool plain = is_plain(set), exactly = s->q.precision == TG_F32 && (plain || fma);
     const result alone = walk(s, 1);
-    static const size_t threads[] = {2, 3, 64};
+    static const size_t threads[] = {2, 64};
     for (size_t i = 0; i < sizeof threads / sizeof *threads; i++) {
         const result together = walk(s, threads[i]);
         double off = own_difference(s, together, alone);
