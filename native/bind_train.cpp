@@ -31,7 +31,8 @@ template <typename T> T value(const nb::dict &given, const char *name, T usual) 
 }
 
 // Sessions lie one behind the other, among so many rows.
-void check_rows(const tg_sequence &q, int64_t rows) {
+void check_rows(const tg_sequence &q) {
+    const auto rows = static_cast<int64_t>(q.rows);
     for (size_t b = 0; b < q.sessions; b++) {
         const int64_t first = q.offsets[b], end = b + 1 < q.sessions ? q.offsets[b + 1] : rows;
         if (first < 0 || end < first) throw nb::value_error("offsets: not in order, or not among the rows");
@@ -47,6 +48,7 @@ tg_sequence sequence_of(const std::string &cell, const std::string &precision, c
     if (q.precision == TG_INT8) throw nb::value_error("precision: training takes fp32 or bf16");
     q.hidden_size = nb::cast<size_t>(given["hidden_size"]);
     q.sessions = nb::cast<size_t>(given["sessions"]);
+    q.rows = nb::cast<size_t>(given["rows"]);
     q.reverse = value(given, "reverse", false);
     q.keep_rate = value(given, "keep_rate", 0.0f);
     q.keep_cell_rate = value(given, "keep_cell_rate", 0.0f);
@@ -73,7 +75,7 @@ tg_sequence sequence_of(const std::string &cell, const std::string &precision, c
     TAKE(dc, float);
     TAKE(sums, float);
 #undef TAKE
-    check_rows(q, nb::cast<int64_t>(given["rows"]));
+    check_rows(q);
     const auto *vectors = pointer<const float>(given, "vectors");
     const auto take = [&](size_t columns) {
         const float *here = vectors;
