@@ -70,7 +70,7 @@ def run(
         if not parts:
             return a.new_zeros(rows.count, cell.hidden_size)
         flat = torch.cat(parts).index_select(0, places)
-        return flat.new_zeros(rows.count, cell.hidden_size).index_copy(0, targets, flat)
+        return flat.new_zeros(rows.count, cell.hidden_size).index_copy_(0, targets, flat)
 
     columns = zip(*found, strict=True) if found else ((),) * (1 + len(GATES[cell.cell]))
     y, *gates_of = (gather(column) for column in columns)

@@ -53,7 +53,7 @@ def run(
     kernel = getattr(torch, name)
     before = h if cell.cell == "lstm" else h[0]
     y, *after = kernel(x[places], batch_sizes, before, weights, *flags)
-    whole = y.new_zeros(rows.count, cell.hidden_size).index_copy(0, places, y)
+    whole = y.new_zeros(rows.count, cell.hidden_size).index_copy_(0, places, y)
     ended = tuple(
         old.index_copy(0, longest[:begun], new[0].to(old.dtype))
         for old, new in zip(state, after, strict=True)

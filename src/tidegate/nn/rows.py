@@ -66,7 +66,7 @@ class Rows:
         if self.real is None:
             return y.reshape(shape)
         whole = y.new_zeros(self.sessions * self.steps, y.shape[-1])
-        return whole.index_copy(0, self.real, y).reshape(shape)
+        return whole.index_copy_(0, self.real, y).reshape(shape)  # the copy that makes none is slow
 
     def order(self, *, reverse: bool) -> tuple[Tensor, Tensor]:
         """Return each session's rows in the order of its steps, and which of them are real.

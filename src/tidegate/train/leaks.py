@@ -201,7 +201,7 @@ class _Trial:
                 found.append(carry(batch, x)[real])
                 events.append(taken)
         y = torch.cat(found)
-        return y.new_zeros(len(rows), *y.shape[1:]).index_copy(0, torch.cat(events), y)
+        return y.new_zeros(len(rows), *y.shape[1:]).index_copy_(0, torch.cat(events), y)
 
     def states(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Mark events whose outputs moved with other sessions' events, and with their own."""
