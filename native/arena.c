@@ -1,10 +1,9 @@
-#define _DEFAULT_SOURCE /* mmap, madvise */
 #include "arena.h"
+#include "pages.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/random.h>
 
 #define NONE UINT32_MAX
@@ -13,7 +12,6 @@
 #define FIRST_INDEX_BITS 8
 #define MOVED_A_STEP 16 /* cells; the old index is gone long before the new one is full */
 #define SLAB_BYTES ((size_t)8 << 20)
-#define HUGE_PAGE ((size_t)2 << 20)
 #define LINE 64
 
 _Static_assert(sizeof(tg_slot_header) == 24, "headers keep encoder states aligned");
@@ -23,31 +21,6 @@ enum { LIVE = 1, RECENT = 2, GIVEN = 4 };
 
 static size_t rounded(size_t size, size_t multiple) {
     return (size + multiple - 1) / multiple * multiple;
-}
-
-/* ---- Memory from the system: zeroed, and not there before it is touched ---- */
-
-/* Whole pages, however large a system has them: munmap refuses to begin within one. */
-static size_t whole_pages(size_t size) { return rounded(size, (size_t)64 << 10); }
-
-/* At a multiple of HUGE_PAGE, so that the system may back it with such pages: random access over
- * hundreds of MiB in small pages would miss the TLB each time. */
-static void *map(size_t size, int huge) {
-    size = whole_pages(size);
-    const size_t whole = size + HUGE_PAGE;
-    uint8_t *found = mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (found == MAP_FAILED) return NULL;
-    const size_t before = (HUGE_PAGE - (uintptr_t)found % HUGE_PAGE) % HUGE_PAGE;
-    if (before) munmap(found, before);
-    munmap(found + before + size, whole - before - size);
-#ifdef MADV_HUGEPAGE
-    if (huge) madvise(found + before, size, MADV_HUGEPAGE); /* a wish: it may be refused */
-#endif
-    return found + before;
-}
-
-static void unmap(void *memory, size_t size) {
-    if (memory) munmap(memory, whole_pages(size));
 }
 
 /* ---- Hashing ---- */
@@ -117,7 +90,7 @@ static size_t index_bytes(const tg_index *index) {
 static int index_new(tg_index *index, unsigned bits) {
     if (bits > 32) return -1;
     index->bits = bits;
-    index->cells = map(sizeof(uint64_t) << bits, sizeof(uint64_t) << bits >= HUGE_PAGE);
+    index->cells = tg_map(sizeof(uint64_t) << bits, sizeof(uint64_t) << bits >= TG_HUGE_PAGE);
     return index->cells ? 0 : -1;
 }
 
@@ -194,7 +167,7 @@ static void move_some(tg_arena *arena) {
         *cell = 0;
     }
     if (arena->moved >= size) {
-        unmap(old->cells, index_bytes(old));
+        tg_unmap(old->cells, index_bytes(old));
         old->cells = NULL;
     }
 }
@@ -245,7 +218,7 @@ static int add_slab(tg_arena *arena) {
         arena->slabs_capacity = capacity;
     }
     /* Huge pages from the second slab on: a small arena stays small. */
-    uint8_t *slab = map(slab_bytes(arena), arena->n_slabs > 0);
+    uint8_t *slab = tg_map(slab_bytes(arena), arena->n_slabs > 0);
     if (!slab) return -1;
     arena->slabs[arena->n_slabs++] = slab;
     return 0;
@@ -422,9 +395,9 @@ void tg_arena_free(tg_arena *arena) {
             const tg_key key = tg_arena_key(arena, (int64_t)slot);
             if (key.size > TG_INLINE_KEY) free((char *)key.data);
         }
-    for (size_t i = 0; i < arena->n_slabs; i++) unmap(arena->slabs[i], slab_bytes(arena));
-    unmap(arena->index.cells, index_bytes(&arena->index));
-    unmap(arena->old.cells, index_bytes(&arena->old));
+    for (size_t i = 0; i < arena->n_slabs; i++) tg_unmap(arena->slabs[i], slab_bytes(arena));
+    tg_unmap(arena->index.cells, index_bytes(&arena->index));
+    tg_unmap(arena->old.cells, index_bytes(&arena->old));
     free(arena->slabs);
     free(arena->initial);
     free(arena);

@@ -2,6 +2,7 @@
 // owns the tensors and has checked their shapes, types and places; where lengths and offsets lead is looked at
 // here, each time: what torch traced cannot.
 #include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 
@@ -12,6 +13,7 @@
 #include "bind_model.h"
 
 extern "C" {
+#include "blocks.h"
 #include "train.h"
 }
 
@@ -31,8 +33,7 @@ template <typename T> T value(const nb::dict &given, const char *name, T usual) 
 }
 
 // Sessions lie one behind the other, among so many rows.
-void check_rows(const tg_sequence &q) {
-    const auto rows = static_cast<int64_t>(q.rows);
+void check_rows(const tg_sequence &q, int64_t rows) {
     for (size_t b = 0; b < q.sessions; b++) {
         const int64_t first = q.offsets[b], end = b + 1 < q.sessions ? q.offsets[b + 1] : rows;
         if (first < 0 || end < first) throw nb::value_error("offsets: not in order, or not among the rows");
@@ -48,7 +49,6 @@ tg_sequence sequence_of(const std::string &cell, const std::string &precision, c
     if (q.precision == TG_INT8) throw nb::value_error("precision: training takes fp32 or bf16");
     q.hidden_size = nb::cast<size_t>(given["hidden_size"]);
     q.sessions = nb::cast<size_t>(given["sessions"]);
-    q.rows = nb::cast<size_t>(given["rows"]);
     q.reverse = value(given, "reverse", false);
     q.keep_rate = value(given, "keep_rate", 0.0f);
     q.keep_cell_rate = value(given, "keep_cell_rate", 0.0f);
@@ -75,7 +75,7 @@ tg_sequence sequence_of(const std::string &cell, const std::string &precision, c
     TAKE(dc, float);
     TAKE(sums, float);
 #undef TAKE
-    check_rows(q);
+    check_rows(q, nb::cast<int64_t>(given["rows"]));
     const auto *vectors = pointer<const float>(given, "vectors");
     const auto take = [&](size_t columns) {
         const float *here = vectors;
@@ -108,6 +108,17 @@ void go(int (*run)(const tg_sequence *, size_t), const tg_sequence &q, size_t th
 } // namespace
 
 void bind_train(nb::module_ &m) {
+    m.def(
+        "block",
+        [](size_t bytes) {
+            void *memory = tg_block_take(bytes);
+            if (!memory) throw std::bad_alloc();
+            const nb::capsule owner(memory, [](void *taken) noexcept { tg_block_give(taken); });
+            return nb::ndarray<nb::pytorch, uint8_t, nb::ndim<1>>(memory, {bytes}, owner);
+        },
+        nb::arg("bytes"),
+        "A tensor of so many bytes, whatever is in them, from memory that is used again (native/blocks.h).");
+    m.def("blocks_waiting", &tg_blocks_waiting, "Bytes of the memory that waits to be used again.");
     m.def(
         "sequence_layout",
         [](const std::string &cell, bool norm) {

@@ -5,7 +5,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "kernels.h"
 
@@ -112,31 +111,6 @@ static parallel *others_threads(void) {
         if (have) atomic_store(&found, have);
     }
     return have;
-}
-
-/* -- Memory ------------------------------------------------------------------------------------------ */
-
-/* Asks for large pages in memory that nothing was written to yet. What a large batch needs is fresh from the
- * system each time, and to get it in pages of 4 KiB takes longer than to fill it. */
-static void in_large_pages(void *memory, size_t bytes) {
-#ifdef MADV_HUGEPAGE
-    const uintptr_t large = (uintptr_t)2 << 20, first = ((uintptr_t)memory + large - 1) / large * large;
-    const uintptr_t end = ((uintptr_t)memory + bytes) / large * large;
-    if (memory && end > first + large) madvise((char *)memory + (first - (uintptr_t)memory), end - first, MADV_HUGEPAGE);
-#else
-    (void)memory, (void)bytes;
-#endif
-}
-
-static void prepare(const tg_sequence *q, bool backward) {
-    const tg_layout layout = tg_layout_of(q->cell, q->gain);
-    const size_t column = q->rows * q->hidden_size * sizeof(float);
-    if (backward) {
-        in_large_pages(q->d, layout.d * column >> (q->precision != TG_F32));
-    } else {
-        in_large_pages(q->y, column);
-        in_large_pages(q->kept, layout.kept * column);
-    }
 }
 
 /* -- Groups of sessions ------------------------------------------------------------------------------ */
@@ -267,7 +241,6 @@ static int run(const tg_sequence *q, size_t threads, bool backward) {
         return 0;
     }
     if (!tg_active()) tg_isas();
-    prepare(q, backward);
     parallel *const fork = threads > 1 ? others_threads() : NULL;
     if (!fork) threads = 1;
     plan p = {.q = q, .backward = backward, .groups = cohorts_of(q->sessions, threads)};

@@ -43,7 +43,7 @@ enum { TG_OF_INPUT, TG_OF_RECURRENT, TG_OF_CANDIDATE, TG_OF_CELL = TG_OF_CANDIDA
 typedef struct {
     tg_cell cell;
     tg_precision precision;
-    size_t hidden_size, sessions, rows;
+    size_t hidden_size, sessions;
     const int64_t *lengths, *offsets;
     bool reverse;        /* from each session's last event to its first */
     const float *weight; /* gates * H x H, as torch has it: r z n, i f g o, h */

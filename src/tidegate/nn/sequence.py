@@ -136,21 +136,37 @@ def _outputs(call: Mapping[str, Any]) -> tuple[Tensor, Tensor, Tensor, Tensor, T
         new(rows, size),
         torch.empty_like(h),
         h.new_empty(0) if c is None else torch.empty_like(c),
-        new(rows, _layout(call["cell"], norm).kept * size) if save else h.new_empty(0),
+        _large(h, call["padded"], rows, _layout(call["cell"], norm).kept * size, torch.float32)
+        if save
+        else h.new_empty(0),
         new(rows, 6) if save and norm else h.new_empty(0),
     )
 
 
 def _gradients(call: Mapping[str, Any]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     y, h, c = call["y"], call["h"], call["c"]
-    new = y.new_zeros if call["padded"] else y.new_empty
     width = _layout(call["cell"], call["norm"]).d * y.shape[1]
     return (
-        new(y.shape[0], width, dtype=_TYPES[call["precision"]]),
+        _large(y, call["padded"], y.shape[0], width, _TYPES[call["precision"]]),
         torch.empty_like(h),
         h.new_empty(0) if c is None else torch.empty_like(c),
         torch.zeros_like(call["vectors"]),
     )
+
+
+def _large(like: Tensor, padded: bool, rows: int, columns: int, dtype: torch.dtype) -> Tensor:
+    """Return a new matrix, of zeros if it is `padded`, from memory that steps share if it is large."""
+    size = rows * columns * dtype.itemsize
+    if padded:
+        return like.new_zeros(rows, columns, dtype=dtype)
+    if size < _LARGE or type(like) is not Tensor:  # of what torch traces there is no memory
+        return like.new_empty(rows, columns, dtype=dtype)
+    memory: Tensor = _core.block(size)
+    return memory.view(dtype).view(rows, columns)
+
+
+_LARGE = 1 << 20
+"""Bytes from which on fresh memory costs more than a call to `_core.block`."""
 
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
