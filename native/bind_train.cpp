@@ -7,6 +7,7 @@
 #include <nanobind/stl/tuple.h>
 
 #include <cstdint>
+#include <initializer_list>
 #include <new>
 #include <string>
 
@@ -42,7 +43,24 @@ void check_rows(const tg_sequence &q, int64_t rows) {
     }
 }
 
-tg_sequence sequence_of(const std::string &cell, const std::string &precision, const nb::dict &given) {
+// What a kernel reads and writes without asking whether it is there.
+void check_all_there(const tg_sequence &q, bool rows, bool backward, const nb::dict &given) {
+    const auto need = [&](bool where, const std::initializer_list<const char *> &names) {
+        for (const char *name : names)
+            if (where && !given.contains(name)) throw nb::value_error((std::string(name) + ": missing").c_str());
+    };
+    const bool any = q.sessions > 0 && q.hidden_size > 0, events = any && rows, norm = value(given, "norm", false);
+    need(any, {"lengths", "offsets", "weight", "vectors", "h"});
+    need(any && q.cell == TG_LSTM, {"c", backward ? "dc" : "c_end"});
+    need(any, {backward ? "dh" : "h_end"});
+    need(events, {"y"});
+    need(events && !backward, {"a"});
+    need(events && backward, {"kept", "d", "sums"});
+    need(events && backward && norm, {"a", "moments"});
+}
+
+tg_sequence sequence_of(const std::string &cell, const std::string &precision, bool backward,
+                        const nb::dict &given) {
     tg_sequence q{};
     q.cell = tidegate::cell_named(cell);
     q.precision = tidegate::precision_named(precision);
@@ -75,7 +93,9 @@ tg_sequence sequence_of(const std::string &cell, const std::string &precision, c
     TAKE(dc, float);
     TAKE(sums, float);
 #undef TAKE
-    check_rows(q, nb::cast<int64_t>(given["rows"]));
+    const auto rows = nb::cast<int64_t>(given["rows"]);
+    check_all_there(q, rows > 0, backward, given);
+    check_rows(q, rows);
     const auto *vectors = pointer<const float>(given, "vectors");
     const auto take = [&](size_t columns) {
         const float *here = vectors;
@@ -127,17 +147,19 @@ void bind_train(nb::module_ &m) {
         },
         "cell"_a, "norm"_a,
         "Columns of a row, in hidden sizes: a, kept, d, bias; and where in d raw, raw_candidate and operands begin.");
+    m.attr("MOMENTS") = sizeof(tg_moments) / sizeof(float) * TG_MOMENTS;
+    m.def("finds_threads", &tg_finds_threads, "Whether there are threads of torch's that sequences can be shared among.");
     m.def(
         "sequence_forward",
         [](const std::string &cell, const std::string &precision, size_t threads, const nb::dict &given) {
-            go(tg_forward, sequence_of(cell, precision, given), threads);
+            go(tg_forward, sequence_of(cell, precision, false, given), threads);
         },
         "cell"_a, "precision"_a, "threads"_a, "given"_a,
         "All steps of some sessions; `given` has sizes, and addresses by the names of native/train.h.");
     m.def(
         "sequence_backward",
         [](const std::string &cell, const std::string &precision, size_t threads, const nb::dict &given) {
-            go(tg_backward, sequence_of(cell, precision, given), threads);
+            go(tg_backward, sequence_of(cell, precision, true, given), threads);
         },
         "cell"_a, "precision"_a, "threads"_a, "given"_a, "The gradients of all steps of some sessions.");
     m.def(

@@ -113,6 +113,8 @@ static parallel *others_threads(void) {
     return have;
 }
 
+bool tg_finds_threads(void) { return others_threads() != NULL; }
+
 /* -- Groups of sessions ------------------------------------------------------------------------------ */
 
 enum { MOST = 32 }; /* sessions of a group: their vectors stay in the second-level cache */

@@ -76,6 +76,9 @@ size_t tg_sums(const tg_sequence *q);
 int tg_forward(const tg_sequence *q, size_t threads);
 int tg_backward(const tg_sequence *q, size_t threads);
 
+/* Whether torch's threads were found in the process: without them there is one. */
+bool tg_finds_threads(void);
+
 /* n numbers that are `value` with probability `rate`, else 0. */
 void tg_draw(uint64_t seed, float rate, float value, size_t n, float *out);
 

@@ -19,7 +19,7 @@ PATIENCE = 64
 
 
 def forget() -> None:
-    """Let every block that waits go back to the system, but for one of 1 GiB that is not touched."""
+    """Let all blocks go back to the system, but for one of 1 GiB that is never touched."""
     for _ in range(PATIENCE + 2):
         _core.block(1024 * MIB)
 

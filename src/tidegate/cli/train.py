@@ -42,6 +42,9 @@ def command(
         write_json({"bundle": str(bundle.path), "version": bundle.version, "metrics": metrics})
         return
     for part, values in metrics.items():
-        listed = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+        listed = ", ".join(
+            f"{name} {value:,}" if name == "n" else f"{name} {value:.4g}"
+            for name, value in values.items()
+        )
         typer.echo(f"{part}: {listed}")
     typer.echo(f"bundle: {bundle.path}")

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - as everybody calls it
 
+from tidegate.nn.checks import check_events, check_state
 from tidegate.nn.initialise import initialise
 from tidegate.spec import GATES, Activation, Bias, Cell
 
@@ -81,9 +82,19 @@ class CellBase(nn.Module):
         -------
         tuple of tensors (B, hidden_size)
             h; of an LSTM h and c.
+
+        Raises
+        ------
+        InputError
+            ``bad_input`` or ``bad_state``, naming the argument.
         """
-        state = self.initial_state(x, len(x)) if state is None else state
-        return self.step(self.input_product(x), state)[0]
+        check_events(x, self.input_size, self.input, axes=("sessions",))
+        if state is None:
+            before = self.initial_state(x, len(x))
+        else:
+            shapes = [(len(x), self.hidden_size)] * (2 if self.cell == "lstm" else 1)
+            before = check_state(state, shapes, self.recurrent)
+        return self.step(self.input_product(x), before)[0]
 
     def step(
         self, a: Tensor, state: State, *, mask: Tensor | None = None, weight: Tensor | None = None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
 
 from tidegate.errors import InputError
 
@@ -14,7 +17,12 @@ _AUTOCAST = (torch.float32, torch.bfloat16, torch.float16)
 
 
 def check_events(
-    x: Tensor, input_size: int, weight: Tensor, *, axes: tuple[str, ...] = ("sessions", "steps")
+    x: object,
+    input_size: int,
+    weight: Tensor,
+    *,
+    axes: tuple[str, ...] = ("sessions", "steps"),
+    name: str = "x",
 ) -> None:
     """Refuse events that are not (*axes, input_size) of the weights' type and device.
 
@@ -23,27 +31,53 @@ def check_events(
     InputError
         ``bad_input``.
     """
+    wanted = f"give a tensor ({', '.join(axes)}, {input_size})"
+    if isinstance(x, PackedSequence):
+        wanted = "give the padded tensor, and lengths="
+    if not isinstance(x, Tensor):
+        raise _bad("bad_input", name, f"is a {type(x).__name__}", wanted)
     if x.dim() != len(axes) + 1 or x.shape[-1] != input_size:
-        raise _bad("bad_input", "x", x.shape, f"give ({', '.join(axes)}, {input_size})")
-    _check_kind(x, weight, "bad_input", "x")
+        raise _bad("bad_input", name, x.shape, wanted)
+    _check_kind(x, weight, "bad_input", name)
 
 
 def check_state(
-    parts: tuple[Tensor, ...], count: int, shape: tuple[int, ...], weight: Tensor
-) -> None:
-    """Refuse a state that has not `count` tensors of one shape, of the weights' type and device.
+    state: object, shapes: Sequence[tuple[int, ...]], weight: Tensor
+) -> tuple[Tensor, ...]:
+    """Refuse a state that has not a tensor of each shape, of the weights' type and device.
+
+    Parameters
+    ----------
+    state : tensor or tuple of tensors
+        A tensor alone counts as a tuple of one.
+    shapes : sequence of tuple
+        What each must have.
+    weight : tensor
+        One of the weights.
+
+    Returns
+    -------
+    tuple of tensors
+        The state.
 
     Raises
     ------
     InputError
         ``bad_state``.
     """
-    if len(parts) != count:
-        raise _bad("bad_state", "state", f"{len(parts)} tensors", f"give {count}")
-    for part in parts:
+    parts = (state,) if isinstance(state, Tensor) else state
+    wanted = f"give {', '.join(map(str, dict.fromkeys(shapes)))}, {len(shapes)} in all"
+    if not isinstance(parts, (tuple, list)):
+        raise _bad("bad_state", "state", f"is a {type(state).__name__}", wanted)
+    if len(parts) != len(shapes):
+        raise _bad("bad_state", "state", f"{len(parts)} tensors", wanted)
+    for part, shape in zip(parts, shapes, strict=True):
+        if not isinstance(part, Tensor):
+            raise _bad("bad_state", "state", f"has a {type(part).__name__}", wanted)
         if part.shape != shape:
             raise _bad("bad_state", "state", part.shape, f"give {shape}")
         _check_kind(part, weight, "bad_state", "state")
+    return tuple(parts)
 
 
 def check_lengths(lengths: Tensor, sessions: int, steps: int) -> None:

@@ -43,6 +43,9 @@ def run(
         Of each event.
     """
     a = cell.input_product(x)
+    if not rows.count:
+        nothing, y = a.sum(), a[:, : cell.hidden_size]  # 0, with the weights in its graph
+        return y, tuple(part + nothing for part in state), (y,) * len(GATES[cell.cell])
     weight = None if noise.weight is None else cell.recurrent * noise.weight
     order, real = rows.order(reverse=reverse)
     places = real.T.reshape(-1).nonzero()[:, 0]
@@ -50,7 +53,7 @@ def run(
     order, real, places = (each.to(x.device) for each in (order, real, places))
     keeps = (noise.keep, noise.keep_cell)
     found: list[tuple[Tensor, ...]] = []
-    for t in range(rows.steps if rows.count else 0):
+    for t in range(rows.steps):
         at, active = order[:, t], real[:, t, None]
         # A session that has ended steps on zeros: another's NaN would be in its gradient.
         before = tuple(torch.where(active, part, 0.0) for part in state)
@@ -67,11 +70,8 @@ def run(
         found.append((blended[0], *gates))
 
     def gather(parts: tuple[Tensor, ...]) -> Tensor:
-        if not parts:
-            return a.new_zeros(rows.count, cell.hidden_size)
         flat = torch.cat(parts).index_select(0, places)
         return flat.new_zeros(rows.count, cell.hidden_size).index_copy_(0, targets, flat)
 
-    columns = zip(*found, strict=True) if found else ((),) * (1 + len(GATES[cell.cell]))
-    y, *gates_of = (gather(column) for column in columns)
+    y, *gates_of = (gather(column) for column in zip(*found, strict=True))
     return y, state, tuple(gates_of)

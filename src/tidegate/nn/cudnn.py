@@ -41,7 +41,9 @@ def run(
     batch_sizes = real.sum(0)
     batch_sizes = batch_sizes[batch_sizes > 0]
     if not len(batch_sizes):
-        return x.new_zeros(rows.count, cell.hidden_size), state
+        nothing = cell.input_product(x[:0]).sum()  # 0, with the weights in its graph
+        empty = x.new_zeros(rows.count, cell.hidden_size)
+        return empty + nothing, tuple(part + nothing for part in state)
     longest = longest.to(x.device)
     begun = int(batch_sizes[0])  # sessions without an event are no business of cuDNN's
     h = [part[longest][None, :begun].contiguous() for part in state]

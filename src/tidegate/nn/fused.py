@@ -26,11 +26,16 @@ def takes(cell: CellBase, x: Tensor) -> bool:
     """
     if x.device.type != "cpu" or cell.recurrent.device.type != "cpu":
         return False
-    if cell.recurrent.dtype != torch.float32:
+    if cell.recurrent.dtype != torch.float32 or _transforms():
         return False
     if torch.is_autocast_enabled("cpu"):
         return torch.get_autocast_dtype("cpu") == torch.bfloat16
     return x.dtype == torch.float32
+
+
+def _transforms() -> bool:
+    """Say whether torch.func looks on: it can look into a loop of torch, not into the C core."""
+    return torch._C._are_functorch_transforms_active()  # noqa: SLF001 - no other way
 
 
 def run(

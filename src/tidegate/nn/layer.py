@@ -122,7 +122,7 @@ class Layer(nn.Module):
         if fused.takes(cell, x):
             options = {"recompute": self.recompute, "gates": gates}
             return fused.run(cell, x, state, rows, noise, reverse=reverse, **options)
-        if noise.spares_steps and not gates and cudnn.takes(cell, x):
+        if not gates and self._is_cudnns(cell, x):
             return *cudnn.run(cell, x, state, rows, noise, reverse=reverse), ()
         return composed.run(cell, x, state, rows, noise, reverse=reverse)
 
@@ -141,15 +141,17 @@ class Layer(nn.Module):
     def path(self, x: Tensor) -> Path:
         """Say which way `x` would take: a kernel's, or the loop over the cell.
 
-        The kernel is the C core's on a CPU and cuDNN's on a GPU, where some options are left to the
-        loop.
+        The kernel is the C core's on a CPU and cuDNN's on a GPU, where some options, and gates that
+        are asked for, are left to the loop.
         """
         for cell in self.cells:
             assert isinstance(cell, CellBase)
-            plain = self.rates == Rates(weight_dropout=self.rates.weight_dropout)
-            if not (fused.takes(cell, x) or (plain and cudnn.takes(cell, x))):
+            if not (fused.takes(cell, x) or self._is_cudnns(cell, x)):
                 return "composed"
         return "fused"
+
+    def _is_cudnns(self, cell: CellBase, x: Tensor) -> bool:
+        return self.rates.spares_steps(self.training) and cudnn.takes(cell, x)
 
 
 def _cell(spec: LayerSpec, input_size: int) -> CellBase:

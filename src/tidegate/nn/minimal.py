@@ -124,8 +124,8 @@ class Minimal(nn.Module):
             a, b = self._shares(layer(y))
             h = scan(rows.unpack(a), rows.unpack(b), begun.to(b.dtype))
             after.append(_last(h, begun, rows))
-            y = self._up(rows.pack(h), y)
-        return rows.unpack(y), torch.stack(after)
+            y = self._up(rows.pack(h).to(y.dtype), y)
+        return rows.unpack(y), torch.stack(after).to(before.dtype)
 
     def step(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Take one event of each session, as it comes.
@@ -151,11 +151,12 @@ class Minimal(nn.Module):
         """
         check_events(x, self.input_size, self._weight, axes=("sessions",))
         after: list[Tensor] = []
-        for layer, h in zip(self.layers, self._begin(x, state), strict=True):
+        before = self._begin(x, state)
+        for layer, h in zip(self.layers, before, strict=True):
             a, b = self._shares(layer(x))
             after.append(a * h + b)
-            x = self._up(after[-1], x)
-        return x, torch.stack(after)
+            x = self._up(after[-1].to(x.dtype), x)
+        return x, torch.stack(after).to(before.dtype)
 
     def extra_repr(self) -> str:
         """Return sizes and options."""
@@ -183,7 +184,7 @@ class Minimal(nn.Module):
     def _begin(self, x: Tensor, state: Tensor | None) -> Tensor:
         shape = (len(self.layers), x.shape[0], self.hidden_size)
         if state is not None:
-            check_state((state,), 1, shape, self._weight)
+            (state,) = check_state(state, [shape], self._weight)
             return state
         if self.initial is None:
             return self._weight.new_zeros(shape)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Literal
 
 import torch
 from torch import nn
 
 from tidegate.nn.cells import CellBase, State
-from tidegate.nn.checks import check_lengths
+from tidegate.nn.checks import check_events, check_lengths, check_state
 from tidegate.nn.initialise import chrono
 from tidegate.nn.layer import Layer
 from tidegate.nn.rows import Rows
@@ -126,13 +127,14 @@ class Network(nn.Module):
         Raises
         ------
         InputError
-            ``bad_lengths``.
+            ``bad_input``, ``bad_lengths`` or ``bad_state``, naming the argument.
         """
+        check_events(rows, self.spec.row_size, self.head.weight, name="rows")
         if lengths is not None:
             check_lengths(lengths, *rows.shape[:2])
         events = Rows.of(rows, lengths)
         x = self.inputs(events.pack(rows))
-        before = [None] * len(self.layers) if state is None else self._split(state)
+        before = [None] * len(self.layers) if state is None else self._split(state, rows.shape[0])
         after: list[torch.Tensor] = []
         for layer, begun in zip(self.layers, before, strict=True):
             x, end, _ = layer(x, begun, events)
@@ -151,8 +153,13 @@ class Network(nn.Module):
         ]
         return torch.cat([numbers, *embedded], dim=-1)
 
-    def _split(self, state: State) -> list[State]:
-        """Return each layer's part of the state."""
-        parts = iter(state)
+    def _split(self, state: State, sessions: int) -> list[State]:
+        """Return each layer's part of a state of so many sessions."""
         counts = [layer.state_size // layer.hidden_size for layer in self.spec.layers]
-        return [tuple(next(parts) for _ in range(count)) for count in counts]
+        shapes = [
+            (sessions, layer.hidden_size)
+            for layer, count in zip(self.spec.layers, counts, strict=True)
+            for _ in range(count)
+        ]
+        parts = iter(check_state(state, shapes, self.head.weight))
+        return [tuple(itertools.islice(parts, count)) for count in counts]

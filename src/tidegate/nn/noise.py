@@ -34,6 +34,11 @@ class Rates:
     recurrent_dropout: float = 0.0
     weight_dropout: float = 0.0
 
+    def spares_steps(self, training: bool) -> bool:
+        """Say whether the steps themselves are as they would be without, as they may be in use."""
+        zoned = self.zoneout or self.zoneout_cell  # in use the mean over the draws
+        return not (zoned or (training and self.recurrent_dropout))
+
 
 @dataclass(frozen=True)
 class Noise:
@@ -53,13 +58,6 @@ class Noise:
     keep_cell: Tensor | float = 0.0
     mask: Tensor | None = None
     weight: Tensor | None = None
-
-    @property
-    def spares_steps(self) -> bool:
-        """Whether the steps themselves are as they would be without."""
-        keeps = (self.keep, self.keep_cell)
-        drawn = any(isinstance(keep, Tensor) or keep for keep in keeps)
-        return self.mask is None and not drawn
 
 
 def bernoulli(rate: float, value: float, shape: tuple[int, ...], like: Tensor) -> Tensor:

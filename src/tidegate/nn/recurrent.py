@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal, cast, get_args
 
+import msgspec
 import torch
 from torch import Tensor, nn
 
@@ -26,6 +27,13 @@ _OWN: dict[str, set[str]] = {
     "rnn": {"activation"},
 }
 """Options of one cell alone."""
+
+_ELSEWHERE = {
+    "batch_first": "leave it out: x is always (sessions, steps, numbers)",
+    "device": "use layer.to(device)",
+    "dtype": "use layer.to(dtype)",
+}
+"""What torch's layers take, and what to do here."""
 
 
 class Recurrent(nn.Module):
@@ -103,8 +111,8 @@ class Recurrent(nn.Module):
             "hidden_size": hidden_size,
             "num_layers": num_layers,
         }.items():
-            if size < 1:
-                raise _bad_layer(name, f"{size} is too few", "use 1 or more")
+            if not isinstance(size, int) or size < 1:
+                raise _bad_layer(name, f"{size!r} is no size", "use a whole number, 1 or more")
         rates = {
             "zoneout": zoneout,
             "zoneout_cell": more.get("zoneout_cell", 0.0),
@@ -113,10 +121,22 @@ class Recurrent(nn.Module):
             "weight_dropout": weight_dropout,
         }
         for name, rate in rates.items():
-            if not 0.0 <= rate < 1.0:
-                raise _bad_layer(name, f"{rate} is no share", "use 0 or more, less than 1")
+            if not isinstance(rate, (int, float)) or not 0.0 <= rate < 1.0:
+                raise _bad_layer(name, f"{rate!r} is no share", "use 0 or more, less than 1")
         for name in more.keys() - _OWN[self.cell]:
-            raise _bad_layer(name, f"a {self.cell} has none", "leave it out")
+            raise _bad_layer(name, f"a {self.cell} has none", _ELSEWHERE.get(name, "leave it out"))
+        flags = {
+            "bidirectional": bidirectional,
+            "layer_norm": layer_norm,
+            "residual": residual,
+            "learned_initial_state": learned_initial_state,
+            "recompute": recompute,
+            "reset_after": more.get("reset_after", True),
+            "peephole": more.get("peephole", False),
+        }
+        for name, flag in flags.items():
+            if not isinstance(flag, bool):
+                raise _bad_layer(name, f"{flag!r} is neither", "use True or False")
         words = {
             "bias": (bias, get_args(Bias)),
             "activation": (more.get("activation", "tanh"), get_args(Activation)),
@@ -229,9 +249,17 @@ class Recurrent(nn.Module):
         return cast("Layer", self.layers[0]).path(x)
 
     def extra_repr(self) -> str:
-        """Return sizes and options."""
-        spec = cast("Layer", self.layers[0]).spec
-        return f"{self.input_size}, {self.hidden_size}, num_layers={len(self.layers)}, {spec}"
+        """Return sizes, and options that are not as usual."""
+        spec = cast("Layer", self.layers[-1]).spec
+        usual = LayerSpec(spec.cell, spec.hidden_size)
+        options = {"num_layers": len(self.layers), "dropout": self.dropout.p}
+        options |= {
+            name: value
+            for name, value in msgspec.structs.asdict(spec).items()
+            if value != getattr(usual, name)
+        }
+        named = (f"{name}={value}" for name, value in options.items())
+        return ", ".join([str(self.input_size), str(self.hidden_size), *named])
 
     @property
     def _parts(self) -> int:
@@ -256,9 +284,8 @@ class Recurrent(nn.Module):
         check_events(x, self.input_size, weight)
         if state is None:
             return
-        parts = (state,) if isinstance(state, Tensor) else tuple(state)
         layers = len(self.layers) * (2 if self.bidirectional else 1)
-        check_state(parts, self._parts, (layers, x.shape[0], self.hidden_size), weight)
+        check_state(state, [(layers, x.shape[0], self.hidden_size)] * self._parts, weight)
 
 
 class GRU(Recurrent):

@@ -47,7 +47,8 @@ class Rows:
         if lengths is None:
             full = torch.full((sessions,), steps, dtype=torch.int64)
             return cls(sessions, steps, sessions * steps, full, starts)
-        lengths = lengths.to(device="cpu", dtype=torch.int64)
+        # A copy: the backward pass goes by what the forward pass saw, whatever becomes of the caller's.
+        lengths = lengths.to(device="cpu", dtype=torch.int64, copy=True)
         if torch.compiler.is_compiling():  # shapes must not depend on numbers
             return cls(sessions, steps, sessions * steps, lengths, starts, padded=True)
         real = torch.arange(steps) < lengths[:, None]
@@ -58,15 +59,24 @@ class Rows:
     def pack(self, x: Tensor) -> Tensor:
         """Take the events out of a padded tensor: (B, T, width) to (count, width)."""
         flat = x.reshape(self.sessions * self.steps, x.shape[-1])
+        if self.padded:  # a product would bring a NaN of the padding into the weights' gradient
+            return torch.where(self._real(x), flat, 0.0)
         return flat if self.real is None else flat.index_select(0, self.real)
 
     def unpack(self, y: Tensor) -> Tensor:
         """Put rows back: (count, width) to (B, T, width), with 0 in the padding."""
         shape = (self.sessions, self.steps, y.shape[-1])
+        if self.padded:
+            return torch.where(self._real(y), y, 0.0).reshape(shape)
         if self.real is None:
             return y.reshape(shape)
         whole = y.new_zeros(self.sessions * self.steps, y.shape[-1])
         return whole.index_copy_(0, self.real, y).reshape(shape)  # the copy that makes none is slow
+
+    def _real(self, like: Tensor) -> Tensor:
+        """Mark the rows that are a session's, (sessions * steps, 1)."""
+        marks = torch.arange(self.steps) < self.lengths[:, None]
+        return marks.reshape(-1, 1).to(like.device)
 
     def order(self, *, reverse: bool) -> tuple[Tensor, Tensor]:
         """Return each session's rows in the order of its steps, and which of them are real.

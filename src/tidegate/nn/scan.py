@@ -46,11 +46,17 @@ def scan(a: Tensor, b: Tensor, h: Tensor) -> Tensor:
 
 
 class _Scan(torch.autograd.Function):
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor, h: Tensor) -> Tensor:
-        after = _in_chunks(a, b, h)
-        ctx.save_for_backward(a, h, after)
-        return after
+    def forward(a: Tensor, b: Tensor, h: Tensor) -> Tensor:
+        return _in_chunks(a, b, h)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+        """Keep what the gradients need."""
+        a, _, h = inputs
+        ctx.save_for_backward(a, h, output)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -139,7 +139,7 @@ def _outputs(call: Mapping[str, Any]) -> tuple[Tensor, Tensor, Tensor, Tensor, T
         _large(h, call["padded"], rows, _layout(call["cell"], norm).kept * size, torch.float32)
         if save
         else h.new_empty(0),
-        new(rows, 6) if save and norm else h.new_empty(0),
+        new(rows, _core.MOMENTS) if save and norm else h.new_empty(0),
     )
 
 
@@ -169,33 +169,57 @@ _LARGE = 1 << 20
 """Bytes from which on fresh memory costs more than a call to `_core.block`."""
 
 
+_ARGUMENTS = tuple(signature(_forward).parameters)
+_SAVED = ("weight", "vectors", "h", "c", "mask", "keep", "keep_cell", "lengths", "offsets")
+_PLAIN = (
+    "cell",
+    "precision",
+    "keep_rate",
+    "keep_cell_rate",
+    "norm",
+    "peephole",
+    "reverse",
+    "padded",
+)
+"""Arguments that the backward pass takes too: tensors, and others."""
+
+
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    given = dict(zip(_ARGUMENTS, inputs, strict=True))
     y, _, _, kept, moments = output
-    a = inputs[2] if inputs[14] else None  # what was normalised is looked at again
+    a = given["a"] if given["norm"] else None  # what was normalised is looked at again
     ctx.mark_non_differentiable(kept, moments)
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(a, y, kept, moments, *inputs[3:10], *inputs[12:14])
-    ctx.words, ctx.rates, ctx.flags = inputs[:2], inputs[10:12], inputs[14:]
+    ctx.save_for_backward(a, y, kept, moments, *(given[name] for name in _SAVED))
+    ctx.plain = {name: given[name] for name in _PLAIN}
 
 
 def _differentiate(
     backward: Callable[..., Any], ctx: Any, *given: Tensor | None
 ) -> tuple[Any, ...]:
     """Return the gradients of `_forward`'s arguments, from those of its results."""
-    dy, dh_end, dc_end = given[:3]
-    a, y, kept, moments, weight, vectors, h, c, *noise, lengths, offsets = ctx.saved_tensors
-    cell, norm, size = ctx.words[0], ctx.flags[0], h.shape[1]
-    common = (weight, vectors, h, c, *noise, *ctx.rates, lengths, offsets, *ctx.flags[:4])
-    d, dh, dc, sums = backward(
-        *ctx.words,
-        *(None if each is None else each.contiguous() for each in (dy, dh_end, dc_end)),
-        a,
-        y,
-        kept,
-        moments,
-        *common,
+    gradients = dict(zip(("dy", "dh_end", "dc_end"), given, strict=False))
+    a, y, kept, moments, *saved = ctx.saved_tensors
+    if y.numel() and not kept.numel():
+        raise InputError(
+            "nothing_kept",
+            "the layer was exported where no gradients were wanted",
+            field="export",
+            hint="export it outside of torch.no_grad, or train the layer itself",
+        )
+    tensors, plain = dict(zip(_SAVED, saved, strict=True)), ctx.plain
+    found = backward(
+        **{name: None if d is None else d.contiguous() for name, d in gradients.items()},
+        a=a,
+        y=y,
+        kept=kept,
+        moments=moments,
+        **tensors,
+        **plain,
     )
-    layout = _layout(cell, norm)
+    d, dh, dc, sums = found
+    cell, size = plain["cell"], y.shape[1]
+    layout = _layout(cell, plain["norm"])
 
     def columns(start: int, count: int) -> Tensor:
         part: Tensor = d[:, start * size : (start + count) * size]
@@ -209,9 +233,15 @@ def _differentiate(
         n = columns(layout.raw_candidate, 1).T @ columns(layout.operands + 1, 1)
         return torch.cat([r_z, n]).float()
 
-    d_weight = of_weight() if ctx.needs_input_grad[3] else None
-    d_c = None if c is None else dc
-    return (None, None, columns(0, layout.a), d_weight, sums, dh, d_c, *(None,) * 12)
+    wanted = ctx.needs_input_grad[_ARGUMENTS.index("weight")]
+    of_arguments = {
+        "a": columns(0, layout.a),
+        "weight": of_weight() if wanted else None,
+        "vectors": sums,
+        "h": dh,
+        "c": None if tensors["c"] is None else dc,
+    }
+    return tuple(of_arguments.get(name) for name in _ARGUMENTS)
 
 
 class _Sequence(torch.autograd.Function):
@@ -320,5 +350,5 @@ def _shapes(arguments: dict[str, Any]) -> dict[str, tuple[int, ...]]:
         "weight": (gates * size, size),
         "kept": (rows, layout.kept * size),
         "d": (rows, layout.d * size),
-        "moments": (rows, 6),
+        "moments": (rows, _core.MOMENTS),
     }

@@ -96,7 +96,7 @@ def from_torch(module: nn.RNNBase) -> GRU | LSTM | RNN:
     return layer
 
 
-def to_torch(layer: Recurrent) -> nn.RNNBase:
+def to_torch(layer: nn.Module) -> nn.RNNBase:
     """Make a ``torch.nn`` module of a layer, with a copy of its weights.
 
     Parameters
@@ -126,6 +126,9 @@ def to_torch(layer: Recurrent) -> nn.RNNBase:
     tidegate.errors.InputError: layer_norm: the layer normalises (bad_layer); torch.nn has no such
     module
     """
+    if not isinstance(layer, Recurrent):
+        what = f"torch.nn has no {type(layer).__name__}"
+        raise _refused("layer", what, "give a GRU, LSTM or RNN", "bad_layer")
     for one in layer.layers:
         _check(cast("Layer", one))
     first = cast("Layer", layer.layers[0])
@@ -173,6 +176,7 @@ def _copy(layer: Recurrent, module: nn.RNNBase, *, to_torch: bool) -> None:
                     )
                     source, target = (ours, theirs) if to_torch else (theirs, ours)
                     target.copy_(source)
+                    target.requires_grad_(source.requires_grad)
 
 
 def _refused(field: str, what: str, hint: str, code: str = "bad_module") -> InputError:

@@ -169,7 +169,8 @@ class _Run:
         if resume:
             self._resume()
         self.recovery.begin(self.position)
-        done, epochs = len(self.position.history), self.settings.epochs
+        done = kept = len(self.position.history)
+        epochs = self.settings.epochs
         events = int(self.settings.windows.of(self.train.offsets, epochs).lengths.sum())
         for listener in self.listeners:
             listener.begin(epochs, done, events)
@@ -177,8 +178,9 @@ class _Run:
             while not self._finished():
                 self._epoch(len(self.position.history) + 1)
                 self._save()
+                kept = len(self.position.history)
         except KeyboardInterrupt:
-            self._say_how_to_go_on()
+            self._say_how_to_go_on(kept)
             raise
         self.network.load_state_dict(self.best)
         self.network.eval()
@@ -196,18 +198,19 @@ class _Run:
         stale = done - max(self.position.best_epoch, self.settings.curriculum)
         return done >= self.settings.epochs or stale >= self.settings.patience
 
-    def _say_how_to_go_on(self) -> None:
-        done = len(self.position.history)
-        kept = (
-            f"the same command goes on from {self.path}" if self.path and done else "nothing kept"
-        )
+    def _say_how_to_go_on(self, kept: int) -> None:
+        where = f"the same command goes on from {self.path}"
+        what = where if self.path and kept else "nothing kept"
         for listener in self.listeners:
-            listener.note(f"interrupted after {done} finished epochs: {kept}")
+            listener.note(f"interrupted after {kept} finished epochs: {what}")
 
     def _epoch(self, epoch: int) -> None:
         began, step = time.perf_counter(), self.position.step
         self.network.train()
         tally = self.teacher.epoch(epoch, self.position)
+        if not tally.norms:  # it begins again, at half the learning rate
+            self.position.step = step
+            return
         trained = time.perf_counter()
         with self.learner.average.swapped():
             valid_loss, metrics = self._validate()
@@ -229,13 +232,14 @@ class _Run:
             events=tally.events,
             events_per_s=tally.events / (trained - began),
             clipping=tally.clipping,
-            bad_batches=self.recovery.skipped,
-            returns=self.recovery.returned,
+            bad_batches=self.position.skipped,
+            returns=self.position.returned,
             updates=tally.updates,
             diagnosis=None if sample is None else diagnose(self.network, self.task, sample),
             seconds=time.perf_counter() - began,
         )
         self.position.history.append(found)
+        self.position.skipped = self.position.returned = 0
         for listener in self.listeners:
             listener.epoch(found, self.watch, best)
 

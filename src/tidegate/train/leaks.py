@@ -259,7 +259,7 @@ class _Trial:
                     worst[events] = error.amax(dim=1).double().cpu()
         finally:
             self.network.train(was_training)
-        return (worst > tolerance).numpy(), float(worst.max())
+        return (~(worst <= tolerance)).numpy(), float(worst.max())
 
     def _follow(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from tidegate import files
@@ -47,9 +47,6 @@ class Recovery:
     train: Sequences
     path: Path | None
     listeners: Sequence[Listener]
-    skipped: int = field(default=0, init=False)
-    returned: int = field(default=0, init=False)
-    _epoch: int = field(default=0, init=False)
 
     def begin(self, position: Position) -> None:
         """Hear that a run begins, or goes on: of bad batches, only those of `position` were."""
@@ -58,12 +55,9 @@ class Recovery:
                 self.path.unlink(missing_ok=True)
         self._write(position)
 
-    def begin_epoch(self, epoch: int) -> None:
-        """Hear that an epoch begins, or begins again: `skipped` and `returned` count on then."""
+    def begin_epoch(self) -> None:
+        """Hear that an epoch begins, or begins again."""
         self._good: State = self.learner.state()
-        if epoch != self._epoch:
-            self._epoch = epoch
-            self.skipped = self.returned = 0
 
     def skip(
         self, position: Position, batch: Batch, outcome: Outcome, epoch: int, number: int
@@ -88,9 +82,10 @@ class Recovery:
         """
         where = f"batch {number} of epoch {epoch}"
         self._describe(position, batch, outcome, epoch, number)
-        self.skipped += 1
-        if self.skipped == 1:
-            self._note(f"{where} was skipped: {_what(outcome.loss, outcome.norm)}{self._kept()}")
+        position.skipped += 1
+        if position.skipped == 1:
+            what = _what(outcome.loss, outcome.norm)
+            self._note(f"{where} was skipped: {what}{self._kept(position)}")
         position.bad_in_a_row += 1
         if position.bad_in_a_row >= self.settings.max_bad_batches:
             self.go_back(position, outcome.loss, outcome.norm, where)
@@ -113,11 +108,11 @@ class Recovery:
             ``loss_not_finite``: it has gone back `max_returns` times already.
         """
         if position.returns >= self.settings.max_returns:
-            raise not_finite(loss, norm, f"{where}{self._kept()}")
+            raise not_finite(loss, norm, f"{where}{self._kept(position)}")
         self.learner.restore(self._good)
         position.bad_in_a_row = 0
         position.returns += 1
-        self.returned += 1
+        position.returned += 1
         self._note(
             f"{_what(loss, norm)} in {where}: back to the weights of the epoch's beginning, at "
             f"half the learning rate"
@@ -145,8 +140,8 @@ class Recovery:
         if self.path is not None and position.bad_batches:
             bad_batches.write(position.bad_batches, self.path)
 
-    def _kept(self) -> str:
-        known = self.path is not None and self.skipped
+    def _kept(self, position: Position) -> str:
+        known = self.path is not None and position.skipped
         return f"; what was skipped is in {self.path}" if known else ""
 
     def _note(self, text: str) -> None:

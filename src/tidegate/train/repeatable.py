@@ -37,8 +37,9 @@ def repeatable(seed: int, threads: int | None = None) -> Iterator[None]:
     filled = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     had_threads = torch.get_num_threads()
     with torch.random.fork_rng(devices=[]):
+        # Not in `try`: it imports much, and what Ctrl-C leaves half imported cannot be used again.
+        torch.use_deterministic_algorithms(True)
         try:
-            torch.use_deterministic_algorithms(True)
             # Filling costs time, and helps only code that reads memory it never wrote.
             torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
             if threads is not None:

@@ -13,7 +13,7 @@ from tidegate.train.checkpoint import Position
 from tidegate.train.learner import Learner, labelled
 from tidegate.train.plan import Plan
 from tidegate.train.progress import Listener
-from tidegate.train.recovery import Recovery, not_finite
+from tidegate.train.recovery import Recovery
 from tidegate.train.schedules import learning_rate
 from tidegate.train.settings import TrainSettings
 from tidegate.train.tally import Tally
@@ -59,13 +59,19 @@ class Teacher:
         position : Position
             Goes on with each step; changed in place.
 
+        Returns
+        -------
+        Tally
+            What was learned. Nothing, if no batch could be learned from: then the learner has the
+            weights of the epoch's beginning.
+
         Raises
         ------
         InputError
             ``loss_not_finite``; ``no_labels``.
         """
-        tally, known = Tally(self.settings.clip_norm), False
-        self.recovery.begin_epoch(epoch)
+        tally, known, returned = Tally(self.settings.clip_norm), False, position.returns
+        self.recovery.begin_epoch()
         for step, batches in enumerate(_groups(self.plan.epoch(epoch), self.settings.accumulate)):
             tally.rate = self._rate(position)
             position.step += 1
@@ -93,8 +99,9 @@ class Teacher:
                 field="max_length",
                 hint='with truncate = "tail", or longer windows, they may have',
             )
-        if not tally.norms:
-            raise not_finite(outcome.loss, outcome.norm, f"every batch of epoch {epoch}")
+        if not tally.norms and position.returns == returned:
+            where = f"every batch of epoch {epoch}"
+            self.recovery.go_back(position, outcome.loss, outcome.norm, where)
         return tally
 
     def _rate(self, position: Position) -> float:

@@ -85,7 +85,9 @@ def _recomputed(rows: list[Row]) -> Iterator[Goal]:
     plain = {row.case: row for row in rows if str(row.variant) == "plain"}
     for row in rows:
         if str(row.variant) == "recompute" and row.case in plain:
-            kept = round(row.kept_mb / plain[row.case].kept_mb, 2)  # of inputs, both keep some bytes
+            kept = round(
+                row.kept_mb / plain[row.case].kept_mb, 2
+            )  # of inputs, both keep some bytes
             yield _most(f"{_name(row)}: kept, beside plain", kept, _MOST_RECOMPUTED, "×")
 
 

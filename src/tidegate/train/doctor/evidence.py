@@ -105,16 +105,19 @@ def reach(lags: Sequence[int], layer: LayerDiagnosis, share: float) -> tuple[int
     return last, bool(known) and last < known[-1][0]
 
 
-def growth(layer: LayerDiagnosis) -> float:
-    """Return how many times larger than at lag 0 the profile becomes.
+def growth(layer: LayerDiagnosis) -> tuple[float, int]:
+    """Return how many times larger than at lag 0 the profile becomes, and where in it.
 
     >>> growth(LayerDiagnosis((4.0, 8.0, 0.5), {}, 1, 0, 0.0, 0.0))
-    2.0
+    (2.0, 1)
     """
     known = [norm for norm in layer.by_lag if norm is not None]
     if len(known) < len(layer.by_lag):
-        return float("inf")
-    return max(known) / known[0] if known and known[0] > 0 else 1.0
+        return float("inf"), layer.by_lag.index(None)
+    if not known or known[0] <= 0:
+        return 1.0, 0
+    peak = max(known)
+    return peak / known[0], known.index(peak)
 
 
 def usual_length(run: Run) -> float | None:

@@ -92,12 +92,13 @@ def exploding_gradients(run: Run) -> Finding | None:
         if epoch.diagnosis is None or epoch.gradient_norm_max < limits.EXPLODED:
             continue
         for index, layer in enumerate(epoch.diagnosis.layers):
-            if (grown := growth(layer)) >= limits.GROWN:
+            grown, at = growth(layer)
+            if grown >= limits.GROWN:
                 return Finding(
                     "exploding_gradients",
                     "serious",
                     f"epoch {epoch.epoch}: a gradient of norm {epoch.gradient_norm_max:.3g}; that "
-                    f"of layers.{index} is {grown:.3g} times as large {epoch.diagnosis.lags[-1]} "
+                    f"of layers.{index} is {grown:.3g} times as large {epoch.diagnosis.lags[at]} "
                     "events before the loss as at it"
                     if math.isfinite(grown)
                     else f"epoch {epoch.epoch}: a gradient of norm {epoch.gradient_norm_max:.3g}; "
@@ -117,13 +118,15 @@ def vanishing_gradients(run: Run) -> Finding | None:
     if not sure or diagnosis.lags[-1] < limits.VANISHES_FROM:
         return None
     norms = [norm or 0.0 for norm in diagnosis.layers[0].by_lag]
+    cells = {"rnn"} if run.given is None else {layer.cell for layer in run.given.spec.layers}
+    gated = 'cell = "gru" or "lstm", and ' if "rnn" in cells else ""
     return Finding(
         "vanishing_gradients",
         "warning",
         f"the gradient at the input falls from {norms[0]:.2g} at the labelled event to "
         f"{norms[-1]:.2g} {diagnosis.lags[-1]} events before; beyond {lag} events it is below "
         f"{limits.MATTERS:g} of its peak, and the loss is {share:.0%} of a constant answer's",
-        'cell = "gru" or "lstm", and init = "chrono" with longest = how far back the cause lies',
+        f'{gated}init = "chrono" with longest = how far back the cause lies',
     )
 
 

@@ -58,8 +58,8 @@ def read(path: str | Path) -> Run:
     Raises
     ------
     InputError
-        ``no_run``: there is none of these; ``no_history``: the bundle has none;
-        ``checkpoint_damaged``; ``bad_batches_damaged``.
+        ``no_run``: it is none of these; ``no_history``: the bundle has none;
+        ``bad_batches_damaged``.
     BundleError
         From `bundle.load`.
     """
@@ -69,7 +69,15 @@ def read(path: str | Path) -> Run:
         return msgspec.structs.replace(run, bad_batches=_bad_batches(_beside(path)))
     checkpoint = path if path.is_file() else path.with_name(f"{path.name}.checkpoint")
     if checkpoint.is_file():
-        position = checkpoints.position(checkpoint)
+        try:
+            position = checkpoints.position(checkpoint)
+        except InputError as error:
+            raise InputError(
+                "no_run",
+                error.message,
+                field="RUN",
+                hint="give a bundle's folder, or the checkpoint of an interrupted run",
+            ) from error
         bad = tuple(position.bad_batches)
         return Run(position.given, tuple(position.history), bad, finished=False)
     bad = _bad_batches(_beside(path))
