@@ -19,6 +19,11 @@ class Goal:
     found: str
     met: bool
 
+    def __rich__(self) -> str:
+        """Return the line for a terminal."""
+        mark = "[green]met[/green]" if self.met else "[red]not met[/red]"
+        return f"{mark}: {self.case}: {self.found} ({self.wanted})"
+
 
 def section(goals: Sequence[Goal]) -> list[str]:
     """Write goals as lines of Markdown, an empty one at the end; none of no goals."""

@@ -151,7 +151,8 @@ def _print(found: ServeResults) -> None:
         if row.errors:
             console.print(f"{row.system}, {row.transport}: {row.errors:,} errors, first: ", end="")
             console.print(row.first_error, markup=False)
-    figures.print_goals(console, check(found))
+    for goal in check(found):
+        console.print(goal)
     for missing in found.missing:
         console.print(f"[red]not run[/red]: {missing.system}: ", end="")
         console.print(missing.why, markup=False)

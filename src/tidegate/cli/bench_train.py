@@ -145,7 +145,8 @@ def _print(found: TrainResults) -> None:
     console.print(shown)
     for line in facts(found):
         console.print(line)
-    figures.print_goals(console, check(found))
+    for goal in check(found):
+        console.print(goal)
 
 
 def _ratios(row: Row) -> list[str]:

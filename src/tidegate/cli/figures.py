@@ -14,11 +14,9 @@ import typer
 from tidegate.errors import InputError
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.progress import Progress
     from rich.table import Table
 
-    from tidegate.bench.goals import Goal
     from tidegate.bench.results import Machine, Settings
 
 __all__ = [
@@ -28,7 +26,6 @@ __all__ = [
     "extras",
     "measure",
     "present",
-    "print_goals",
     "progress",
     "table",
 ]
@@ -144,10 +141,3 @@ def table(words: Iterable[str], numbers: Iterable[str], *, wrapped: str = "") ->
     for name in numbers:
         shown.add_column(name, justify="right", no_wrap=True)
     return shown
-
-
-def print_goals(console: Console, goals: Iterable[Goal]) -> None:
-    """Print a line for each goal."""
-    for goal in goals:
-        mark = "[green]met[/green]" if goal.met else "[red]not met[/red]"
-        console.print(f"{mark}: {goal.case}: {goal.found} ({goal.wanted})")
