@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from problem import Problem
 
 from tidegate import tables
 from tidegate.schema import Field, SchemaConfig, Time
@@ -61,6 +62,13 @@ def train() -> Sequences:
 @pytest.fixture
 def valid() -> Sequences:
     return walks(40, seed=2)
+
+
+@pytest.fixture
+def problem(
+    spec: ModelSpec, task: TaskSpec, train: Sequences, valid: Sequences, settings: TrainSettings
+) -> Problem:
+    return Problem(spec, task, train, valid, settings)
 
 
 def drive(cars: int, seed: int, begin: float) -> pl.DataFrame:

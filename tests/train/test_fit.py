@@ -1,68 +1,35 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
 import torch
+from problem import Interrupt, Problem, relabelled, same_weights
 
 from tidegate import answers
 from tidegate.errors import InputError
-from tidegate.nn import Network, to_bundle
-from tidegate.spec import ModelSpec, TaskSpec
-from tidegate.train.fit import FitResult, fit
+from tidegate.nn import Network
+from tidegate.spec import TaskSpec
+from tidegate.train.fit import FitResult
 from tidegate.train.history import Epoch
 from tidegate.train.predict import predict
-from tidegate.train.progress import Listener
-from tidegate.train.repeatable import repeatable
 from tidegate.train.schedules import learning_rate
 from tidegate.train.sequences import Sequences
-from tidegate.train.settings import TrainSettings
 
 
-def network_of(spec: ModelSpec, seed: int = 0) -> Network:
-    with repeatable(seed):
-        return Network(spec, dropout=0.1)
+def metrics(network: Network, problem: Problem) -> dict[str, float]:
+    outputs = predict(network, problem.valid.rows, problem.valid.offsets)
+    return answers.open(problem.task).metrics(outputs, problem.valid.labels)
 
 
-def same_weights(one: Network, other: Network) -> bool:
-    weights = to_bundle(other)
-    return all(np.array_equal(array, weights[name]) for name, array in to_bundle(one).items())
-
-
-class Interrupt(Listener):
-    """Presses Ctrl-C in an epoch's n-th batch."""
-
-    def __init__(self, epoch: int, batch: int) -> None:
-        self.left, self.at = epoch - 1, batch
-        self.batches = 0
-        self.notes: list[str] = []
-        self.closed = False
-
-    def batch(self, events: int, loss: float, gradient_norm: float) -> None:
-        self.batches += 1
-        if self.left == 0 and self.batches == self.at:
-            raise KeyboardInterrupt
-
-    def epoch(self, epoch: Epoch, watch: str, best: bool) -> None:
-        self.left -= 1
-        self.batches = 0
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-    def close(self) -> None:
-        self.closed = True
-
-
-def test_it_learns_what_needs_memory(
-    spec: ModelSpec, task: TaskSpec, train: Sequences, valid: Sequences, settings: TrainSettings
-) -> None:
-    network = network_of(spec, seed=1)
-    before = answers.open(task).metrics(predict(network, valid.rows, valid.offsets), valid.labels)
-    result = fit(network, task, train, valid, msgspec.structs.replace(settings, epochs=12))
-    after = answers.open(task).metrics(predict(network, valid.rows, valid.offsets), valid.labels)
+def test_it_learns_what_needs_memory(problem: Problem) -> None:
+    network = problem.network(seed=1)
+    before = metrics(network, problem)
+    result = problem.fit(network, problem.having(epochs=12))
+    after = metrics(network, problem)
     assert before["auc"] < 0.7
     assert after["auc"] > 0.9
     assert after == result.metrics  # the best epoch's weights are restored
@@ -73,44 +40,38 @@ def test_it_learns_what_needs_memory(
     assert not network.training
 
 
-def test_history_tells_each_epoch(
-    spec: ModelSpec, task: TaskSpec, train: Sequences, valid: Sequences, settings: TrainSettings
-) -> None:
-    result = fit(network_of(spec), task, train, valid, settings)
+def test_history_tells_each_epoch(problem: Problem) -> None:
+    result = problem.fit()
     assert [epoch.epoch for epoch in result.history] == [1, 2, 3, 4]
     for epoch in result.history:
-        assert epoch.events == len(train.rows)
+        assert epoch.events == len(problem.train.rows)
         assert 0 < epoch.gradient_norm <= epoch.gradient_norm_max
         assert epoch.events_per_s > 0
         assert epoch.seconds > 0
-        assert epoch.metrics["n"] == valid.labelled
+        assert epoch.metrics["n"] == problem.valid.labelled
     rates = [epoch.learning_rate for epoch in result.history]
     assert rates == sorted(rates, reverse=True)
-    assert rates[-1] < 0.01 * settings.learning_rate
+    assert rates[-1] < 0.01 * problem.settings.learning_rate
 
 
-def test_a_run_repeats_to_the_bit_by_its_seed(
-    spec: ModelSpec, task: TaskSpec, train: Sequences, valid: Sequences, settings: TrainSettings
-) -> None:
-    def weights(settings: TrainSettings) -> Network:
-        network = network_of(spec)
+def test_a_run_repeats_to_the_bit_by_its_seed(problem: Problem) -> None:
+    def weights(seed: int) -> Network:
+        network = problem.network()
         torch.rand(7)  # what happens outside does not matter
-        fit(network, task, train, valid, msgspec.structs.replace(settings, epochs=2))
+        problem.fit(network, problem.having(epochs=2, seed=seed))
         return network
 
-    first = weights(settings)
-    assert same_weights(first, weights(settings))
-    assert not same_weights(first, weights(msgspec.structs.replace(settings, seed=4)))
+    first = weights(3)
+    assert same_weights(first, weights(3))
+    assert not same_weights(first, weights(4))
 
 
-def test_torchs_global_state_is_left_alone(
-    spec: ModelSpec, task: TaskSpec, train: Sequences, valid: Sequences, settings: TrainSettings
-) -> None:
+def test_torchs_global_state_is_left_alone(problem: Problem) -> None:
     state = torch.get_rng_state()
-    settings = msgspec.structs.replace(settings, epochs=1, threads=2)
-    fit(network_of(spec), task, train, valid, settings)
+    settings = problem.having(epochs=1, threads=2)
+    problem.fit(settings=settings)
     with pytest.raises(KeyboardInterrupt):
-        fit(network_of(spec), task, train, valid, settings, listeners=[Interrupt(1, 1)])
+        problem.fit(settings=settings, listeners=[Interrupt(1, 1)])
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.get_num_threads() == 1
     assert not torch.are_deterministic_algorithms_enabled()
@@ -119,35 +80,28 @@ def test_torchs_global_state_is_left_alone(
 
 @pytest.mark.parametrize(("epoch", "batch"), [(1, 2), (2, 1), (3, 3)])
 def test_an_interrupted_run_goes_on_to_the_same_weights(
-    spec: ModelSpec,
-    task: TaskSpec,
-    train: Sequences,
-    valid: Sequences,
-    settings: TrainSettings,
-    tmp_path: Path,
-    epoch: int,
-    batch: int,
+    problem: Problem, tmp_path: Path, epoch: int, batch: int
 ) -> None:
-    whole = network_of(spec)
-    expected = fit(whole, task, train, valid, settings)
+    whole = problem.network()
+    expected = problem.fit(whole)
 
     path = tmp_path / "run.checkpoint"
     interrupt = Interrupt(epoch, batch)
     with pytest.raises(KeyboardInterrupt):
-        fit(network_of(spec), task, train, valid, settings, listeners=[interrupt], checkpoint=path)
+        problem.fit(listeners=[interrupt], checkpoint=path)
     assert interrupt.closed
     assert path.exists() == (str(path) in interrupt.notes[-1]) == (epoch > 1)
 
-    resumed = network_of(spec)
+    resumed = problem.network()
     listener = Interrupt(99, 0)
-    found = fit(resumed, task, train, valid, settings, listeners=[listener], checkpoint=path)
+    found = problem.fit(resumed, listeners=[listener], checkpoint=path)
     assert same_weights(resumed, whole)
     assert untimed(found) == untimed(expected)
-    assert listener.left == 98 - (settings.epochs - (epoch - 1))  # no epoch was done twice
+    assert listener.left == 98 - (problem.settings.epochs - (epoch - 1))  # no epoch was done twice
     assert [p.name for p in tmp_path.iterdir()] == ["run.checkpoint"]
 
-    again = network_of(spec)  # a finished run has nothing left to do
-    assert untimed(fit(again, task, train, valid, settings, checkpoint=path)) == untimed(expected)
+    again = problem.network()  # a finished run has nothing left to do
+    assert untimed(problem.fit(again, checkpoint=path)) == untimed(expected)
     assert same_weights(again, whole)
 
 
@@ -177,28 +131,22 @@ RESUMED = {
 
 @pytest.mark.parametrize("name", RESUMED)
 def test_a_run_with_a_memory_of_its_own_goes_on_to_the_same_weights(
-    name: str,
-    spec: ModelSpec,
-    task: TaskSpec,
-    train: Sequences,
-    valid: Sequences,
-    settings: TrainSettings,
-    tmp_path: Path,
+    problem: Problem, name: str, tmp_path: Path
 ) -> None:
-    settings = msgspec.structs.replace(settings, **RESUMED[name])
+    settings = problem.having(**RESUMED[name])
     if name == "returns":  # in each epoch one batch is bad, and goes back
-        rows = train.rows.copy()
+        rows = problem.train.rows.copy()
         rows[5] = np.inf
-        train = Sequences(rows, train.offsets, train.labels, train.targets)
-    whole = network_of(spec)
-    expected = fit(whole, task, train, valid, settings, checkpoint=tmp_path / "whole.checkpoint")
+        problem = replace(problem, train=replace(problem.train, rows=rows))
+    whole = problem.network()
+    expected = problem.fit(whole, settings, checkpoint=tmp_path / "whole.checkpoint")
     path = tmp_path / "resumed.checkpoint"
     for _ in range(2):  # after the first epoch, and then after the second
         once = {"listeners": [Interrupt(2, 2)], "checkpoint": path}
         with pytest.raises(KeyboardInterrupt):
-            fit(network_of(spec), task, train, valid, settings, **once)  # type: ignore[arg-type]
-    resumed = network_of(spec)
-    found = fit(resumed, task, train, valid, settings, checkpoint=path)
+            problem.fit(settings=settings, **once)  # type: ignore[arg-type]
+    resumed = problem.network()
+    found = problem.fit(resumed, settings, checkpoint=path)
     assert same_weights(resumed, whole)
     assert untimed(found) == untimed(expected)
     if name == "plateau":
@@ -210,82 +158,53 @@ def test_a_run_with_a_memory_of_its_own_goes_on_to_the_same_weights(
         assert first.read_bytes() == second.read_bytes()
 
 
-def test_without_resuming_a_run_begins_anew(
-    spec: ModelSpec,
-    task: TaskSpec,
-    train: Sequences,
-    valid: Sequences,
-    settings: TrainSettings,
-    tmp_path: Path,
-) -> None:
-    settings = msgspec.structs.replace(settings, epochs=1)
+def test_without_resuming_a_run_begins_anew(problem: Problem, tmp_path: Path) -> None:
+    settings = problem.having(epochs=1)
     path = tmp_path / "run.checkpoint"
     listener = Interrupt(99, 0)
     for _ in range(2):
-        fit(
-            network_of(spec),
-            task,
-            train,
-            valid,
-            settings,
-            listeners=[listener],
-            checkpoint=path,
-            resume=False,
-        )
+        problem.fit(settings=settings, listeners=[listener], checkpoint=path, resume=False)
     assert listener.left == 98 - 2
 
 
-def test_training_stops_when_nothing_improves(
-    spec: ModelSpec, task: TaskSpec, train: Sequences, valid: Sequences, settings: TrainSettings
-) -> None:
-    settings = msgspec.structs.replace(
-        settings, epochs=20, patience=2, learning_rate=1e-12, watch="accuracy"
-    )
-    network = network_of(spec)
-    result = fit(network, task, train, valid, settings)
+def test_training_stops_when_nothing_improves(problem: Problem) -> None:
+    settings = problem.having(epochs=20, patience=2, learning_rate=1e-12, watch="accuracy")
+    network = problem.network()
+    result = problem.fit(network, settings)
     assert len(result.history) == 3
     assert result.best_epoch == 1
     assert result.watch == "accuracy"
 
 
-def test_a_higher_auc_is_better_and_a_lower_loss(
-    spec: ModelSpec, task: TaskSpec, train: Sequences, valid: Sequences, settings: TrainSettings
-) -> None:
+def test_a_higher_auc_is_better_and_a_lower_loss(problem: Problem) -> None:
     for watch, pick in (("auc", max), ("brier", min)):
-        watched = msgspec.structs.replace(settings, watch=watch)
-        result = fit(network_of(spec), task, train, valid, watched)
+        watched = problem.having(watch=watch)
+        result = problem.fit(settings=watched)
         values = [epoch.metrics[watch] for epoch in result.history]
         assert result.metrics[watch] == pick(values)
         assert len(set(values)) > 1
 
 
-def test_parts_without_labels_are_refused(
-    spec: ModelSpec, task: TaskSpec, train: Sequences, valid: Sequences, settings: TrainSettings
-) -> None:
-    unlabelled = np.full(len(train.rows), np.nan)
-    none = Sequences(train.rows, train.offsets, unlabelled, unlabelled.astype(np.float32))
-    network, before = network_of(spec), network_of(spec)
+def test_parts_without_labels_are_refused(problem: Problem) -> None:
+    none = relabelled(problem.train, np.full(len(problem.train.rows), np.nan))
+    network, before = problem.network(), problem.network()
     with pytest.raises(InputError, match="training part has a label"):
-        fit(network, task, none, valid, settings)
+        problem.fit(network, train=none)
     with pytest.raises(InputError, match="validation part has a label"):
-        fit(network, task, train, none, settings)
+        problem.fit(network, valid=none)
     assert same_weights(network, before)
 
 
-def test_a_metric_that_is_not_measured_is_refused_before_training(
-    spec: ModelSpec, task: TaskSpec, train: Sequences, valid: Sequences, settings: TrainSettings
-) -> None:
-    network, before = network_of(spec), network_of(spec)
+def test_a_metric_that_is_not_measured_is_refused_before_training(problem: Problem) -> None:
+    network, before = problem.network(), problem.network()
     with pytest.raises(InputError, match="rmse") as caught:
-        fit(network, task, train, valid, msgspec.structs.replace(settings, watch="rmse"))
+        problem.fit(network, problem.having(watch="rmse"))
     assert same_weights(network, before)
     assert caught.value.code == "unknown_metric"
     assert "log_loss" in caught.value.hint
 
 
-def test_regress_learns_values(
-    spec: ModelSpec, train: Sequences, valid: Sequences, settings: TrainSettings
-) -> None:
+def test_regress_learns_values(problem: Problem) -> None:
     """The running mean of the column, in a unit far from 1."""
     task = TaskSpec("regress", "level", target_mean=500.0, target_scale=100.0)
 
@@ -297,20 +216,23 @@ def test_regress_learns_values(
         targets = (values - 500) / 100
         return Sequences(part.rows, part.offsets, values, targets.astype(np.float32))
 
-    settings = msgspec.structs.replace(settings, epochs=12)
-    result = fit(network_of(spec), task, with_values(train), with_values(valid), settings)
+    result = replace(
+        problem,
+        task=task,
+        train=with_values(problem.train),
+        valid=with_values(problem.valid),
+        settings=problem.having(epochs=12),
+    ).fit()
     assert result.watch == "rmse"
     assert result.metrics["r2"] > 0.6
 
 
-def test_diagnostics_change_no_bit_of_the_training(
-    spec: ModelSpec, task: TaskSpec, train: Sequences, valid: Sequences, settings: TrainSettings
-) -> None:
+def test_diagnostics_change_no_bit_of_the_training(problem: Problem) -> None:
     found = []
     for wanted in (True, False):
-        network = network_of(spec)
-        measured = msgspec.structs.replace(settings, diagnostics=wanted, weight_noise=0.05)
-        found.append((network, fit(network, task, train, valid, measured)))
+        network = problem.network()
+        measured = problem.having(diagnostics=wanted, weight_noise=0.05)
+        found.append((network, problem.fit(network, measured)))
     (one, with_them), (other, without) = found
     assert same_weights(one, other)
     for epoch, plain in zip(with_them.history, without.history, strict=True):
@@ -321,12 +243,10 @@ def test_diagnostics_change_no_bit_of_the_training(
         assert epoch.updates.keys() >= {"layers.1.forward.recurrent", "head.weight"}
 
 
-def test_history_tells_how_gradients_were_clipped(
-    spec: ModelSpec, task: TaskSpec, train: Sequences, valid: Sequences, settings: TrainSettings
-) -> None:
+def test_history_tells_how_gradients_were_clipped(problem: Problem) -> None:
     for clip_norm, share in ((1e-4, 1.0), (1e4, 0.0)):
-        clipped = msgspec.structs.replace(settings, clip_norm=clip_norm, epochs=1)
-        (epoch,) = fit(network_of(spec), task, train, valid, clipped).history
+        clipped = problem.having(clip_norm=clip_norm, epochs=1)
+        (epoch,) = problem.fit(settings=clipped).history
         assert epoch.clipping.share == share
         mean, largest = epoch.gradient_norm / clip_norm, epoch.gradient_norm_max / clip_norm
         expected = (mean, largest) if share else (1.0, 1.0)
@@ -334,24 +254,20 @@ def test_history_tells_how_gradients_were_clipped(
 
 
 def test_a_moving_average_is_validated_and_saved_and_does_not_touch_the_training(
-    spec: ModelSpec, task: TaskSpec, train: Sequences, valid: Sequences, settings: TrainSettings
+    problem: Problem,
 ) -> None:
-    averaged, plain = network_of(spec), network_of(spec)
-    smooth = msgspec.structs.replace(settings, ema_decay=0.9)
-    found = fit(averaged, task, train, valid, smooth)
-    expected = fit(plain, task, train, valid, settings)
+    averaged, plain = problem.network(), problem.network()
+    smooth = problem.having(ema_decay=0.9)
+    found = problem.fit(averaged, smooth)
+    expected = problem.fit(plain)
     losses = [epoch.train_loss for epoch in found.history]
     assert losses == [epoch.train_loss for epoch in expected.history]
     assert not same_weights(averaged, plain)
-    outputs = predict(averaged, valid.rows, valid.offsets)
-    assert answers.open(task).metrics(outputs, valid.labels) == found.metrics
+    assert metrics(averaged, problem) == found.metrics
 
 
-def test_the_rate_falls_on_a_plateau(
-    spec: ModelSpec, task: TaskSpec, train: Sequences, valid: Sequences, settings: TrainSettings
-) -> None:
-    settings = msgspec.structs.replace(
-        settings,
+def test_the_rate_falls_on_a_plateau(problem: Problem) -> None:
+    settings = problem.having(
         epochs=9,
         patience=6,
         learning_rate=1e-12,
@@ -360,14 +276,12 @@ def test_the_rate_falls_on_a_plateau(
         schedule_epochs=2,
         schedule_factor=0.5,
     )
-    history = fit(network_of(spec), task, train, valid, settings).history
+    history = problem.fit(settings=settings).history
     rates = [epoch.learning_rate / 1e-12 for epoch in history]
     assert rates == pytest.approx([1, 1, 1, 0.5, 0.5, 0.25, 0.25])
 
 
-def test_accumulation_makes_fewer_steps(
-    spec: ModelSpec, task: TaskSpec, train: Sequences, valid: Sequences, settings: TrainSettings
-) -> None:
+def test_accumulation_makes_fewer_steps(problem: Problem) -> None:
     class Counting(Interrupt):
         events = 0
 
@@ -381,10 +295,10 @@ def test_accumulation_makes_fewer_steps(
     counts = []
     for accumulate in (1, 3):
         counting = Counting(99, 0)
-        found = msgspec.structs.replace(settings, accumulate=accumulate, epochs=1, warmup_steps=0)
-        result = fit(network_of(spec), task, train, valid, found, listeners=[counting])
+        found = problem.having(accumulate=accumulate, epochs=1, warmup_steps=0)
+        result = problem.fit(settings=found, listeners=[counting])
         steps = counting.batches
         counts.append(steps)
-        assert counting.events == len(train.rows)
+        assert counting.events == len(problem.train.rows)
         assert result.history[0].learning_rate == learning_rate(steps - 1, steps, found)
     assert counts[1] == -(-counts[0] // 3)

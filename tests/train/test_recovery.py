@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from problem import Notes, Problem, same_weights
 
 from tidegate import tasks
 from tidegate.data.batches import Batches
@@ -17,26 +19,9 @@ from tidegate.nn import Network, to_bundle
 from tidegate.spec import LayerSpec, ModelSpec, TaskSpec
 from tidegate.train.bad_batches import KEPT_BATCHES, BadBatch
 from tidegate.train.checkpoint import Position
-from tidegate.train.fit import fit
 from tidegate.train.learner import Learner
-from tidegate.train.progress import Listener
 from tidegate.train.recovery import Recovery
-from tidegate.train.repeatable import repeatable
 from tidegate.train.sequences import Sequences
-from tidegate.train.settings import TrainSettings
-
-
-class Notes(Listener):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-
-def network_of(spec: ModelSpec) -> Network:
-    with repeatable(0):
-        return Network(spec, dropout=0.1)
 
 
 def broken(train: Sequences, events: Any = 5) -> Sequences:
@@ -47,8 +32,10 @@ def broken(train: Sequences, events: Any = 5) -> Sequences:
     return Sequences(rows, train.offsets, train.labels, train.targets, ids)
 
 
-def with_settings(settings: TrainSettings, **changes: Any) -> TrainSettings:
-    return msgspec.structs.replace(settings, **changes)
+def bursting(problem: Problem) -> Problem:
+    """Return a problem whose numbers may grow from step to step."""
+    spec = ModelSpec(2, (LayerSpec("rnn", 8, activation="relu"),), 1)
+    return replace(problem, spec=spec, task=TaskSpec("regress", "level"))
 
 
 def finite(network: Network) -> bool:
@@ -59,28 +46,21 @@ def described(path: Path) -> list[BadBatch]:
     return msgspec.json.decode(path.read_bytes(), type=list[BadBatch])
 
 
-def test_a_bad_batch_is_skipped_counted_and_described(
-    spec: ModelSpec,
-    task: TaskSpec,
-    train: Sequences,
-    valid: Sequences,
-    settings: TrainSettings,
-    tmp_path: Path,
-) -> None:
-    network, notes = network_of(spec), Notes()
+def test_a_bad_batch_is_skipped_counted_and_described(problem: Problem, tmp_path: Path) -> None:
+    network, notes = problem.network(), Notes()
     path = tmp_path / "run.checkpoint"
-    result = fit(network, task, broken(train), valid, settings, listeners=[notes], checkpoint=path)
+    result = problem.fit(network, train=broken(problem.train), listeners=[notes], checkpoint=path)
     assert [epoch.bad_batches for epoch in result.history] == [1, 1, 1, 1]
     assert [epoch.returns for epoch in result.history] == [0, 0, 0, 0]
     assert finite(network)
     assert result.history[-1].train_loss < result.history[0].train_loss  # the others teach it
     found = described(tmp_path / "run.bad_batches.json")
     assert [one.epoch for one in found] == [1, 2, 3, 4]
-    session = int(np.searchsorted(train.offsets, 5, side="right")) - 1
+    session = int(np.searchsorted(problem.train.offsets, 5, side="right")) - 1
     for one in found:
         suspect = one.suspects[0]
         assert (suspect.index, suspect.id) == (session, f"car {session}")
-        assert suspect.event == 5 - train.offsets[session]
+        assert suspect.event == 5 - problem.train.offsets[session]
         assert not suspect.finite_inputs
         assert not suspect.finite_outputs
         assert one.suspects[1].finite_inputs
@@ -89,72 +69,48 @@ def test_a_bad_batch_is_skipped_counted_and_described(
     assert "run.bad_batches.json" in note
 
 
-def test_descriptions_of_an_earlier_run_are_taken_away(
-    spec: ModelSpec,
-    task: TaskSpec,
-    train: Sequences,
-    valid: Sequences,
-    settings: TrainSettings,
-    tmp_path: Path,
-) -> None:
+def test_descriptions_of_an_earlier_run_are_taken_away(problem: Problem, tmp_path: Path) -> None:
     path = tmp_path / "run.checkpoint"
-    once = with_settings(settings, epochs=1)
-    fit(network_of(spec), task, broken(train), valid, once, checkpoint=path)
+    once = problem.having(epochs=1)
+    problem.fit(settings=once, train=broken(problem.train), checkpoint=path)
     assert (tmp_path / "run.bad_batches.json").exists()
-    fit(network_of(spec), task, train, valid, once, checkpoint=path, resume=False)
+    problem.fit(settings=once, checkpoint=path, resume=False)
     assert [p.name for p in tmp_path.iterdir()] == ["run.checkpoint"]
 
 
 def test_after_too_many_in_a_row_it_goes_back_and_then_gives_up(
-    spec: ModelSpec,
-    task: TaskSpec,
-    train: Sequences,
-    valid: Sequences,
-    settings: TrainSettings,
-    tmp_path: Path,
+    problem: Problem, tmp_path: Path
 ) -> None:
-    network, notes = network_of(spec), Notes()
-    before = to_bundle(network)
-    hopeless = broken(train, slice(None))
-    limits = with_settings(settings, max_bad_batches=2, max_returns=1, batch_tokens=100)
+    network, notes = problem.network(), Notes()
+    hopeless = broken(problem.train, slice(None))
+    limits = problem.having(max_bad_batches=2, max_returns=1, batch_tokens=100)
     path = tmp_path / "c"
     with pytest.raises(InputError, match="batch 4 of epoch 1") as caught:
-        fit(network, task, hopeless, valid, limits, listeners=[notes], checkpoint=path)
+        problem.fit(network, limits, train=hopeless, listeners=[notes], checkpoint=path)
     assert (caught.value.code, caught.value.field) == ("loss_not_finite", "learning_rate")
     assert "c.bad_batches.json" in caught.value.message
     assert len([note for note in notes.notes if "back to" in note]) == 1
     assert len(described(tmp_path / "c.bad_batches.json")) == 4
-    after = to_bundle(network)
-    assert all(np.array_equal(array, after[name]) for name, array in before.items())
+    assert same_weights(network, problem.network())
 
 
-def test_an_epoch_of_bad_batches_alone_is_refused(
-    spec: ModelSpec, task: TaskSpec, train: Sequences, valid: Sequences, settings: TrainSettings
-) -> None:
-    patient = with_settings(settings, max_bad_batches=10_000)
+def test_an_epoch_of_bad_batches_alone_is_refused(problem: Problem) -> None:
+    patient = problem.having(max_bad_batches=10_000)
     with pytest.raises(InputError, match="every batch of epoch 1") as caught:
-        fit(network_of(spec), task, broken(train, slice(None)), valid, patient)
+        problem.fit(settings=patient, train=broken(problem.train, slice(None)))
     assert caught.value.code == "loss_not_finite"
 
 
-def test_a_validation_that_is_not_finite_is_refused(
-    spec: ModelSpec, task: TaskSpec, train: Sequences, valid: Sequences, settings: TrainSettings
-) -> None:
+def test_a_validation_that_is_not_finite_is_refused(problem: Problem) -> None:
     with pytest.raises(InputError, match="validation after epoch 1") as caught:
-        fit(network_of(spec), task, train, broken(train), settings)
+        problem.fit(valid=broken(problem.train))
     assert caught.value.code == "loss_not_finite"
 
 
-def test_an_epoch_whose_end_is_of_no_use_begins_again(
-    train: Sequences, valid: Sequences, settings: TrainSettings
-) -> None:
+def test_an_epoch_whose_end_is_of_no_use_begins_again(problem: Problem) -> None:
     """One batch an epoch: nothing but the validation sees that the weights burst."""
-    spec, task = (
-        ModelSpec(2, (LayerSpec("rnn", 8, activation="relu"),), 1),
-        TaskSpec("regress", "x"),
-    )
-    wild = with_settings(
-        settings,
+    problem = bursting(problem)
+    wild = problem.having(
         optimizer="sgd",
         learning_rate=1e30,
         warmup_steps=0,
@@ -162,32 +118,30 @@ def test_an_epoch_whose_end_is_of_no_use_begins_again(
         max_returns=120,
         epochs=1,
     )
-    network, notes = network_of(spec), Notes()
-    result = fit(network, task, train, valid, wild, listeners=[notes])
+    network, notes = problem.network(), Notes()
+    result = problem.fit(network, wild, listeners=[notes])
     (first,) = result.history
     assert first.returns > 10
     assert len([note for note in notes.notes if "validation after epoch 1" in note]) > 10
     assert first.learning_rate == 1e30 * 0.5**first.returns  # the schedule did not go on meanwhile
     assert finite(network)
     with pytest.raises(InputError, match="validation after epoch 1"):
-        fit(network_of(spec), task, train, valid, with_settings(wild, max_returns=2))
+        problem.fit(settings=msgspec.structs.replace(wild, max_returns=2))
 
 
-def test_it_goes_back_to_the_weights_of_the_epochs_beginning(
-    spec: ModelSpec, task: TaskSpec, train: Sequences, settings: TrainSettings
-) -> None:
-    network = network_of(spec)
-    limits = with_settings(settings, max_bad_batches=2, max_returns=1, ema_decay=0.9)
-    learner = Learner(network, tasks.open(task), limits)
-    recovery, position = Recovery(learner, limits, train, None, ()), Position("")
-    labels = train.targets.astype(np.float64)
-    (batch,) = Batches(train.rows, train.offsets, labels, 10**6).epoch()
+def test_it_goes_back_to_the_weights_of_the_epochs_beginning(problem: Problem) -> None:
+    network = problem.network()
+    limits = problem.having(max_bad_batches=2, max_returns=1, ema_decay=0.9)
+    learner = Learner(network, tasks.open(problem.task), limits)
+    recovery, position = Recovery(learner, limits, problem.train, None, ()), Position("")
+    labels = problem.train.targets.astype(np.float64)
+    (batch,) = Batches(problem.train.rows, problem.train.offsets, labels, 10**6).epoch()
     assert learner.step([batch], 0.01).learned
     recovery.begin_epoch(3)
     good = learner.state()
     assert learner.step([batch], 1e9).learned  # the weights are of no use now
-    hopeless = broken(train, slice(None))
-    (bad,) = Batches(hopeless.rows, train.offsets, labels, 10**6).epoch()
+    hopeless = broken(problem.train, slice(None))
+    (bad,) = Batches(hopeless.rows, problem.train.offsets, labels, 10**6).epoch()
     outcome = learner.step([bad], 0.01)
     recovery.skip(position, bad, outcome, epoch=3, number=1)
     ruined = learner.state()
@@ -208,14 +162,10 @@ def test_it_goes_back_to_the_weights_of_the_epochs_beginning(
     assert len(position.bad_batches) == KEPT_BATCHES
 
 
-def test_a_rate_that_is_too_high_is_halved_until_training_holds(
-    train: Sequences, valid: Sequences, settings: TrainSettings
-) -> None:
+def test_a_rate_that_is_too_high_is_halved_until_training_holds(problem: Problem) -> None:
     """Values that grow from step to step: at this rate the weights burst, at a part of it not."""
-    spec = ModelSpec(2, (LayerSpec("rnn", 8, activation="relu"),), 1)
-    task = TaskSpec("regress", "level")
-    wild = with_settings(
-        settings,
+    problem = bursting(problem)
+    wild = problem.having(
         optimizer="sgd",
         schedule="constant",
         learning_rate=2e4,
@@ -223,8 +173,8 @@ def test_a_rate_that_is_too_high_is_halved_until_training_holds(
         max_bad_batches=1,
         max_returns=30,
     )
-    network, notes = network_of(spec), Notes()
-    result = fit(network, task, train, valid, wild, listeners=[notes])
+    network, notes = problem.network(), Notes()
+    result = problem.fit(network, wild, listeners=[notes])
     returns = sum(epoch.returns for epoch in result.history)
     assert returns >= 1
     assert sum(epoch.bad_batches for epoch in result.history) == returns

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import polars as pl
 import pytest
+from problem import Notes
 
 from tidegate import bundle as bundles
 from tidegate.engine import Engine
@@ -73,14 +74,6 @@ class CtrlC(Listener):
 
     def epoch(self, epoch: Epoch, watch: str, best: bool) -> None:
         self.epochs += 1
-
-
-class Notes(Listener):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
 
 
 def test_a_configuration_becomes_a_bundle(folder: Path, drives: pl.DataFrame) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tidegate.bench.results import Results, Row
 
-__all__ = ["crowds", "facts", "render", "table", "time"]
+__all__ = ["crowds", "facts", "lines", "render", "table", "time"]
 
 _WORDS = ("model", "tidegate in")
 _HEADER = (
@@ -27,11 +29,16 @@ def render(results: Results) -> str:
     str
         Markdown that begins with a heading of the third level.
     """
-    header, *rows = table(results)
-    aligned = ["---" if name in _WORDS else "--:" for name in header]
-    lines = [f"### {results.machine.processor}", "", *facts(results), ""]
-    lines += [f"| {' | '.join(cells)} |" for cells in (header, aligned, *rows)]
-    return "\n".join([*lines, "", *(f"- {line}" for line in crowds(results)), ""])
+    parts = [f"### {results.machine.processor}", "", *facts(results), ""]
+    parts += [*lines(table(results), _WORDS), ""]
+    return "\n".join([*parts, *(f"- {line}" for line in crowds(results)), ""])
+
+
+def lines(cells: Sequence[Sequence[str]], words: Sequence[str]) -> list[str]:
+    """Write a table, its header first, as Markdown; columns that are no `words` are numbers."""
+    header, *rows = cells
+    aligned = ["---" if name in words else "--:" for name in header]
+    return [f"| {' | '.join(line)} |" for line in (header, aligned, *rows)]
 
 
 def facts(results: Results) -> list[str]:
@@ -42,10 +49,8 @@ def facts(results: Results) -> list[str]:
         for isa, found in machine.peak_gops.items()
     )
     reads = (f"{gbps:.0f} ({_size(size)})" for size, gbps in machine.read_gbps.items())
-    versions = (f"{name} {version}" for name, version in machine.versions.items())
     return [
-        f"{machine.date}, {machine.system}, {machine.architecture}; {', '.join(versions)}. "
-        f"Instruction sets that run here: {', '.join(machine.isas)}.",
+        f"{machine.when} Instruction sets that run here: {', '.join(machine.isas)}.",
         f"Measured peaks of one thread in Gop/s: {'; '.join(peaks)}. "
         f"Reading again and again, in GB/s: {', '.join(reads)}.",
         f"One thread each; medians of {settings.rounds} rounds of {settings.seconds:g} s.",

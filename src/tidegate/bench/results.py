@@ -12,7 +12,18 @@ from tidegate.bench.cases import Case
 from tidegate.errors import InputError
 from tidegate.spec import Cell
 
-__all__ = ["Machine", "Results", "Row", "Settings", "Timing", "kind", "load", "read", "save"]
+__all__ = [
+    "Machine",
+    "Results",
+    "Row",
+    "Settings",
+    "Timing",
+    "kind",
+    "load",
+    "read",
+    "save",
+    "significant",
+]
 
 _T = TypeVar("_T")
 
@@ -114,6 +125,12 @@ class Machine(msgspec.Struct, frozen=True):
     versions: dict[str, str]
     date: str
 
+    @property
+    def when(self) -> str:
+        """The date, the system and the versions, for people."""
+        versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
+        return f"{self.date}, {self.system}, {self.architecture}; {versions}."
+
 
 class Settings(msgspec.Struct, frozen=True):
     """How a run measured.
@@ -121,7 +138,7 @@ class Settings(msgspec.Struct, frozen=True):
     Parameters
     ----------
     seconds : float
-        Of each contestant in each round.
+        Of each contestant in each round; in training at least one step.
     rounds : int
         Rounds of each case.
     threads : int
@@ -140,6 +157,11 @@ class Results(msgspec.Struct, frozen=True):
     settings: Settings
     rows: list[Row]
     timings: list[Timing]
+
+
+def significant(value: float) -> float:
+    """Round to four digits: more would only look exact."""
+    return float(f"{value:.4g}")
 
 
 def save(path: Path, results: msgspec.Struct) -> None:

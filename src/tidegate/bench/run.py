@@ -15,7 +15,7 @@ from tidegate import core
 from tidegate.bench import ours, peers
 from tidegate.bench.cases import Case
 from tidegate.bench.contestant import Contestant, draw_inputs, draw_weights
-from tidegate.bench.results import Row, Settings, Timing
+from tidegate.bench.results import Row, Settings, Timing, significant
 from tidegate.bench.roofline import roof_seconds, strongest, weight_bytes
 from tidegate.errors import EngineError, InputError
 
@@ -230,25 +230,20 @@ def _row(case: Case, entry: Entry, medians: Mapping[str, float], roof: float) ->
         batch=case.batch,
         precision=entry.precision,
         isa=entry.isa,
-        us_per_step=_significant(ours_s * 1e6),
-        torch_us=_significant(torch_s * 1e6),
-        onnxruntime_us=_significant(onnx_s * 1e6),
-        ratio_torch=_significant(torch_s / ours_s),
-        ratio_onnxruntime=_significant(onnx_s / ours_s),
-        roofline_fraction=_significant(roof / ours_s),
+        us_per_step=significant(ours_s * 1e6),
+        torch_us=significant(torch_s * 1e6),
+        onnxruntime_us=significant(onnx_s * 1e6),
+        ratio_torch=significant(torch_s / ours_s),
+        ratio_onnxruntime=significant(onnx_s / ours_s),
+        roofline_fraction=significant(roof / ours_s),
         sessions=case.sessions,
-        times_kernel=_significant(ours_s / kernel_s) if case.sessions else None,
+        times_kernel=significant(ours_s / kernel_s) if case.sessions else None,
     )
 
 
 def _timing(case: Case, name: str, seconds: Sequence[float]) -> Timing:
     first, median, third = np.percentile(np.array(seconds) * 1e6, [25, 50, 75]).tolist()
-    return Timing(str(case), name, _significant(median), _significant(first), _significant(third))
-
-
-def _significant(value: float) -> float:
-    """Round to four digits: more would only look exact."""
-    return float(f"{value:.4g}")
+    return Timing(str(case), name, significant(median), significant(first), significant(third))
 
 
 def _refuse_unknown(option: str, wanted: Sequence[str], known: Sequence[str]) -> None:

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidegate.cli import bench_serve, bench_train
+from tidegate.cli import bench_serve, bench_train, figures
 from tidegate.cli.verbs import verb
-from tidegate.errors import InputError
 
 if TYPE_CHECKING:
-    from tidegate.bench.cases import Case
-    from tidegate.bench.results import Results, Row, Settings
-    from tidegate.bench.run import Entry
+    from tidegate.bench.results import Results, Row
 
 __all__ = ["NAME", "app"]
 
@@ -41,9 +36,7 @@ OutOption = Annotated[
 )
 @verb
 def engine(
-    json: Annotated[
-        Path | None, typer.Option("--json", help="File for the figures.", show_default=False)
-    ] = None,
+    json: figures.JsonOption = None,
     out: OutOption = None,
     quick: Annotated[bool, typer.Option("--quick", help="Five cases and three rounds.")] = False,
     case: Annotated[
@@ -74,24 +67,25 @@ def engine(
     A step is one Python call; the input changes and the state carries from call to call. All
     contestants have the same weights, and are timed only if their results agree.
     """
-    from tidegate import files
     from tidegate.bench import cases, results
 
     chosen = [cases.parse(text) for text in case or ()]
     chosen = chosen or list(cases.QUICK if quick else cases.STANDARD)
     settings = results.Settings(seconds, rounds if rounds is not None else (3 if quick else 9))
-    _check(settings)
-    for path in (json, out):
-        if path is not None:
-            files.check_place(path)
-    with _extras():
-        from tidegate.bench import run
+    figures.check_settings(settings)
+    figures.check_places(json, out)
+    with figures.extras("train,onnx,report"):
+        from tidegate.bench import machine, run
 
-    found = _measure(chosen, run.entries(precision or (), isa or ()), settings)
-    if json is not None:
-        results.save(json, found)
-    _show(found)
-    _draw(out, found)
+    entries = run.entries(precision or (), isa or ())
+    facts, rows, timings = figures.measure(
+        "the processor's peaks",
+        machine.describe,
+        chosen,
+        lambda case: run.run_case(case, entries, settings),
+    )
+    found = results.Results(facts, settings, rows, timings)
+    figures.present(found, _show, _draw, out=out, json=json)
 
 
 @app.command(
@@ -114,64 +108,17 @@ def show(
     if other is not None:
         other(file, out, markdown=markdown)
         return
-    found = results.load(file)
-    if markdown:
-        typer.echo(render(found), nl=False)
-    else:
-        _show(found)
-    _draw(out, found)
-
-
-def _check(settings: Settings) -> None:
-    for option, value, most in (
-        ("--seconds", settings.seconds, 60),
-        ("--rounds", settings.rounds, 1000),
-    ):
-        if not 0 < value <= most:
-            raise InputError(
-                "bad_option",
-                f"{value} is not more than 0 and at most {most}",
-                field=option,
-                hint="leave it out",
-            )
-
-
-def _measure(chosen: Sequence[Case], entries: Sequence[Entry], settings: Settings) -> Results:
-    """Run the cases under a progress bar."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    from tidegate.bench import machine, run
-    from tidegate.bench.results import Results
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    rows, timings = [], []
-    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
-        bar = progress.add_task("the processor's peaks", total=len(chosen))
-        facts = machine.describe()
-        for case in chosen:
-            progress.update(bar, description=str(case))
-            found, times = run.run_case(case, entries, settings)
-            rows += found
-            timings += times
-            progress.advance(bar)
-    return Results(facts, settings, rows, timings)
+    figures.present(results.load(file), _show, _draw, out=out, render=render if markdown else None)
 
 
 def _show(found: Results) -> None:
     """Print every contestant's times, and the ratios of tidegate's entries."""
-    from rich.box import SIMPLE_HEAD
     from rich.console import Console
-    from rich.table import Table
 
     from tidegate.bench.markdown import crowds, time
 
     rows = {(row.case, f"{row.entry} {row.precision} {row.isa}"): row for row in found.rows}
-    shown = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
-    shown.add_column("case", no_wrap=True)
-    shown.add_column("one thread", no_wrap=True)
-    for name in ("a call", "±", "×torch", "×ONNX", "roof"):
-        shown.add_column(name, justify="right", no_wrap=True)
+    shown = figures.table(("case", "one thread"), ("a call", "±", "×torch", "×ONNX", "roof"))
     for case, timings in itertools.groupby(found.timings, key=lambda timing: timing.case):
         shown.add_section()
         for place, timing in enumerate(timings):
@@ -199,24 +146,7 @@ def _ratios(row: Row) -> tuple[str, str, str]:
     )
 
 
-def _draw(out: Path | None, found: Results) -> None:
-    if out is None:
-        return
-    with _extras():
+def _draw(out: Path, found: Results) -> list[Path]:
+    with figures.extras("train,onnx,report"):
         from tidegate.bench import plots
-
-    for path in plots.write(out, found):
-        typer.echo(path)
-
-
-@contextmanager
-def _extras() -> Iterator[None]:
-    """Name the extras when a peer, or what draws, is not installed."""
-    try:
-        yield
-    except ImportError as error:
-        raise InputError(
-            "missing_extra",
-            f"{error.name} is not installed",
-            hint="pip install 'tidegate[train,onnx,report]'",
-        ) from error
+    return plots.write(out, found)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tidegate.cli import figures
 from tidegate.cli.verbs import verb
 from tidegate.errors import InputError
 
@@ -24,9 +25,7 @@ EXAMPLES = (
 
 @verb
 def command(
-    json: Annotated[
-        Path | None, typer.Option("--json", help="File for the figures.", show_default=False)
-    ] = None,
+    json: figures.JsonOption = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for serve.html and a picture of each chart.")
     ] = None,
@@ -68,20 +67,14 @@ def command(
     The load generator is a C program, compiled here. Peers are installed into a venv of their own
     under --folder (as root, redis-server from Debian too).
     """
-    from tidegate import files
-    from tidegate.bench.serving import results, run, workbench
+    from tidegate.bench.serving import run, workbench
 
     settings = _settings(run.QUICK if quick else run.STANDARD, seconds, bulk_seconds, sessions)
-    for path in (json, out, folder):
-        if path is not None:
-            files.check_place(path)
+    figures.check_places(json, out, folder)
     with workbench.Workbench(settings, benchmarks, folder) as bench:
         _run(bench, only or [], peers)
         found = bench.results()
-    if json is not None:
-        results.save(json, found)
-    _print(found)
-    _draw(out, found)
+    figures.present(found, _print, _draw, out=out, json=json)
 
 
 def show(file: Path, out: Path | None, *, markdown: bool) -> None:
@@ -89,12 +82,7 @@ def show(file: Path, out: Path | None, *, markdown: bool) -> None:
     from tidegate.bench.serving import results
     from tidegate.bench.serving.markdown import render
 
-    found = results.load(file)
-    if markdown:
-        typer.echo(render(found), nl=False)
-    else:
-        _print(found)
-    _draw(out, found)
+    figures.present(results.load(file), _print, _draw, out=out, render=render if markdown else None)
 
 
 def _settings(
@@ -124,13 +112,9 @@ def _settings(
 
 def _run(bench: Workbench, only: list[str], peers: bool) -> None:
     """Run the steps under a progress bar."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
     from tidegate.bench.serving import run
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
+    with figures.progress() as progress:
         bar = progress.add_task("what it needs", total=None)
         steps = run.steps(bench, only, peers=peers)
         progress.update(bar, total=len(steps))
@@ -142,19 +126,14 @@ def _run(bench: Workbench, only: list[str], peers: bool) -> None:
 
 def _print(found: ServeResults) -> None:
     """Print the loads, the other figures, and the goals."""
-    from rich.box import SIMPLE_HEAD
     from rich.console import Console
-    from rich.table import Table
 
     from tidegate.bench.serving.goals import check
     from tidegate.bench.serving.markdown import facts
 
     console = Console()
-    shown = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
-    shown.add_column("server")
-    shown.add_column("load", no_wrap=True)
-    for name in ("events/s", "p50 ms", "p99 ms", "CPU µs", "MB"):
-        shown.add_column(name, justify="right", no_wrap=True)
+    numbers = ("events/s", "p50 ms", "p99 ms", "CPU µs", "MB")
+    shown = figures.table(("server", "load"), numbers, wrapped="server")
     for row in found.rows:
         ours = row.system.startswith("tidegate")
         shown.add_row(*_cells(row), style="bold" if ours else None)
@@ -173,8 +152,7 @@ def _print(found: ServeResults) -> None:
             console.print(f"{row.system}, {row.transport}: {row.errors:,} errors, first: ", end="")
             console.print(row.first_error, markup=False)
     for goal in check(found):
-        mark = "[green]met[/green]" if goal.met else "[red]not met[/red]"
-        console.print(f"{mark}: {goal.case}: {goal.found} ({goal.wanted})")
+        console.print(goal)
     for missing in found.missing:
         console.print(f"[red]not run[/red]: {missing.system}: ", end="")
         console.print(missing.why, markup=False)
@@ -196,16 +174,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def _draw(out: Path | None, found: ServeResults) -> None:
-    if out is None:
-        return
-    try:
+def _draw(out: Path, found: ServeResults) -> list[Path]:
+    with figures.extras("report"):
         from tidegate.bench.serving import plots
-    except ImportError as error:
-        raise InputError(
-            "missing_extra",
-            f"{error.name} is not installed",
-            hint="pip install 'tidegate[report]'",
-        ) from error
-    for path in plots.write(out, found):
-        typer.echo(path)
+    return plots.write(out, found)

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
+from tidegate.cli import figures
 from tidegate.cli.verbs import verb
 from tidegate.errors import InputError
 
 if TYPE_CHECKING:
-    from tidegate.bench.training.cases import Case, Variant
-    from tidegate.bench.training.results import Row, TrainResults, TrainSettings
+    from tidegate.bench.training.results import Row, TrainResults
 
 __all__ = ["EXAMPLES", "command", "show"]
 
@@ -28,9 +27,7 @@ EXAMPLES = (
 
 @verb
 def command(
-    json: Annotated[
-        Path | None, typer.Option("--json", help="File for the figures.", show_default=False)
-    ] = None,
+    json: figures.JsonOption = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for train.html and a picture of each chart.")
     ] = None,
@@ -72,7 +69,7 @@ def command(
     A step is a forward pass over a batch of sessions and its backward pass. All contestants of a
     cell have the same weights, and are timed only if their outputs and gradients agree.
     """
-    from tidegate import files
+    from tidegate.bench.results import Settings
     from tidegate.bench.training import cases, results
 
     chosen = [cases.parse(text) for text in case or ()]
@@ -82,22 +79,25 @@ def command(
         _known("--precision", precision, get_args(cases.Precision)),
         _known("--lengths", lengths, get_args(cases.Lengths)),
     )
-    cores = len(os.sched_getaffinity(0))
-    settings = results.TrainSettings(
+    settings = Settings(
         seconds,
         rounds if rounds is not None else (3 if quick else 9),
-        threads if threads is not None else min(2, cores),
+        threads if threads is not None else min(2, len(os.sched_getaffinity(0))),
     )
-    _check(settings, cores)
-    for path in (json, out):
-        if path is not None:
-            files.check_place(path)
-    with _extras():
-        found = _measure([(each, cases.variants(each, *asked)) for each in chosen], settings)
-    if json is not None:
-        results.save(json, found)
-    _print(found)
-    _draw(out, found)
+    figures.check_settings(settings)
+    figures.check_places(json, out)
+    with figures.extras("train,report"):
+        from tidegate.bench import machine
+        from tidegate.bench.training import run
+
+        facts, rows, timings = figures.measure(
+            "the processor",
+            lambda: machine.describe(("numpy", "torch")),
+            chosen,
+            lambda case: run.run_case(case, cases.variants(case, *asked), settings),
+        )
+    found = results.TrainResults(facts, settings, rows, timings)
+    figures.present(found, _print, _draw, out=out, json=json)
 
 
 def show(file: Path, out: Path | None, *, markdown: bool) -> None:
@@ -105,12 +105,7 @@ def show(file: Path, out: Path | None, *, markdown: bool) -> None:
     from tidegate.bench.training import results
     from tidegate.bench.training.markdown import render
 
-    found = results.load(file)
-    if markdown:
-        typer.echo(render(found), nl=False)
-    else:
-        _print(found)
-    _draw(out, found)
+    figures.present(results.load(file), _print, _draw, out=out, render=render if markdown else None)
 
 
 def _known(option: str, asked: Sequence[str] | None, known: Sequence[str]) -> list[Any]:
@@ -122,60 +117,16 @@ def _known(option: str, asked: Sequence[str] | None, known: Sequence[str]) -> li
     return list(asked or ())
 
 
-def _check(settings: TrainSettings, cores: int) -> None:
-    for option, value, most in (
-        ("--seconds", settings.seconds, 60),
-        ("--rounds", settings.rounds, 1000),
-        ("--threads", settings.threads, cores),
-    ):
-        if not 0 < value <= most:
-            raise InputError(
-                "bad_option",
-                f"{value} is not more than 0 and at most {most}",
-                field=option,
-                hint="leave it out",
-            )
-
-
-def _measure(
-    chosen: Sequence[tuple[Case, Sequence[Variant]]], settings: TrainSettings
-) -> TrainResults:
-    """Run the cases under a progress bar."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    from tidegate.bench import machine
-    from tidegate.bench.training import run
-    from tidegate.bench.training.results import TrainResults
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    rows, timings = [], []
-    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
-        bar = progress.add_task("the processor", total=len(chosen))
-        facts = machine.describe(("numpy", "torch"))
-        for case, variants in chosen:
-            progress.update(bar, description=str(case))
-            found, times = run.run_case(case, variants, settings)
-            rows += found
-            timings += times
-            progress.advance(bar)
-    return TrainResults(facts, settings, rows, timings)
-
-
 def _print(found: TrainResults) -> None:
     """Print every contestant's times, the ratios of tidegate's layers, and the goals."""
-    from rich.box import SIMPLE_HEAD
     from rich.console import Console
-    from rich.table import Table
 
     from tidegate.bench.training.goals import check
     from tidegate.bench.training.markdown import facts, number
 
     rows = {(str(row.case), str(row.variant)): row for row in found.rows}
-    shown = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
-    shown.add_column("contestant", no_wrap=True)
-    for name in ("step ms", "±", "×GRU", "×LSTM", "×loop", "of plain", "MB"):
-        shown.add_column(name, justify="right", no_wrap=True)
+    numbers = ("step ms", "±", "×GRU", "×LSTM", "×loop", "of plain", "MB")
+    shown = figures.table(("contestant",), numbers)
     for case, timings in itertools.groupby(found.timings, key=lambda timing: timing.case):
         shown.add_section()
         shown.add_row(case, style="italic")
@@ -195,8 +146,7 @@ def _print(found: TrainResults) -> None:
     for line in facts(found):
         console.print(line)
     for goal in check(found):
-        mark = "[green]met[/green]" if goal.met else "[red]not met[/red]"
-        console.print(f"{mark}: {goal.case}: {goal.found} ({goal.wanted})")
+        console.print(goal)
 
 
 def _ratios(row: Row) -> list[str]:
@@ -204,24 +154,7 @@ def _ratios(row: Row) -> list[str]:
     return [f"{ratio:.2f}" for ratio in ratios]
 
 
-def _draw(out: Path | None, found: TrainResults) -> None:
-    if out is None:
-        return
-    with _extras():
+def _draw(out: Path, found: TrainResults) -> list[Path]:
+    with figures.extras("train,report"):
         from tidegate.bench.training import plots
-
-    for path in plots.write(out, found):
-        typer.echo(path)
-
-
-@contextmanager
-def _extras() -> Iterator[None]:
-    """Name the extras when torch, or what draws, is not installed."""
-    try:
-        yield
-    except ImportError as error:
-        raise InputError(
-            "missing_extra",
-            f"{error.name} is not installed",
-            hint="pip install 'tidegate[train,report]'",
-        ) from error
+    return plots.write(out, found)

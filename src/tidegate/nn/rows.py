@@ -47,7 +47,7 @@ class Rows:
         if lengths is None:
             full = torch.full((sessions,), steps, dtype=torch.int64)
             return cls(sessions, steps, sessions * steps, full, starts)
-        # A copy: the backward pass goes by what the forward pass saw, whatever becomes of the caller's.
+        # A copy: the backward pass goes by what the forward pass saw.
         lengths = lengths.to(device="cpu", dtype=torch.int64, copy=True)
         if torch.compiler.is_compiling():  # shapes must not depend on numbers
             return cls(sessions, steps, sessions * steps, lengths, starts, padded=True)

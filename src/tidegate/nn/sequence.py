@@ -155,7 +155,7 @@ def _gradients(call: Mapping[str, Any]) -> tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 def _large(like: Tensor, padded: bool, rows: int, columns: int, dtype: torch.dtype) -> Tensor:
-    """Return a new matrix, of zeros if it is `padded`, from memory that steps share if it is large."""
+    """Return a new matrix: of zeros if `padded`; large ones from memory that steps share."""
     size = rows * columns * dtype.itemsize
     if padded:
         return like.new_zeros(rows, columns, dtype=dtype)

@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from tidegate.bench.results import Machine, kind
+from tidegate.bench.results import Machine, Settings, kind
 from tidegate.bench.training import cases, goals, markdown, plots, results
 from tidegate.bench.training.cases import Case, Variant
-from tidegate.bench.training.results import Row, Timing, TrainResults, TrainSettings
+from tidegate.bench.training.results import Row, Timing, TrainResults
 from tidegate.errors import InputError
 
 ROOT = Path(__file__).parents[3]
@@ -58,7 +58,7 @@ def found() -> TrainResults:
     machine = Machine("A <fast> one", "x86_64", 2, "Linux 6", [], [], {}, {}, {}, "2026-01-02")
     rows = [row(case, each) for case in cases.STANDARD for each in cases.variants(case)]
     timings = [Timing(str(rows[0].case), "plain", 4.0, 10.0, 9.0, 11.0, 5.0)]
-    return TrainResults(machine, TrainSettings(0.1, 9, 2), rows, timings)
+    return TrainResults(machine, Settings(0.1, 9, 2), rows, timings)
 
 
 def missed(found: TrainResults) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tidegate import core
+from tidegate.bench.results import Settings
 from tidegate.bench.training import run
 from tidegate.bench.training.cases import OPTIONS, Variant, parse
 from tidegate.bench.training.contestants import (
@@ -21,11 +22,10 @@ from tidegate.bench.training.contestants import (
     draw_weights,
 )
 from tidegate.bench.training.memory import kept_bytes
-from tidegate.bench.training.results import TrainSettings
 from tidegate.bench.training.run import Judged
 from tidegate.errors import EngineError
 
-SETTINGS = TrainSettings(seconds=0.0001, rounds=3, threads=1)
+SETTINGS = Settings(seconds=0.0001, rounds=3, threads=1)
 KEYS = {
     *("cell", "path", "options", "precision", "lengths", "batch", "time"),
     *("input_size", "hidden_size", "forward_ms", "step_ms", "torch_gru_ms", "torch_lstm_ms"),

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
+from tidegate.bench.goals import Goal
 from tidegate.bench.serving.results import Row, ServeResults, Start
 
-__all__ = ["Goal", "check"]
+__all__ = ["check"]
 
 _PEER = "FastAPI + torch, dict"
-
-
-@dataclass(frozen=True)
-class Goal:
-    """One line of the table: the case, what is wanted, what was found, and whether that is it."""
-
-    case: str
-    wanted: str
-    found: str
-    met: bool
 
 
 def check(results: ServeResults) -> list[Goal]:

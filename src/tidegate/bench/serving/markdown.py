@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tidegate.bench.goals import section
+from tidegate.bench.markdown import lines
 from tidegate.bench.serving.goals import check
 from tidegate.bench.serving.results import Row, ServeResults
 
@@ -15,7 +17,7 @@ _HEADER = (
     *("events/s", "p50 ms", "p99 ms", "p99.9 ms"),
     *("CPU s a million", "$ a million", "MB", "errors", "stolen s"),
 )
-_WORDS = ("server", "durable", "transport", "load", "case", "goal", "system")
+_WORDS = ("server", "durable", "transport", "load", "system")
 
 
 def render(results: ServeResults) -> str:
@@ -27,11 +29,8 @@ def render(results: ServeResults) -> str:
         Markdown that begins with a heading of the third level.
     """
     parts = [f"### {results.machine.processor}, {results.machine.cores} cores", ""]
-    parts += [*facts(results), ""]
-    goals = [[g.case, g.wanted, g.found, "yes" if g.met else "**no**"] for g in check(results)]
-    if goals:
-        parts += [*_lines([["case", "goal", "found", "met"], *goals]), ""]
-    parts += [*_lines(table(results)), ""]
+    parts += [*facts(results), "", *section(check(results))]
+    parts += [*lines(table(results), _WORDS), ""]
     if results.starts:
         starts = [
             [
@@ -44,10 +43,10 @@ def render(results: ServeResults) -> str:
             for s in results.starts
         ]
         header = ["system", "sessions kept", "first answer, ms", "ready, ms", "MB then"]
-        parts += [*_lines([header, *starts]), ""]
+        parts += [*lines([header, *starts], _WORDS), ""]
     if results.memory:
         held = [[m.system, f"{m.sessions:,}", f"{m.rss_mb:.0f}"] for m in results.memory]
-        parts += [*_lines([["system", "sessions", "MB"], *held]), ""]
+        parts += [*lines([["system", "sessions", "MB"], *held], _WORDS), ""]
     if results.stalls:
         waits = [
             [
@@ -61,7 +60,7 @@ def render(results: ServeResults) -> str:
             for s in results.stalls
         ]
         header = ["server", "durable", "transport", "events/s", "p99 wait, ms ≤", "longest, ms ≤"]
-        parts += [*_lines([header, *waits]), ""]
+        parts += [*lines([header, *waits], _WORDS), ""]
     parts += [f"- Not run: {each.system}: {each.why}" for each in results.missing]
     return "\n".join([*parts, ""] if results.missing else parts)
 
@@ -69,22 +68,21 @@ def render(results: ServeResults) -> str:
 def facts(results: ServeResults) -> list[str]:
     """Say what machine it was, and how was measured."""
     machine, settings = results.machine, results.settings
-    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
-    lines = [
-        f"{machine.date}, {machine.system}, {machine.architecture}; {versions}.",
+    said = [
+        machine.when,
         f"Each load {settings.seconds:g} s, bulk {settings.bulk_seconds:g} s over "
         f"{settings.sessions:,} sessions; the generator runs on the same machine. A dollar figure "
         f"takes ${PRICE:g} for an hour of one virtual processor, the server's CPU time alone.",
     ]
     sync = results.sync
     if sync is not None:
-        lines.append(
+        said.append(
             f"Appending 1 kB and its fdatasync take {sync.p50_ms:.2f} ms (p50), "
             f"{sync.p99_ms:.2f} ms (p99) on this disk, one after the other; "
             f"{sync.rate:g} a second, as lone events come, {sync.paced_p50_ms:.2f} and "
             f"{sync.paced_p99_ms:.2f} ms."
         )
-    return lines
+    return said
 
 
 def table(results: ServeResults) -> list[list[str]]:
@@ -125,9 +123,3 @@ def load(row: Row) -> str:
     events = f" × {row.events_a_request:,} events" if row.events_a_request > 1 else ""
     rate = f", {row.rate:,.0f} requests/s arrive" if row.rate else ""
     return f"{connections}{events}, {row.sessions:,} sessions{rate}"
-
-
-def _lines(cells: list[list[str]]) -> list[str]:
-    header, *rows = cells
-    aligned = ["---" if name in _WORDS else "--:" for name in header]
-    return [f"| {' | '.join(line)} |" for line in (header, aligned, *rows)]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from tidegate.bench.goals import Goal
 from tidegate.bench.training.results import Row, TrainResults
 
-__all__ = ["Goal", "check"]
+__all__ = ["check"]
 
 _TIMES_TORCH_GRU = {
     (64, 100, 16, 64): 2.5,
@@ -21,16 +21,6 @@ _BF16 = (64, 100, 64, 256)
 _TIMES_TORCH_LSTM = 1.25
 _OPTIONS = ("layer_norm", "zoneout", "recurrent_dropout", "return_gates")
 _MOST_OPTION, _MOST_RAGGED, _MOST_RECOMPUTED = 1.3, 0.5, 0.5
-
-
-@dataclass(frozen=True)
-class Goal:
-    """One line of the table: the case, what is wanted, what was found, and whether that is it."""
-
-    case: str
-    wanted: str
-    found: str
-    met: bool
 
 
 def check(results: TrainResults) -> list[Goal]:
@@ -85,9 +75,8 @@ def _recomputed(rows: list[Row]) -> Iterator[Goal]:
     plain = {row.case: row for row in rows if str(row.variant) == "plain"}
     for row in rows:
         if str(row.variant) == "recompute" and row.case in plain:
-            kept = round(
-                row.kept_mb / plain[row.case].kept_mb, 2
-            )  # of inputs, both keep some bytes
+            # Rounded: of inputs, both keep some bytes.
+            kept = round(row.kept_mb / plain[row.case].kept_mb, 2)
             yield _most(f"{_name(row)}: kept, beside plain", kept, _MOST_RECOMPUTED, "×")
 
 

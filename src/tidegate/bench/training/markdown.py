@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 
+from tidegate.bench.goals import section
+from tidegate.bench.markdown import lines
 from tidegate.bench.training.goals import check
 from tidegate.bench.training.results import Row, TrainResults
 
@@ -16,7 +17,6 @@ _HEADER = (
     *("× torch GRU", "× torch LSTM", "× loop", "of plain", "of padded"),
     *("kept, MB", "torch keeps, MB"),
 )
-_WORDS = (*_HEADER[:5], "case", "goal")
 
 
 def render(results: TrainResults) -> str:
@@ -28,22 +28,17 @@ def render(results: TrainResults) -> str:
         Markdown that begins with a heading of the third level.
     """
     parts = [f"### {results.machine.processor}, {results.machine.cores} cores", ""]
-    parts += [*facts(results), ""]
-    goals = [[g.case, g.wanted, g.found, "yes" if g.met else "**no**"] for g in check(results)]
-    if goals:
-        parts += [*_lines([["case", "goal", "found", "met"], *goals]), ""]
-    return "\n".join([*parts, *_lines(table(results)), ""])
+    parts += [*facts(results), "", *section(check(results))]
+    return "\n".join([*parts, *lines(table(results), _HEADER[:5]), ""])
 
 
 def facts(results: TrainResults) -> list[str]:
     """Say what machine it was, and how was measured."""
     machine, settings = results.machine, results.settings
-    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
     isas = ", ".join(dict.fromkeys(row.isa for row in results.rows))
     threads = f"{settings.threads} thread{'s' if settings.threads > 1 else ''}"
     return [
-        f"{machine.date}, {machine.system}, {machine.architecture}; {versions}. "
-        f"Instruction set: {isas}.",
+        f"{machine.when} Instruction set: {isas}.",
         f"{threads} each; medians of {settings.rounds} rounds of {settings.seconds:g} s.",
     ]
 
@@ -81,9 +76,3 @@ def _cells(row: Row, case: str) -> list[str]:
         padded,
         *map(number, kept),
     ]
-
-
-def _lines(cells: Sequence[Sequence[str]]) -> list[str]:
-    header, *rows = cells
-    aligned = ["---" if name in _WORDS else "--:" for name in header]
-    return [f"| {' | '.join(line)} |" for line in (header, aligned, *rows)]

@@ -7,11 +7,11 @@ from typing import Literal
 
 import msgspec
 
-from tidegate.bench.results import Machine, read, save
+from tidegate.bench.results import Machine, Settings, read, save
 from tidegate.bench.training.cases import Case, Lengths, Precision, Variant
 from tidegate.spec import Cell
 
-__all__ = ["Row", "Timing", "TrainResults", "TrainSettings", "load", "save"]
+__all__ = ["Row", "Timing", "TrainResults", "load", "save"]
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,29 +114,11 @@ class Timing(msgspec.Struct, frozen=True):
     kept_mb: float
 
 
-class TrainSettings(msgspec.Struct, frozen=True):
-    """How a run measured.
-
-    Parameters
-    ----------
-    seconds : float
-        Of each contestant in each round; at least one step.
-    rounds : int
-        Rounds of each case.
-    threads : int
-        Of each contestant.
-    """
-
-    seconds: float
-    rounds: int
-    threads: int
-
-
 class TrainResults(msgspec.Struct, frozen=True, tag_field="bench", tag="train"):
     """A whole run."""
 
     machine: Machine
-    settings: TrainSettings
+    settings: Settings
     rows: list[Row]
     timings: list[Timing]
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from tidegate import core
+from tidegate.bench.results import Settings, significant
 from tidegate.bench.training.cases import Case, Variant
 from tidegate.bench.training.contestants import (
     Contestant,
@@ -24,7 +25,7 @@ from tidegate.bench.training.contestants import (
     draw_weights,
 )
 from tidegate.bench.training.memory import kept_bytes
-from tidegate.bench.training.results import Row, Timing, TrainSettings
+from tidegate.bench.training.results import Row, Timing
 from tidegate.errors import EngineError
 from tidegate.spec import GATES
 
@@ -49,7 +50,7 @@ class Judged(NamedTuple):
 
 
 def run_case(
-    case: Case, wanted: Sequence[Variant], settings: TrainSettings
+    case: Case, wanted: Sequence[Variant], settings: Settings
 ) -> tuple[list[Row], list[Timing]]:
     """Check that all contestants agree in a case, then time them.
 
@@ -59,7 +60,7 @@ def run_case(
         Cell and sizes.
     wanted : sequence of Variant
         What there is to be a row of. What their ratios need is timed with them.
-    settings : TrainSettings
+    settings : Settings
         Rounds, seconds of each contestant in each, and threads.
 
     Returns
@@ -219,7 +220,7 @@ def _computes(variant: Variant) -> str:
 
 
 def _rounds(
-    contestants: Mapping[str, Contestant], settings: TrainSettings
+    contestants: Mapping[str, Contestant], settings: Settings
 ) -> dict[str, list[tuple[float, float]]]:
     """Return each contestant's seconds by round: of a forward pass, and of a whole step.
 
@@ -263,7 +264,7 @@ def _step(contestant: Contestant) -> float:
 
 def _kept_mb(contestant: Contestant) -> float:
     besides = (contestant.x, *contestant.module.parameters())
-    return _significant(kept_bytes(contestant.forward, besides) / 1e6)
+    return significant(kept_bytes(contestant.forward, besides) / 1e6)
 
 
 def _timing(
@@ -274,10 +275,10 @@ def _timing(
     return Timing(
         str(case),
         name,
-        forward_ms=_significant(float(np.median(forward))),
-        step_ms=_significant(median),
-        first_quartile_ms=_significant(first),
-        third_quartile_ms=_significant(third),
+        forward_ms=significant(float(np.median(forward))),
+        step_ms=significant(median),
+        first_quartile_ms=significant(first),
+        third_quartile_ms=significant(third),
         kept_mb=kept_mb,
     )
 
@@ -292,7 +293,7 @@ def _row(case: Case, variant: Variant, path: Path, timings: Mapping[str, Timing]
     figures = {}
     for cell, peer in peers.items():
         figures[f"torch_{cell}_ms"] = peer.step_ms
-        figures[f"ratio_torch_{cell}"] = _significant(peer.step_ms / step_ms)
+        figures[f"ratio_torch_{cell}"] = significant(peer.step_ms / step_ms)
         figures[f"torch_{cell}_kept_mb"] = peer.kept_mb
     return Row(
         cell=case.cell,
@@ -308,14 +309,9 @@ def _row(case: Case, variant: Variant, path: Path, timings: Mapping[str, Timing]
         forward_ms=ours.forward_ms,
         step_ms=step_ms,
         loop_ms=loop,
-        ratio_loop=_significant(loop / step_ms),
-        ratio_plain=_significant(step_ms / plain),
+        ratio_loop=significant(loop / step_ms),
+        ratio_plain=significant(step_ms / plain),
         padded_ms=padded if variant.lengths == "ragged" else None,
         kept_mb=ours.kept_mb,
         **figures,
     )
-
-
-def _significant(value: float) -> float:
-    """Round to four digits: more would only look exact."""
-    return float(f"{value:.4g}")
