@@ -106,6 +106,7 @@ def test_a_batch_of_padding_alone(
         assert torch.equal(other.grad, torch.ones_like(other))
     for leaf in (x, *layer.parameters()):
         assert leaf.grad is None or not leaf.grad.any()
+    layer(x.detach(), None, torch.tensor([0, 0]))[0].sum().backward()  # of the weights alone
 
 
 # Empty tensors
@@ -190,6 +191,25 @@ def test_events_of_another_shape(cell: str, shape: tuple[int, ...]) -> None:
 def test_events_of_another_type_say_how_to_convert(cell: str, dtype: torch.dtype) -> None:
     said = refused(LAYERS[cell](3, 4), "bad_input", "x", torch.zeros(2, 5, 3, dtype=dtype))
     assert "x.to(torch.float32)" in said
+
+
+@each_cell
+def test_events_that_are_no_tensor(cell: str) -> None:
+    packed = torch.nn.utils.rnn.pack_sequence([torch.zeros(2, 3)])
+    assert "lengths=" in refused(LAYERS[cell](3, 4), "bad_input", "x", packed)
+    assert "is a list" in refused(LAYERS[cell](3, 4), "bad_input", "x", [[[0.0, 0.0, 0.0]]])
+
+
+@each_cell
+def test_states_that_are_no_tensors(cell: str) -> None:
+    for state in ((None, None)[: 2 if cell == "lstm" else 1], "zeros", 0):
+        refused(LAYERS[cell](3, 4), "bad_state", "state", torch.zeros(2, 5, 3), state)
+
+
+def test_lengths_of_one_for_all() -> None:
+    layer, x = GRU(3, 4), torch.randn(4, 5, 3)
+    one = torch.tensor(3).expand(4)
+    assert torch.equal(layer(x, lengths=one)[0], layer(x, lengths=one.clone())[0])
 
 
 def test_a_layer_of_float64_takes_float64_alone() -> None:
@@ -319,6 +339,12 @@ def test_autocast(case: Case, dtype: torch.dtype) -> None:
         (RNN, {"reset_after": False}),
         (RNN, {"zoneout_cell": 0.1}),
         (LSTM, {"proj_size": 3}),
+        (GRU, {"batch_first": True}),
+        (GRU, {"hidden_size": 8.0}),
+        (GRU, {"num_layers": "2"}),
+        (GRU, {"zoneout": "a"}),
+        (GRU, {"recompute": "no"}),
+        (GRU, {"reset_after": None}),
     ],
     ids=str,
 )

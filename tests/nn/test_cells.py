@@ -9,6 +9,7 @@ import pytest
 import torch
 from layer_grid import enliven
 
+from tidegate.errors import InputError
 from tidegate.nn import GRUCell, LSTMCell, RNNCell
 from tidegate.nn.cells import CellBase, blend
 
@@ -149,3 +150,17 @@ def test_first_weights() -> None:
         for place, block in enumerate(cell.b_input.chunk(gates)):
             assert torch.equal(block, torch.full((8,), float(place == keeper)))
         assert not cell.b_recurrent.any()
+
+
+@pytest.mark.parametrize("kind", [GRUCell, LSTMCell, RNNCell])
+def test_what_is_no_input_of_a_cell(kind: type[CellBase]) -> None:
+    cell = kind(3, 4)
+    for x in (torch.zeros(3), torch.zeros(2, 4), torch.zeros(2, 5, 3), torch.zeros(2, 3).double()):
+        with pytest.raises(InputError) as caught:
+            cell(x)
+        assert (caught.value.code, caught.value.field) == ("bad_input", "x")
+    wrong: list[Any] = [(torch.zeros(3, 4),) * 2, (torch.zeros(2, 4),) * 3, (), (None, None)]
+    for state in wrong:
+        with pytest.raises(InputError) as caught:
+            cell(torch.zeros(2, 3), state)
+        assert (caught.value.code, caught.value.field) == ("bad_state", "state")

@@ -6,12 +6,13 @@ import copy
 import platform
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import pytest
 import torch
 from layer_grid import Case, batch, build, cases, each_part, enliven
 from torch import Tensor
 
-from tidegate import core
+from tidegate import _core, core
 from tidegate.errors import InputError
 from tidegate.nn import GRU, LSTM, RNN, composed, cudnn, fused
 from tidegate.nn.noise import Noise, bernoulli
@@ -255,6 +256,21 @@ def test_what_vanishes_is_nothing_and_only_there() -> None:
     assert torch.isfinite(y).all()
 
 
+def test_torchs_threads_are_found() -> None:
+    assert _core.finds_threads()
+
+
+def test_lengths_may_change_once_the_forward_pass_is_over() -> None:
+    layer, x, given = GRU(3, 8), torch.randn(3, 5, 3), np.array([5, 2, 3])
+    layer(x, lengths=torch.tensor([5, 2, 3]))[0].square().sum().backward()
+    wanted = layer.layers[0].cells[0].recurrent.grad.clone()
+    layer.zero_grad()
+    y, _ = layer(x, lengths=torch.from_numpy(given))
+    given[:] = 1  # torch does not see it
+    y.square().sum().backward()
+    assert torch.equal(layer.layers[0].cells[0].recurrent.grad, wanted)
+
+
 def test_there_is_no_second_derivative_and_it_says_so() -> None:
     layer = GRU(3, 4)
     x = torch.randn(2, 5, 3, requires_grad=True)
@@ -283,6 +299,9 @@ def test_an_operator_refuses_what_does_not_fit() -> None:
         **dict.fromkeys(("norm", "peephole", "reverse", "padded", "save"), False),
     }
     operator(**good)
+    lstm = {"a": torch.zeros(5, 16), "weight": torch.zeros(16, 4), "vectors": torch.zeros(16)}
+    with pytest.raises(ValueError, match="c: missing"):
+        operator(**{**good, **lstm, "cell": "lstm"})
     for name, wrong in {
         "a": torch.zeros(5, 11),
         "weight": torch.zeros(12, 4, dtype=torch.float64),

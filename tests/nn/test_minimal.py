@@ -267,3 +267,16 @@ def test_options_that_are_none(kind: type[Minimal], options: dict[str, Any]) -> 
     with pytest.raises(InputError) as caught:
         kind(**{"input_size": 3, "hidden_size": 4, **options})
     assert (caught.value.code, caught.value.field) == ("bad_layer", next(iter(options)))
+
+
+@pytest.mark.parametrize("kind", [MinGRU, MinLSTM])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_layers_of_half_precision(kind: type[Minimal], dtype: torch.dtype) -> None:
+    layer, x = kind(3, 8, num_layers=2, residual=True).to(dtype), torch.randn(2, 5, 3, dtype=dtype)
+    y, state = layer(x)
+    assert (y.dtype, state.dtype) == (dtype, dtype)
+    torch.testing.assert_close(y, layer.float()(x.float())[0].to(dtype), rtol=0.05, atol=0.05)
+    layer.to(dtype)
+    one, after = layer.step(x[:, 0])
+    assert (one.dtype, after.dtype) == (dtype, dtype)
+    layer(x, after)

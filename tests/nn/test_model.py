@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -201,3 +203,19 @@ def test_chrono_needs_a_gate_that_keeps_the_past() -> None:
     with pytest.raises(InputError) as caught:
         Network(spec, init="chrono", longest=20)
     assert (caught.value.code, caught.value.field) == ("bad_init", "init")
+
+
+def test_what_is_no_input_of_a_network() -> None:
+    network = Network(ModelSpec(3, (LayerSpec("lstm", 8), LayerSpec("gru", 4)), 1))
+    rows, good = torch.zeros(2, 5, 3), (torch.zeros(2, 8), torch.zeros(2, 8), torch.zeros(2, 4))
+    network(rows, good)
+    states: list[Any] = [(), good[:2], (*good, good[0]), good[::-1], (None,) * 3]
+    states += [torch.zeros(3, 2, 8), tuple(part.double() for part in good)]
+    for state in states:
+        with pytest.raises(InputError) as caught:
+            network(rows, state)
+        assert (caught.value.code, caught.value.field) == ("bad_state", "state")
+    for wrong in (torch.zeros(2, 5, 4), torch.zeros(5, 3), rows.double(), rows.numpy()):
+        with pytest.raises(InputError) as caught:
+            network(wrong)
+        assert (caught.value.code, caught.value.field) == ("bad_input", "rows")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from tidegate.errors import InputError
-from tidegate.nn import GRU, LSTM, RNN, from_torch, to_torch
+from tidegate.nn import GRU, LSTM, RNN, MinGRU, from_torch, to_torch
 from tidegate.nn.recurrent import Recurrent
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -145,3 +145,18 @@ def test_what_no_layer_is_is_refused(module: Any, field: str) -> None:
     with pytest.raises(InputError) as caught:
         from_torch(module)
     assert (caught.value.code, caught.value.field) == ("bad_module", field)
+
+
+def test_what_is_frozen_stays_so() -> None:
+    module = nn.GRU(3, 4)
+    module.weight_hh_l0.requires_grad_(False)
+    layer = from_torch(module)
+    frozen = [name for name, one in layer.named_parameters() if not one.requires_grad]
+    assert frozen == ["layers.0.cells.0.recurrent"]
+    assert not to_torch(layer).get_parameter("weight_hh_l0").requires_grad
+
+
+def test_what_no_layer_is_has_no_module() -> None:
+    with pytest.raises(InputError) as caught:
+        to_torch(MinGRU(3, 4))
+    assert (caught.value.code, caught.value.field) == ("bad_layer", "layer")

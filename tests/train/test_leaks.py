@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -230,6 +231,24 @@ def test_outputs_that_are_not_finite_are_refused() -> None:
     with pytest.raises(InputError) as caught:
         check_leaks(gru(), plan)
     assert (caught.value.code, caught.value.field) == ("not_finite", "network")
+
+
+class Diverging(nn.Module):
+    """Gives no number for a whole session at once, and its layer's for chunks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = gru()
+
+    def forward(self, x: Tensor, state: Any, lengths: Tensor) -> tuple[Tensor, Any]:
+        y, state = self.network(x, state, lengths)
+        return (y * float("nan") if x.shape[1] > 3 else y), state
+
+
+def test_a_difference_that_is_no_number_is_one() -> None:
+    report = check_leaks(Diverging(), lanes())
+    assert not math.isfinite(report.carry_error)
+    assert not report.clean
 
 
 def test_a_plan_without_sessions_is_refused() -> None:

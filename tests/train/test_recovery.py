@@ -137,7 +137,7 @@ def test_it_goes_back_to_the_weights_of_the_epochs_beginning(problem: Problem) -
     labels = problem.train.targets.astype(np.float64)
     (batch,) = Batches(problem.train.rows, problem.train.offsets, labels, 10**6).epoch()
     assert learner.step([batch], 0.01).learned
-    recovery.begin_epoch(3)
+    recovery.begin_epoch()
     good = learner.state()
     assert learner.step([batch], 1e9).learned  # the weights are of no use now
     hopeless = broken(problem.train, slice(None))
@@ -152,7 +152,7 @@ def test_it_goes_back_to_the_weights_of_the_epochs_beginning(problem: Problem) -
         for name, tensor in tensors.items():
             assert torch.equal(found[part][name], tensor)
     assert (position.returns, position.bad_in_a_row) == (1, 0)
-    assert (recovery.skipped, recovery.returned) == (2, 1)
+    assert (position.skipped, position.returned) == (2, 1)
     recovery.skip(position, bad, outcome, epoch=3, number=3)
     with pytest.raises(InputError, match="batch 4 of epoch 3"):
         recovery.skip(position, bad, outcome, epoch=3, number=4)
@@ -181,3 +181,55 @@ def test_a_rate_that_is_too_high_is_halved_until_training_holds(problem: Problem
     assert result.history[-1].learning_rate == 2e4 * 0.5**returns
     assert finite(network)
     assert len([note for note in notes.notes if "half the learning rate" in note]) == returns
+
+
+@pytest.mark.parametrize("tokens", [15, 40, 10**6], ids=["many steps", "some", "one"])
+def test_an_epoch_without_a_good_batch_begins_again(
+    problem: Problem, monkeypatch: pytest.MonkeyPatch, tokens: int
+) -> None:
+    """Gradients burst until the rate is a quarter of what it was, however few steps there are."""
+    real, restore, returns = Learner._norm, Learner.restore, [0]
+
+    def norm(self: Learner) -> Any:
+        return real(self) if returns[0] >= 2 else float("inf")
+
+    def counted(self: Learner, state: Any) -> None:
+        returns[0] += 1
+        restore(self, state)
+
+    monkeypatch.setattr(Learner, "_norm", norm)
+    monkeypatch.setattr(Learner, "restore", counted)
+    settings = problem.having(batch_tokens=tokens, schedule="constant", warmup_steps=0)
+    network = problem.network()
+    result = problem.fit(network, settings)
+    assert [epoch.returns for epoch in result.history] == [2, 0, 0, 0]
+    assert result.history[-1].learning_rate == settings.learning_rate / 4
+    assert finite(network)
+
+
+def test_an_interruption_loses_no_count(problem: Problem, tmp_path: Path) -> None:
+    """Of an epoch that began again, was stopped and went on."""
+    problem = bursting(problem)
+    wild = problem.having(
+        optimizer="sgd",
+        learning_rate=1e30,
+        warmup_steps=0,
+        batch_tokens=10**6,
+        max_returns=120,
+        epochs=1,
+    )
+    whole = problem.fit(settings=wild)
+
+    class Stop(Notes):
+        def note(self, text: str) -> None:
+            super().note(text)
+            if len([one for one in self.notes if "back to" in one]) == 10:
+                raise KeyboardInterrupt
+
+    path = tmp_path / "c"
+    with pytest.raises(KeyboardInterrupt):
+        problem.fit(settings=wild, listeners=[Stop()], checkpoint=path)
+    resumed = problem.fit(settings=wild, checkpoint=path)
+    counts = [[(e.bad_batches, e.returns) for e in run.history] for run in (whole, resumed)]
+    assert counts[0] == counts[1]
+    assert whole.history[0].returns > 10

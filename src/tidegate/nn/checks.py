@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from tidegate.errors import InputError
 
-__all__ = ["check_events", "check_lengths", "check_state"]
+__all__ = ["check_events", "check_lengths", "check_state", "transforms"]
 
 _AUTOCAST = (torch.float32, torch.bfloat16, torch.float16)
 """What torch.autocast turns into one another."""
@@ -31,11 +31,10 @@ def check_events(
     InputError
         ``bad_input``.
     """
-    wanted = f"give a tensor ({', '.join(axes)}, {input_size})"
-    if isinstance(x, PackedSequence):
-        wanted = "give the padded tensor, and lengths="
+    wanted = f"give ({', '.join(axes)}, {input_size})"
     if not isinstance(x, Tensor):
-        raise _bad("bad_input", name, f"is a {type(x).__name__}", wanted)
+        packed = "the padded tensor, and lengths=" if isinstance(x, PackedSequence) else "a tensor"
+        raise _bad("bad_input", name, f"is a {type(x).__name__}", f"give {packed}")
     if x.dim() != len(axes) + 1 or x.shape[-1] != input_size:
         raise _bad("bad_input", name, x.shape, wanted)
     _check_kind(x, weight, "bad_input", name)
@@ -118,6 +117,11 @@ def check_lengths(lengths: Tensor, sessions: int, steps: int) -> None:
             field="lengths",
             hint=f"lengths count real steps, from 0 to {steps}",
         )
+
+
+def transforms() -> bool:
+    """Say whether torch.func looks on: it sees into torch's operators alone."""
+    return torch._C._are_functorch_transforms_active()  # noqa: SLF001 - no other way
 
 
 def _check_kind(x: Tensor, weight: Tensor, code: str, field: str) -> None:

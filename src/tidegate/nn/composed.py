@@ -71,7 +71,7 @@ def run(
 
     def gather(parts: tuple[Tensor, ...]) -> Tensor:
         flat = torch.cat(parts).index_select(0, places)
-        return flat.new_zeros(rows.count, cell.hidden_size).index_copy_(0, targets, flat)
+        return flat.new_zeros(rows.count, cell.hidden_size).index_copy(0, targets, flat)
 
     y, *gates_of = (gather(column) for column in zip(*found, strict=True))
     return y, state, tuple(gates_of)

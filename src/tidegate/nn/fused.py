@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from tidegate.nn.cells import CellBase, Gates, GRUCell, LSTMCell, RNNCell, State
+from tidegate.nn.checks import transforms
 from tidegate.nn.noise import Noise
 from tidegate.nn.rows import Rows
 from tidegate.nn.sequence import sequence
@@ -26,16 +27,11 @@ def takes(cell: CellBase, x: Tensor) -> bool:
     """
     if x.device.type != "cpu" or cell.recurrent.device.type != "cpu":
         return False
-    if cell.recurrent.dtype != torch.float32 or _transforms():
+    if cell.recurrent.dtype != torch.float32 or transforms():
         return False
     if torch.is_autocast_enabled("cpu"):
         return torch.get_autocast_dtype("cpu") == torch.bfloat16
     return x.dtype == torch.float32
-
-
-def _transforms() -> bool:
-    """Say whether torch.func looks on: it can look into a loop of torch, not into the C core."""
-    return torch._C._are_functorch_transforms_active()  # noqa: SLF001 - no other way
 
 
 def run(

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - as everybody calls it
 
+from tidegate.nn.checks import transforms
+
 __all__ = ["scan"]
 
 
@@ -42,21 +44,19 @@ def scan(a: Tensor, b: Tensor, h: Tensor) -> Tensor:
     >>> scan(torch.full((1, 4, 1), 0.5), torch.ones(1, 4, 1), torch.zeros(1, 1))[0, :, 0]
     tensor([1.0000, 1.5000, 1.7500, 1.8750])
     """
-    return cast("Tensor", _Scan.apply(a, b, h)) if b.shape[1] else b  # type: ignore[no-untyped-call]
+    if not b.shape[1]:
+        return b
+    if transforms():
+        return _in_turn(a, b, h)
+    return cast("Tensor", _Scan.apply(a, b, h))  # type: ignore[no-untyped-call]
 
 
 class _Scan(torch.autograd.Function):
-    generate_vmap_rule = True
-
     @staticmethod
-    def forward(a: Tensor, b: Tensor, h: Tensor) -> Tensor:
-        return _in_chunks(a, b, h)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
-        """Keep what the gradients need."""
-        a, _, h = inputs
-        ctx.save_for_backward(a, h, output)
+    def forward(ctx: Any, a: Tensor, b: Tensor, h: Tensor) -> Tensor:
+        after = _in_chunks(a, b, h)
+        ctx.save_for_backward(a, h, after)
+        return after
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -66,6 +66,12 @@ class _Scan(torch.autograd.Function):
         reached = scan(later, grads[0].flip(1), torch.zeros_like(h)).flip(1)
         before = torch.cat([h[:, None], after[:, :-1]], dim=1)
         return reached * before, reached, reached[:, 0] * a[:, 0]
+
+
+def _in_turn(a: Tensor, b: Tensor, h: Tensor) -> Tensor:
+    """Take one step after the other: of this, torch.func makes whatever it is asked for."""
+    found = [h := share * h + more for share, more in zip(a.unbind(1), b.unbind(1), strict=True)]
+    return torch.stack(found, dim=1)
 
 
 def _in_chunks(a: Tensor, b: Tensor, h: Tensor) -> Tensor:

@@ -63,12 +63,12 @@ class Position(msgspec.Struct):
         Batches skipped since the last one that was learned from.
     returns : int
         Times that training went back to an epoch's beginning; each halved the learning rate.
-    skipped, returned : int
-        Batches skipped, and times that training went back, in the epoch that goes on.
     bad_batches : list of BadBatch
         The first batches that were skipped.
     given : Given, optional
         What the run was given.
+    skipped, returned : int
+        Batches skipped, and times that training went back, in the epoch that goes on.
     """
 
     key: str
@@ -79,10 +79,10 @@ class Position(msgspec.Struct):
     plateau: Plateau = Plateau()
     bad_in_a_row: int = 0
     returns: int = 0
-    skipped: int = 0
-    returned: int = 0
     bad_batches: list[BadBatch] = msgspec.field(default_factory=list)
     given: Given | None = None
+    skipped: int = 0
+    returned: int = 0
 
 
 @dataclass(frozen=True)

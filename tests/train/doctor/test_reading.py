@@ -107,7 +107,8 @@ def test_what_is_no_run(tmp_path: Path, saved_bundle: Path) -> None:
     (tmp_path / "events.csv").write_text("a,b\n1,2\n")
     with pytest.raises(InputError) as caught:
         read(tmp_path / "events.csv")
-    assert caught.value.code == "checkpoint_damaged"
+    assert (caught.value.code, caught.value.field) == ("no_run", "RUN")
+    assert "delete" not in str(caught.value)
     with pytest.raises(InputError) as caught:
         read(saved_bundle)  # made by hand
     assert caught.value.code == "no_history"

@@ -131,6 +131,10 @@ def test_an_explosion_is_a_large_gradient_that_grows_with_the_lag() -> None:
     assert finding.name == "exploding_gradients"
     assert "layers.1 is 10 times as large 2 events before" in finding.evidence
     assert names(epochs(gradient_norm_max=1e6)) == []  # large at every lag alike
+    peak = layers({"by_lag": (1.0, 50.0, 1e-4)})
+    history = [msgspec.structs.replace(e, gradient_norm_max=100.0) for e in peak.history]
+    finding, *_ = examine(msgspec.structs.replace(peak, history=tuple(history)))
+    assert "50 times as large 1 events before" in finding.evidence
     burst = layers({"by_lag": (1.0, None, None)})
     history = [msgspec.structs.replace(e, gradient_norm_max=1e9) for e in burst.history]
     (finding,) = examine(msgspec.structs.replace(burst, history=tuple(history)))
