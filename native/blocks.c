@@ -15,7 +15,7 @@ typedef struct {
     uint64_t given; /* how many had been taken then */
 } block;
 
-enum { PATIENCE = 64 }; /* times that others were taken before a block goes back to the system */
+enum { PATIENCE = 1024 }; /* times that others were taken before a block goes back to the system */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static block *blocks;

@@ -14,7 +14,7 @@ from tidegate.nn import GRU, LSTM, RNN
 from tidegate.nn import sequence as sequence_module
 
 MIB = 1 << 20
-PATIENCE = 64
+PATIENCE = 1024
 """Blocks taken before one that nobody wants goes back to the system (native/blocks.c)."""
 
 
