@@ -108,9 +108,9 @@ def check_lengths(lengths: Tensor, sessions: int, steps: int) -> None:
         )
     if torch.compiler.is_compiling():
         return
-    wrong = ((lengths < 0) | (lengths > steps)).nonzero()
-    if len(wrong):
-        session = int(wrong[0])
+    least, most = lengths.aminmax() if sessions else (0, 0)
+    if least < 0 or most > steps:
+        session = int(((lengths < 0) | (lengths > steps)).nonzero()[0])
         raise InputError(
             "bad_lengths",
             f"session {session} has {int(lengths[session])} steps, x has {steps}",

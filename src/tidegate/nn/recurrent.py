@@ -280,7 +280,7 @@ class Recurrent(nn.Module):
         return parts if self._parts == 2 else parts[0]
 
     def _check(self, x: Tensor, state: Tensor | State | None) -> None:
-        weight = next(self.parameters())
+        weight = cast("CellBase", cast("Layer", self.layers[0]).cells[0]).recurrent
         check_events(x, self.input_size, weight)
         if state is None:
             return

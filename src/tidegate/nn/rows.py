@@ -43,13 +43,13 @@ class Rows:
     def of(cls, x: Tensor, lengths: Tensor | None) -> Rows:
         """Find the events of a padded tensor (B, T, ...); `lengths` are checked already."""
         sessions, steps = x.shape[:2]
-        starts = torch.arange(sessions, dtype=torch.int64) * steps
         if lengths is None:
             full = torch.full((sessions,), steps, dtype=torch.int64)
-            return cls(sessions, steps, sessions * steps, full, starts)
+            return cls(sessions, steps, sessions * steps, full, _starts(sessions, steps))
         # A copy: the backward pass goes by what the forward pass saw.
         lengths = lengths.to(device="cpu", dtype=torch.int64, copy=True)
         if torch.compiler.is_compiling():  # shapes must not depend on numbers
+            starts = _starts(sessions, steps)
             return cls(sessions, steps, sessions * steps, lengths, starts, padded=True)
         real = torch.arange(steps) < lengths[:, None]
         places = real.reshape(-1).nonzero()[:, 0]
@@ -92,3 +92,7 @@ class Rows:
         real = step < self.lengths[:, None]
         place = self.lengths[:, None] - 1 - step if reverse else step
         return torch.where(real, self.offsets[:, None] + place, 0), real
+
+
+def _starts(sessions: int, steps: int) -> Tensor:
+    return torch.arange(sessions, dtype=torch.int64) * steps
