@@ -244,7 +244,8 @@ def _shifts(spans: Spans, speeds: NDArray[np.float64]) -> NDArray[np.int64]:
     way -= np.repeat(way[first], lengths)
     whole = np.repeat(way[first + lengths - 1], lengths)
     reached = np.divide(way, whole, out=np.zeros_like(way), where=whole > 0)
-    return np.rint(reached * steps).astype(np.int64) - place
+    shifts: NDArray[np.int64] = np.rint(reached * steps).astype(np.int64) - place
+    return shifts
 
 
 def _places(spans: Spans) -> NDArray[np.int64]:

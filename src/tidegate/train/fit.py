@@ -160,9 +160,9 @@ class _Run:
         self.recovery = Recovery(self.learner, self.settings, self.train, beside, self.listeners)
         if self.settings.mode == "lanes":
             refuse_backward(self.network)
-        measured = self.train.measured
-        columns = self.network.spec.number_columns if measured is None else measured
-        plan = make_plan(self.train, self.settings, columns)
+        numbers = self.train.measured
+        numbers = self.network.spec.number_columns if numbers is None else numbers
+        plan = make_plan(self.train, self.settings, numbers)
         self.teacher = Teacher(self.learner, self.recovery, plan, self.settings, self.listeners)
         self.sample = (
             Sample.of(self.train, self.settings.seed) if self.settings.diagnostics else None
