@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tidegate.data.augment import Augment
 from tidegate.errors import InputError
 from tidegate.schema import Field, Time
 from tidegate.train.config import load_config, parse_config
@@ -66,6 +67,11 @@ def test_a_configuration_is_read_from_its_folder(tmp_path: Path) -> None:
     assert config.schema.time == Time(("delta", "hour"))
     assert config.model.hidden_size == 16
     assert config.train == TrainSettings(learning_rate=0.01)
+
+
+def test_augmentation_is_a_table_of_its_own() -> None:
+    config = parse_config(changed("[bundle]", "[train.augment]\nwarp = 0.1\nslice = 1\n[bundle]"))
+    assert config.train == TrainSettings(learning_rate=0.01, augment=Augment(warp=0.1))
 
 
 def test_absolute_paths_stay(tmp_path: Path) -> None:
@@ -138,6 +144,28 @@ def test_a_split_time_is_utc_unless_it_says_otherwise(moment: str) -> None:
         ("0.01", "0.01\nmax_length = 0", "out_of_range", "train.max_length", "1 or more"),
         ("0.01", '0.01\ntruncate = "middle"', "wrong_type", "train.truncate", "head, tail, random"),
         ("0.01", "0.01\ncurriculum = 21", "out_of_range", "train.curriculum", "epochs (20)"),
+        ("0.01", "0.01\naugment = 0.1", "wrong_type", "train.augment", "[train.augment]"),
+        (
+            "0.01",
+            "0.01\n[train.augment]\njiter = 0.1",
+            "unknown_key",
+            "train.augment.jiter",
+            "jitter",
+        ),
+        (
+            "0.01",
+            "0.01\n[train.augment]\nslice = 0.0",
+            "out_of_range",
+            "train.augment.slice",
+            "at most 1",
+        ),
+        (
+            "0.01",
+            '0.01\n[train.augment]\nwarp = "slow"',
+            "wrong_type",
+            "train.augment.warp",
+            "float",
+        ),
         (
             "16\n\n[train]\n",
             '16\nbidirectional = true\n\n[train]\nmode = "lanes"\n',

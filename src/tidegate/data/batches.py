@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegate.data.augment import Augmentation
 from tidegate.data.truncate import Spans, Windows
 from tidegate.errors import InputError
 
 __all__ = ["Batch", "Batches", "check_sessions", "pad"]
 
 WHOLE = Windows()
+PLAIN = Augmentation()
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +82,8 @@ class Batches:
         seed and epoch give the same batches, whatever ran before. None: from short to long.
     windows : Windows
         What an epoch takes of each session: all of it, unless told otherwise.
+    augmentation : Augmentation
+        What an epoch makes of that: nothing else, unless told otherwise.
 
     Raises
     ------
@@ -99,6 +103,7 @@ class Batches:
     budget: int
     seed: int | None = None
     windows: Windows = WHOLE
+    augmentation: Augmentation = PLAIN
 
     def __post_init__(self) -> None:
         if self.budget < 1:
@@ -109,16 +114,18 @@ class Batches:
 
     def plan(self, epoch: int = 0) -> list[NDArray[np.int64]]:
         """Return the sessions of each batch of an epoch."""
-        spans = self.windows.of(self.offsets, epoch, self.labels)
+        spans = self._spans(epoch)
         return [spans.sessions[chosen] for chosen in self._plan(spans, epoch)]
 
     def epoch(self, epoch: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch."""
-        spans = self.windows.of(self.offsets, epoch, self.labels)
+        spans = self._spans(epoch)
+        count = len(self.offsets) - 1
+        rows, labels = self.augmentation.vary(self.rows, self.labels, spans, count, epoch)
         for chosen in self._plan(spans, epoch):
             yield pad(
-                self.rows,
-                self.labels,
+                rows,
+                labels,
                 self.offsets,
                 spans.sessions[chosen],
                 spans.starts[chosen],
@@ -128,11 +135,16 @@ class Batches:
 
     def counts(self, epochs: int) -> list[int]:
         """Return how many batches each of the epochs from 1 on has."""
-        # Lengths alone decide it, and they stay once the curriculum is over.
-        rising = min(self.windows.curriculum, epochs)
-        counts = [len(self.plan(epoch)) for epoch in range(1, rising + 1)]
-        rest = epochs - rising
+        # Lengths alone decide it, and they stay once the curriculum is over, unless they are cut.
+        cut = self.augmentation.augment.slice < 1
+        varying = epochs if cut else min(self.windows.curriculum, epochs)
+        counts = [len(self.plan(epoch)) for epoch in range(1, varying + 1)]
+        rest = epochs - varying
         return counts + [len(self.plan(epochs))] * rest if rest else counts
+
+    def _spans(self, epoch: int) -> Spans:
+        spans = self.windows.of(self.offsets, epoch, self.labels)
+        return self.augmentation.cut(spans, self.labels, len(self.offsets) - 1, epoch)
 
     def _plan(self, spans: Spans, epoch: int) -> list[NDArray[np.int64]]:
         """Return which stretches each batch has."""

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegate.data.batches import WHOLE, Batch, check_sessions, pad
+from tidegate.data.augment import Augmentation
+from tidegate.data.batches import PLAIN, WHOLE, Batch, check_sessions, pad
 from tidegate.data.truncate import Spans, Windows
 from tidegate.errors import InputError
 
@@ -72,6 +73,8 @@ class Lanes:
         whatever ran before. None: as they are given, in a table by the time of their first event.
     windows : Windows
         What an epoch takes of each session: all of it, unless told otherwise.
+    augmentation : Augmentation
+        What an epoch makes of that: nothing else, unless told otherwise.
 
     Raises
     ------
@@ -101,6 +104,7 @@ class Lanes:
     chunk: int
     seed: int | None = None
     windows: Windows = WHOLE
+    augmentation: Augmentation = PLAIN
 
     def __post_init__(self) -> None:
         for name in ("lanes", "chunk"):
@@ -115,7 +119,7 @@ class Lanes:
 
     def plan(self, epoch: int = 0) -> Timetable:
         """Return which segments each chunk of an epoch has."""
-        spans = self.windows.of(self.offsets, epoch, self.labels)
+        spans = self._spans(epoch)
         count = len(spans.lengths)
         rng = None if self.seed is None else np.random.default_rng([self.seed, epoch])
         order = np.arange(count) if rng is None else rng.permutation(count)
@@ -143,11 +147,13 @@ class Lanes:
 
     def epoch(self, epoch: int = 0) -> Iterator[Batch]:
         """Yield the chunks of an epoch."""
-        plan = self.plan(epoch)
+        plan, count = self.plan(epoch), len(self.offsets) - 1
+        spans = self._spans(epoch)
+        rows, labels = self.augmentation.vary(self.rows, self.labels, spans, count, epoch)
         for begin, end in zip(plan.bounds[:-1].tolist(), plan.bounds[1:].tolist(), strict=True):
             yield pad(
-                self.rows,
-                self.labels,
+                rows,
+                labels,
                 self.offsets,
                 plan.sessions[begin:end],
                 plan.starts[begin:end],
@@ -158,6 +164,10 @@ class Lanes:
     def counts(self, epochs: int) -> list[int]:
         """Return how many chunks each of the epochs from 1 on has."""
         return [len(self.plan(epoch).bounds) - 1 for epoch in range(1, epochs + 1)]
+
+    def _spans(self, epoch: int) -> Spans:
+        spans = self.windows.of(self.offsets, epoch, self.labels)
+        return self.augmentation.cut(spans, self.labels, len(self.offsets) - 1, epoch)
 
     def _seat(self, lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the lane of each session and the step at which it begins there."""

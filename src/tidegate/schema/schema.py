@@ -8,6 +8,7 @@ import numpy as np
 
 from tidegate.schema import columns as columns_
 from tidegate.schema import typed
+from tidegate.schema.config import TIME_COLUMNS
 from tidegate.schema.encode import Encoded, encode_each, encode_table
 from tidegate.schema.faults import wrong_shape
 from tidegate.schema.fit import fit
@@ -163,6 +164,18 @@ class Schema:
             ``unknown_field``, ``missing_field``, ``wrong_type`` or ``not_finite``, with the field.
         """
         return typed.type_event(self._typing, event)
+
+    @property
+    def measured(self) -> tuple[int, ...]:
+        """Columns of numeric fields and of the time since the event before, in row order.
+
+        The others say which of a few things is so: booleans, indicators, hour and weekday on their
+        circles, categories.
+        """
+        names = {name for name, field in self.config.fields.items() if field.kind == "numeric"}
+        if self.config.time is not None and "delta" in self.config.time.features:
+            names.update(TIME_COLUMNS["delta"])
+        return tuple(index for index, name in enumerate(self.columns) if name in names)
 
     @property
     def field_specs(self) -> Sequence[tuple[str, str, bool]]:

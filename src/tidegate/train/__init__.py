@@ -4,6 +4,7 @@
 tables that a program has prepared; `fit` is the loop beneath them.
 """
 
+from tidegate.data.augment import Augment
 from tidegate.train.config import TrainConfig, load_config, parse_config
 from tidegate.train.diagnostics import Diagnosis, LayerDiagnosis
 from tidegate.train.fit import FitResult, fit
@@ -19,6 +20,7 @@ from tidegate.train.tbptt import Carry
 from tidegate.train.trained import Trained, train_model
 
 __all__ = [
+    "Augment",
     "Carry",
     "Clipping",
     "Diagnosis",

@@ -110,7 +110,8 @@ def fit(
     Raises
     ------
     InputError
-        ``no_labels``; ``unknown_metric``; ``bad_layer``: a bidirectional network in lanes;
+        ``no_labels``; ``unknown_metric``; ``unused_key``: augmentation of numbers that are not
+        there; ``bad_layer``: a bidirectional network in lanes;
         ``loss_not_finite``, naming epoch and batch, when going back to good weights did not help,
         or if the validation is not finite;
         ``checkpoint_damaged`` or ``checkpoint_mismatch``.
@@ -159,7 +160,9 @@ class _Run:
         self.recovery = Recovery(self.learner, self.settings, self.train, beside, self.listeners)
         if self.settings.mode == "lanes":
             refuse_backward(self.network)
-        plan = make_plan(self.train, self.settings)
+        numbers = self.train.measured
+        numbers = self.network.spec.number_columns if numbers is None else numbers
+        plan = make_plan(self.train, self.settings, numbers)
         self.teacher = Teacher(self.learner, self.recovery, plan, self.settings, self.listeners)
         self.sample = (
             Sample.of(self.train, self.settings.seed) if self.settings.diagnostics else None

@@ -8,8 +8,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegate.data.augment import Augmentation
 from tidegate.data.batches import Batch, Batches
 from tidegate.data.lanes import Lanes
+from tidegate.errors import InputError
 from tidegate.train.sequences import Sequences
 from tidegate.train.settings import TrainSettings
 
@@ -30,8 +32,22 @@ class Plan(Protocol):
         """Return how many batches each of the epochs from 1 on has."""
 
 
-def make_plan(train: Sequences, settings: TrainSettings) -> Plan:
+def make_plan(train: Sequences, settings: TrainSettings, columns: tuple[int, ...] = ()) -> Plan:
     """Return the plan that settings ask for, on the training part.
+
+    Parameters
+    ----------
+    train : Sequences
+        The training part.
+    settings : TrainSettings
+        How to fit.
+    columns : tuple of int
+        Columns of the rows that augmentation may change.
+
+    Raises
+    ------
+    InputError
+        ``unused_key``: augmentation of numbers, and there are none.
 
     Examples
     --------
@@ -42,7 +58,16 @@ def make_plan(train: Sequences, settings: TrainSettings) -> Plan:
     """
     rows, offsets, targets = train.rows, train.offsets, train.targets.astype(np.float64)
     windows, seed = settings.windows, settings.seed
+    if settings.augment.of_numbers and not columns:
+        raise InputError(
+            "unused_key",
+            "is given, and no column is a number that it could change",
+            field=f"augment.{settings.augment.of_numbers[0]}",
+            hint="leave it out: booleans, categories and the hour or weekday stay as they are",
+        )
+    augmentation = Augmentation(settings.augment, columns, seed)
     if settings.mode == "sessions":
-        return Batches(rows, offsets, targets, settings.batch_tokens, seed, windows)
+        return Batches(rows, offsets, targets, settings.batch_tokens, seed, windows, augmentation)
     order = seed if settings.order == "shuffled" else None
-    return Lanes(rows, offsets, targets, settings.lanes, settings.chunk, order, windows)
+    lanes, chunk = settings.lanes, settings.chunk
+    return Lanes(rows, offsets, targets, lanes, chunk, order, windows, augmentation)

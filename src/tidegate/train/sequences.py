@@ -29,6 +29,9 @@ class Sequences:
         Session ids, to name sessions by; may be left out.
     columns : sequence of str
         Names of the rows' columns; may be left out.
+    measured : tuple of int, optional
+        Columns that augmentation may change, as `Schema.measured` has them. None: all that are no
+        category.
     """
 
     rows: NDArray[np.float32]
@@ -37,6 +40,7 @@ class Sequences:
     targets: NDArray[np.float32]
     ids: Sequence[str] = ()
     columns: Sequence[str] = ()
+    measured: tuple[int, ...] | None = None
 
     @property
     def labelled(self) -> int:

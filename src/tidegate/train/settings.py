@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 import msgspec
 
+from tidegate.data.augment import NOTHING, Augment
 from tidegate.data.truncate import Truncate, Windows
 from tidegate.errors import InputError
 from tidegate.nn import Network
@@ -158,6 +159,8 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Which window: a session's last events, its first, or others in each epoch.
     curriculum : int
         Epochs over which longer and longer sessions enter; see `Windows`. 0: all from the first on.
+    augment : Augment
+        How the training part's sessions vary from epoch to epoch.
     accumulate : int
         Batches of one step: their gradients are added up, each labelled event weighing the same.
     optimizer : {"adamw", "rmsprop", "sgd"}
@@ -203,8 +206,8 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Metric of the validation part that decides which epoch is best; None takes the task's
         (``log_loss``, ``rmse``).
     seed : int
-        Of the weights, the order of batches and dropout. With the same number of threads a CPU run
-        repeats to the bit.
+        Of the weights, the order of batches, augmentation and dropout. With the same number of
+        threads a CPU run repeats to the bit.
     threads : int or None
         Threads of torch; None leaves its own choice. More help on an idle machine, and cost a lot
         on a busy one, where they wait for each other after every product. One is the default
@@ -220,6 +223,7 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_length: int | None = None
     truncate: Truncate = "tail"
     curriculum: int = 0
+    augment: Augment = NOTHING
     accumulate: int = 1
     optimizer: Optimizer = "adamw"
     momentum: float = 0.0

@@ -155,7 +155,9 @@ def train_model(
 def _sequences(table: EventTable, schema: Schema, task: TaskSpec) -> Sequences:
     rows, labels = _rows(table, schema), _labels(table, task)
     targets = tasks.open(task).targets(labels)
-    return Sequences(rows, table.offsets, labels, targets, table.sessions, schema.columns)
+    return Sequences(
+        rows, table.offsets, labels, targets, table.sessions, schema.columns, schema.measured
+    )
 
 
 def _rows(table: EventTable, schema: Schema) -> NDArray[np.float32]:
