@@ -113,7 +113,7 @@ def test_every_picture_has_its_flag(folder: Path, tmp_path: Path) -> None:
     ("words", "code", "error"),
     [
         (["nothing"], 3, "no_run"),
-        (["events.parquet"], 3, "checkpoint_damaged"),
+        (["events.parquet"], 3, "no_run"),
         (["."], 4, "bundle_missing"),
         (["well", "--memory"], 3, "missing_option"),
         (["well", "--gates", "p7"], 3, "missing_option"),
