@@ -176,19 +176,35 @@ def test_a_session_spans_its_times_also_where_its_clock_went_back() -> None:
     assert [train.sessions for train, _ in pairs][1:3] == [["a", "d"], ["a", "d"]]
 
 
+def test_a_group_may_be_missing_after_the_first_event() -> None:
+    table = table_of([("x", 1.0), ("y", 2.0), ("y", 3.0), ("z", 4.0)], site=[1.0, 2.0, np.nan, 2.0])
+    names = np.array(["n", "s", None, "s"], dtype=object)
+    table = replace(table, columns={**table.columns, "name": names})
+    for column in ("site", "name"):
+        tests = [test.sessions for _, test in folds.grouped(table, 2, column)]
+        assert sorted(tests) == [["x"], ["y", "z"]]
+
+
+def test_large_groups_are_dealt_out_first() -> None:
+    table = table_of([*[("x", 1.0)] * 4, *[(name, 2.0) for name in "abcd"]])
+    for seed in range(5):
+        sizes = [test.n_events for _, test in folds.grouped(table, 2, seed=seed)]
+        assert sizes == [4, 4]
+
+
 def test_a_session_without_a_group_or_with_two_is_named() -> None:
     events = [("x", 1.0), ("y", 2.0), ("y", 3.0), ("z", 4.0)]
     table = table_of(
         events,
         two=[1.0, 1.0, 2.0, 3.0],
         none=[1.0, np.nan, np.nan, 3.0],
-        late=[1.0, 2.0, np.nan, 3.0],
+        early=[1.0, np.nan, 2.0, 3.0],
     )
     names = np.array(["n", None, None, "s"], dtype=object)
     table = replace(table, columns={**table.columns, "name": names})
     for groups, code, field, said in [
         ("two", "group_changed", "two", "'y'"),
-        ("late", "group_changed", "late", "'y'"),
+        ("early", "group_changed", "early", "'y'"),
         ("none", "missing_group", "none", "'y'"),
         ("name", "missing_group", "name", "'y'"),
         ({"x": 1, "y": 2}, "missing_group", "groups", "'z'"),

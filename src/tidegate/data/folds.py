@@ -43,8 +43,8 @@ def grouped(
     folds : int
         How many pairs; 2 or more.
     groups : str or mapping, optional
-        A column whose value stays the same within a session, or the group of each session id.
-        None: each session is a group of its own.
+        A column whose value stays the same within a session (it may be missing after the first
+        event), or the group of each session id. None: each session is a group of its own.
     seed : int
         Of the order of groups of one size: the same seed and table give the same folds.
 
@@ -77,11 +77,12 @@ def grouped(
     of = _groups(table, groups)
     sizes = np.bincount(of, weights=table.lengths).astype(np.int64)
     if len(sizes) < folds:
+        what = "sessions" if groups is None else "groups"
         raise InputError(
             "empty_part",
-            f"{folds} folds of {len(sizes)} {'sessions' if groups is None else 'groups'}",
+            f"{folds} folds of {len(sizes)} {what}",
             field="folds",
-            hint="use no more folds than there are groups",
+            hint=f"use no more folds than there are {what}",
         )
     order = np.random.default_rng(seed).permutation(len(sizes))
     order = order[np.argsort(-sizes[order], kind="stable")]
@@ -247,8 +248,9 @@ def _constants(table: EventTable, column: str) -> list[object]:
     values = table.columns[column]
     firsts = values[table.offsets[:-1]]
     before = np.repeat(firsts, table.lengths)
-    # A missing number is not itself, and is told of where the groups are counted.
-    changed = (values != before) & ~((values != values) & (before != before))
+    # As in a schema, a constant is needed in the first event alone.
+    given = [value is not None and value == value for value in values.tolist()]
+    changed = np.array(given, dtype=np.bool_) & (values != before)
     if changed.any():
         row = int(changed.argmax())
         name = table.sessions[int(np.searchsorted(table.offsets, row, side="right")) - 1]
