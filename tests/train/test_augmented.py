@@ -150,3 +150,11 @@ def test_numbers_that_are_not_there_cannot_vary(problem: Problem) -> None:
         problem.fit(settings=problem.having(augment=Augment(scaling=0.1)))
     assert (caught.value.code, caught.value.field) == ("unused_key", "augment.scaling")
     problem.fit(settings=problem.having(epochs=1, augment=Augment(warp=0.1, slice=0.9)))
+
+
+def test_windows_that_overlap_are_not_warped() -> None:
+    windows = {"max_length": 4, "truncate": "windows", "stride": 2}
+    TrainSettings(augment=Augment(jitter=0.1, slice=0.5), **windows)
+    with pytest.raises(InputError) as caught:
+        TrainSettings(augment=Augment(warp=0.1), **windows)
+    assert (caught.value.code, caught.value.field) == ("out_of_range", "augment.warp")

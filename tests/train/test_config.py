@@ -143,6 +143,15 @@ def test_a_split_time_is_utc_unless_it_says_otherwise(moment: str) -> None:
         ("0.01", '0.01\nmode = "streams"', "wrong_type", "train.mode", "sessions, lanes"),
         ("0.01", "0.01\nmax_length = 0", "out_of_range", "train.max_length", "1 or more"),
         ("0.01", '0.01\ntruncate = "middle"', "wrong_type", "train.truncate", "head, tail, random"),
+        ("0.01", '0.01\ntruncate = "windows"', "out_of_range", "train.max_length", "a number"),
+        ("0.01", "0.01\nmax_length = 9\nstride = 3", "out_of_range", "train.stride", '"windows"'),
+        (
+            "0.01",
+            '0.01\nmax_length = 9\ntruncate = "windows"\nstride = 10',
+            "out_of_range",
+            "train.stride",
+            "1 to the length of a window (9)",
+        ),
         ("0.01", "0.01\ncurriculum = 21", "out_of_range", "train.curriculum", "epochs (20)"),
         ("0.01", "0.01\naugment = 0.1", "wrong_type", "train.augment", "[train.augment]"),
         (

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from problem import Interrupt, Problem, relabelled, same_weights
 
+from tidegate.data.truncate import strided
 from tidegate.errors import InputError
 from tidegate.spec import LayerSpec, ModelSpec
 from tidegate.train.sequences import Sequences
@@ -72,6 +73,7 @@ def test_mixed_precision_carries_the_state_too(problem: Problem, precision: str)
         {"mode": "lanes"},
         {"mode": "lanes", "max_length": 9, "truncate": "random", "curriculum": 3, "accumulate": 2},
         {"mode": "sessions", "max_length": 9, "truncate": "random", "curriculum": 3},
+        {"mode": "lanes", "max_length": 9, "truncate": "windows", "stride": 5, "curriculum": 3},
     ],
 )
 def test_an_interrupted_run_goes_on_to_the_same_weights(
@@ -108,6 +110,23 @@ def test_windows_are_all_that_is_trained_on(problem: Problem) -> None:
     chosen = lanes(problem, epochs=1, max_length=5)
     (epoch,) = problem.fit(settings=chosen).history
     assert epoch.events == np.minimum(np.diff(problem.train.offsets), 5).sum()
+
+
+@pytest.mark.parametrize("mode", ["sessions", "lanes"])
+def test_strided_windows_are_learned_as_sessions(problem: Problem, mode: str) -> None:
+    still = lanes(problem, mode=mode, epochs=1, learning_rate=1e-12)
+    train = problem.train
+    spans = strided(train.offsets, 5, 3)
+    taken = np.concatenate(
+        [at + np.arange(n) for at, n in zip(spans.starts, spans.lengths, strict=True)]
+    )
+    offsets = np.concatenate([[0], np.cumsum(spans.lengths)])
+    apart = Sequences(train.rows[taken], offsets, train.labels[taken], train.targets[taken])
+    (expected,) = problem.fit(settings=still, train=apart).history
+    cut = msgspec.structs.replace(still, max_length=5, truncate="windows", stride=3)
+    (found,) = problem.fit(settings=cut).history
+    assert found.events == expected.events == len(taken) > len(train.rows)
+    assert found.train_loss == pytest.approx(expected.train_loss, rel=1e-5)
 
 
 @pytest.mark.parametrize("accumulate", [1, 3])

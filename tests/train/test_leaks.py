@@ -76,6 +76,12 @@ def test_whole_sessions_and_windows_are_clean() -> None:
     assert report.sessions == 4
 
 
+def test_many_windows_of_a_session_are_refused() -> None:
+    with pytest.raises(InputError) as caught:
+        check_leaks(gru(), lanes(windows=Windows(3, "windows", stride=2)))
+    assert (caught.value.code, caught.value.field) == ("many_windows", "plan")
+
+
 class NeverReset(Lanes):
     """A session that begins in a lane goes on from the state of the one before it there."""
 

@@ -117,7 +117,8 @@ def check_leaks(
     Raises
     ------
     InputError
-        ``not_finite``: outputs of the events as they are; ``empty_plan``.
+        ``not_finite``: outputs of the events as they are; ``empty_plan``; ``many_windows``: a
+        session has several, each beginning anew.
 
     Notes
     -----
@@ -133,6 +134,13 @@ def check_leaks(
     >>> check_leaks(GRU(2, 4), Lanes(rows, offsets, np.zeros(9), lanes=2, chunk=2)).clean
     True
     """
+    if plan.windows.truncate == "windows":
+        raise InputError(
+            "many_windows",
+            "a session has several windows, and no pass over the whole of it to compare with",
+            field="plan",
+            hint='check the same plan with truncate = "tail": windows are batched in the same way',
+        )
     batches = list(plan.epoch(epoch))
     if not batches:
         raise InputError(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tidegate.data.augment import Augmentation
 from tidegate.data.batches import Batch, Batches
 from tidegate.data.lanes import Lanes
+from tidegate.data.truncate import Windows
 from tidegate.errors import InputError
 from tidegate.train.sequences import Sequences
 from tidegate.train.settings import TrainSettings
@@ -24,6 +25,10 @@ class Plan(Protocol):
     @property
     def rows(self) -> NDArray[np.float32]:
         """Encoded rows of all events."""
+
+    @property
+    def windows(self) -> Windows:
+        """What an epoch takes of each session."""
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """Yield the batches of an epoch, from 1."""

@@ -155,8 +155,12 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         same in all epochs.
     max_length : int, optional
         Events of a session at most; of longer ones, an epoch trains on a window alone.
-    truncate : {"tail", "head", "random"}
-        Which window: a session's last events, its first, or others in each epoch.
+    truncate : {"tail", "head", "random", "windows"}
+        Which window: a session's last events, its first, others in each epoch, or all of them, one
+        after the other.
+    stride : int, optional
+        ``windows``: events from the beginning of one to that of the next; of as many events as a
+        window has, unless told otherwise.
     curriculum : int
         Epochs over which longer and longer sessions enter; see `Windows`. 0: all from the first on.
     augment : Augment
@@ -222,6 +226,7 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     order: Order = "shuffled"
     max_length: int | None = None
     truncate: Truncate = "tail"
+    stride: int | None = None
     curriculum: int = 0
     augment: Augment = NOTHING
     accumulate: int = 1
@@ -267,20 +272,27 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for name in ("momentum", "ema_decay"):
             _check(self, name, 0 <= getattr(self, name) < 1, "0 or more, less than 1")
         _check(self, "schedule_factor", 0 < self.schedule_factor < 1, "more than 0, less than 1")
+        if (
+            self.augment.warp and self.truncate == "windows"
+        ):  # an event of two windows has one place
+            raise InputError(
+                "out_of_range",
+                f'{self.augment.warp!r} is not allowed with truncate = "windows"',
+                field="augment.warp",
+                hint="warp whole sessions, or leave one of the two out",
+            )
         _check(self, "threads", self.threads is None or self.threads >= 1, "1 or more")
-        longest = self.max_length
-        _check(self, "max_length", longest is None or longest >= 1, "1 or more")
         rule = f"0 to epochs ({self.epochs}), or the longest sessions never enter"
         _check(self, "curriculum", 0 <= self.curriculum <= self.epochs, rule)
         for name, choices in {
             "mode": get_args(Mode),
             "order": get_args(Order),
-            "truncate": get_args(Truncate),
             "optimizer": get_args(Optimizer),
             "schedule": get_args(Schedule),
             "precision": get_args(Precision),
         }.items():
             _check(self, name, getattr(self, name) in choices, f"one of {', '.join(choices)}")
+        _ = self.windows  # which checks what it is made of
         if self.momentum and self.optimizer == "adamw":
             raise InputError(
                 "unused_key", "is given", field="momentum", hint="adamw has no use for it"
@@ -292,7 +304,7 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def windows(self) -> Windows:
         """What an epoch takes of each session."""
-        return Windows(self.max_length, self.truncate, self.curriculum, self.seed)
+        return Windows(self.max_length, self.truncate, self.curriculum, self.seed, self.stride)
 
 
 def _check(settings: msgspec.Struct, name: str, holds: bool, rule: str) -> None:
