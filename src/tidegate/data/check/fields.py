@@ -12,7 +12,7 @@ from tidegate.data.check.measures import enough, explained
 from tidegate.data.check.parts import Parts
 from tidegate.findings import Finding
 
-__all__ = ["empty", "identifiers", "leaks"]
+__all__ = ["empty", "identifiers", "identifying", "leaks"]
 
 Numbers = NDArray[np.float64]
 
@@ -27,27 +27,34 @@ def leaks(parts: Parts) -> Iterator[Finding]:
 
 def identifiers(parts: Parts) -> Iterator[Finding]:
     """Find categories that name the session or the event."""
+    for name, (share, values) in identifying(parts).items():
+        yield Finding(
+            "identifier_among_fields",
+            "warning",
+            f"{share:.1%} of the training events have a {name} that occurs in no other session "
+            f"({values:,} values, {len(parts.train.sessions):,} sessions)",
+            f"leave {name} out of [schema.fields]: a model learns it by heart, and never sees "
+            "these values again",
+        )
+
+
+def identifying(parts: Parts) -> dict[str, tuple[float, int]]:
+    """Return which categories do, with the share of such events and how many values there are."""
+    found = {}
+    count = len(parts.train.sessions)
     for name in parts.schema.names:
-        if parts.schema.config.fields[name].kind != "category":
-            continue
         values = parts.field(name)
         given = ~np.isnan(values)
-        codes = values[given].astype(np.int64)
-        count = len(parts.train.sessions)
-        if not given.any() or count < limits.EVENTS:
+        category = parts.schema.config.fields[name].kind == "category"
+        if not category or not given.any() or count < limits.EVENTS:
             continue
+        codes = values[given].astype(np.int64)
         pairs = np.unique(codes * count + parts.sessions[given])
         alone = np.bincount(pairs // count) == 1
         share = float(alone[codes].mean())
-        if share >= limits.IDENTIFIES:
-            yield Finding(
-                "identifier_among_fields",
-                "warning",
-                f"{share:.1%} of the training events have a {name} that occurs in no other session "
-                f"({len(alone):,} values, {count:,} sessions)",
-                f"leave {name} out of [schema.fields]: a model learns it by heart, and never sees "
-                "these values again",
-            )
+        if share >= limits.IDENTIFIES and len(alone) >= limits.EVENTS:
+            found[name] = (share, len(alone))
+    return found
 
 
 def empty(parts: Parts) -> Iterator[Finding]:
@@ -98,7 +105,7 @@ def _target(parts: Parts, name: str) -> Finding | None:
                 "target_among_fields",
                 "serious",
                 f"{what} tells {share:.1%} of the labels ({parts.task.label}) that differ from the "
-                f"most common one, by itself, in the {known.sum():,} training events that have both",
+                f"most common one, by itself, in the {known.sum():,} training events with both",
                 f"leave {name} out of [schema.fields], unless it is truly known when the answer is "
                 "wanted: then a rule does, and no model is needed",
             )
@@ -164,7 +171,11 @@ def _tells_length(parts: Parts, name: str, values: Numbers) -> str | None:
     kept = _kept(parts, values)
     lengths = parts.train.lengths
     number = parts.schema.config.fields[name].kind == "numeric"
-    if kept is None or not number or not enough(lengths * 1.0, np.arange(len(lengths))):
+    if (
+        kept is None
+        or not number
+        or not enough(lengths.astype(np.float64), np.arange(len(lengths)))
+    ):
         return None
     share = float((kept == lengths).mean())
     if share < limits.EXPLAINED:

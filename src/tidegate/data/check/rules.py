@@ -45,15 +45,12 @@ def examine(parts: Parts) -> list[Finding]:
 def labels(parts: Parts) -> Iterator[Finding]:
     """Find classes, or parts, with few labels, and classes that training never saw."""
     if parts.task.name == "regress":
-        for name, found in parts.labels.items():
-            count = int((~np.isnan(found)).sum())
+        for name, values in parts.labels.items():
+            count = int((~np.isnan(values)).sum())
             if count < limits.FEW_LABELS:
                 yield _few(name, f"{count} labels")
         return
-    counts = {
-        name: np.bincount(found[~np.isnan(found)].astype(int), minlength=len(parts.task.classes))
-        for name, found in parts.labels.items()
-    }
+    counts = {name: _counts(parts, values) for name, values in parts.labels.items()}
     for name, found in counts.items():
         unseen = (found > 0) & (counts["training"] == 0)
         # One that is not learned is the other finding.
@@ -67,6 +64,11 @@ def labels(parts: Parts) -> Iterator[Finding]:
             )
         if few.any():
             yield _few(name, f"few labels of {_listed(parts, found, few)}")
+
+
+def _counts(parts: Parts, labels: NDArray[np.float64]) -> NDArray[np.int64]:
+    known = labels[~np.isnan(labels)].astype(np.int64)
+    return np.bincount(known, minlength=len(parts.task.classes))
 
 
 def _few(name: str, what: str) -> Finding:

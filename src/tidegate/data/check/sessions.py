@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.data.check import limits
+from tidegate.data.check.fields import identifying
 from tidegate.data.check.parts import Parts
 from tidegate.findings import Finding
 from tidegate.tables import naming_rows
@@ -66,8 +67,8 @@ def duplicates(parts: Parts) -> Iterator[Finding]:
             yield Finding(
                 "duplicated_sessions",
                 "note",
-                f"{count:,} of the {of:,} sessions ({count / of:.1%}) of the {name} part repeat another "
-                f"one of it, rows and labels: {_shown(copies)}",
+                f"{count:,} of the {of:,} sessions ({count / of:.1%}) of the {name} part repeat "
+                f"another one of it, rows and labels: {_shown(copies)}",
                 "see whether the events were read twice under other ids; each copy weighs as much "
                 "as the original",
             )
@@ -105,12 +106,20 @@ def _told(parts: Parts) -> Iterator[tuple[bytes, str, str]]:
 def _codes(
     parts: Parts,
 ) -> Iterator[tuple[str, NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]]:
-    """Yield, of each part, a number for each row, its share of all rows, and its session."""
+    """Yield, of each part, a number for each row, its share of all rows, and its session.
+
+    A copy under another id may have another serial number: fields that identify are left out.
+    """
+    names = [parts.schema.columns.index(name) for name in identifying(parts)]
+    if len(names) == parts.schema.width:
+        return
     rows = []
     for table in parts.tables.values():
         with naming_rows(table.source_rows):
             rows.append(parts.schema.encode(table.columns, table.times, table.offsets).rows)
-    whole = np.ascontiguousarray(np.concatenate(rows)) + np.float32(0)  # -0.0 is 0.0
+    whole = np.ascontiguousarray(np.delete(np.concatenate(rows), names, axis=1)) + np.float32(
+        0
+    )  # -0.0 is 0.0
     keys = whole.view(np.dtype((np.void, whole.itemsize * whole.shape[1]))).reshape(-1)
     _, codes, counts = np.unique(keys, return_inverse=True, return_counts=True)
     codes = codes.reshape(-1).astype(np.int64)
