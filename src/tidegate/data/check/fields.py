@@ -70,11 +70,11 @@ def empty(parts: Parts) -> Iterator[Finding]:
                 f"{name} is missing in {missing:.1%} of {len(values):,} training events",
                 f"see that {name} is read from the right column, or leave it out",
             )
-        elif len(np.unique(given)) == 1:
+        elif missing == 0 and len(np.unique(given)) == 1:  # that it is missing would tell something
             yield Finding(
                 "constant_field",
                 "note",
-                f"{name} has one value in all {len(given):,} training events that have it",
+                f"{name} has one value in all {len(given):,} training events",
                 f"leave {name} out: nothing can be learned from it",
             )
 
