@@ -71,6 +71,18 @@ def test_findings_exit_with_6(folder: Path) -> None:
     assert list(finding) == ["name", "severity", "evidence", "next_step"]
 
 
+def test_a_class_that_training_never_saw_is_found_and_not_refused(folder: Path) -> None:
+    late = (pl.col("at") >= STARTS[1]) & (pl.col("noise") > 0)
+    fresh = honest().with_columns(worn=pl.when(late).then(2).otherwise("worn"))
+    fresh.write_parquet(folder / "events.parquet")
+    write(folder)
+    done = command.tidegate("check", "data", folder / "train.toml")
+    assert done.returncode == 6
+    assert "warning unseen_class" in done.stdout
+    refused = command.tidegate("train", folder / "train.toml")
+    assert "(unknown_class)" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("more", "events", "error"),
     [

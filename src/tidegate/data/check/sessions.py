@@ -74,10 +74,10 @@ def duplicates(parts: Parts) -> Iterator[Finding]:
             )
     for one, other in combinations(parts.tables, 2):
         pairs = [
-            (_of(group, one)[0], name)
+            (originals[0], name)
             for group in groups
+            if (originals := _of(group, one))
             for name in _of(group, other)
-            if _of(group, one)
         ]
         if pairs:
             count = len(parts.tables[other].sessions)
@@ -117,9 +117,8 @@ def _codes(
     for table in parts.tables.values():
         with naming_rows(table.source_rows):
             rows.append(parts.schema.encode(table.columns, table.times, table.offsets).rows)
-    whole = np.ascontiguousarray(np.delete(np.concatenate(rows), names, axis=1)) + np.float32(
-        0
-    )  # -0.0 is 0.0
+    whole = np.delete(np.concatenate(rows), names, axis=1) + np.float32(0)  # -0.0 is 0.0
+    whole = np.ascontiguousarray(whole)
     keys = whole.view(np.dtype((np.void, whole.itemsize * whole.shape[1]))).reshape(-1)
     _, codes, counts = np.unique(keys, return_inverse=True, return_counts=True)
     codes = codes.reshape(-1).astype(np.int64)
