@@ -195,9 +195,10 @@ def _beyond(
     classes = parts.task.name == "classify"
     ordered = parts.schema.config.fields[name].kind != "category"
     share = explained(target, given, of, classes=classes, ordered=ordered)
+    if share < limits.EXPLAINED:
+        return None
     usual = explained(target, last, of, classes=classes, ordered=not classes)
-    clear = share >= limits.EXPLAINED and 1 - share <= limits.BETTER * (1 - usual)
-    return share if clear else None
+    return share if 1 - share <= limits.BETTER * (1 - usual) else None
 
 
 def _kept(parts: Parts, values: Numbers) -> Numbers | None:

@@ -20,9 +20,6 @@ VALUE_SESSIONS = 3
 FEW_VALUES = 20
 """Up to so many different numbers count as classes; more are compared by their order."""
 
-MANY_CLASSES = 50
-"""With more classes, ranges of numbers are not looked for, which takes a pass a class."""
-
 IDENTIFIES = 0.9
 """Share of the events whose category occurs in no other session."""
 

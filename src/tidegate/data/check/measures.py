@@ -83,7 +83,9 @@ def _by_value(target: Numbers, given: Numbers, sessions: Sessions) -> float:
     >>> _by_value(np.array([0.0, 0, 0, 0, 5, 5, 5, 5]), np.repeat([7.0, 8.0], 4), of)
     1.0
     """
-    names, value = np.unique(given, return_inverse=True)
+    names, value, events = np.unique(given, return_inverse=True, return_counts=True)
+    if events.max() < limits.VALUE_SESSIONS:
+        return 0.0
     targets, target_code = np.unique(target, return_inverse=True)
     common = int(np.bincount(target_code).max())
     pairs, counts = np.unique(value * len(targets) + target_code, return_counts=True)
@@ -101,19 +103,21 @@ def _by_range(target: Numbers, given: Numbers) -> float:
     >>> _by_range(np.array([0.0, 0, 0, 1, 1, 0]), np.array([1.0, 1, 2, 5, 6, 9]))
     1.0
     """
-    names, counts = np.unique(target, return_counts=True)
-    if len(names) > limits.MANY_CLASSES:
-        return 0.0
-    values, place = np.unique(given, return_inverse=True)
-    gained, rare = 0.0, 0
-    for name, count in zip(names, counts, strict=True):
-        if name == names[counts.argmax()]:
-            continue
-        votes = np.bincount(place, np.where(target == name, 1.0, -1.0), minlength=len(values))
-        upto = np.concatenate([[0.0], np.cumsum(votes)])
-        gained += float((upto - np.minimum.accumulate(upto)).max())
-        rare += int(count)
-    return gained / rare
+    order = np.argsort(given, kind="stable")
+    begins = np.flatnonzero(np.append(True, np.diff(given[order]) > 0))
+    sizes = np.diff(np.append(begins, len(given)))
+    # Where the run of equal values begins and ends that each event stands in: a range takes all.
+    begin, end = np.repeat(begins, sizes), np.repeat(begins + sizes, sizes)
+    _, code, counts = np.unique(target[order], return_inverse=True, return_counts=True)
+    of_classes = np.split(np.argsort(code, kind="stable"), np.cumsum(counts)[:-1])
+    gained, common = 0, int(counts.argmax())
+    for number, events in enumerate(of_classes):
+        if number != common:
+            # From its i-th event to its j-th there are j - i + 1 hits, and the others are misses.
+            place = 2 * np.arange(len(events))
+            opened = np.maximum.accumulate(begin[events] - place)
+            gained += max(0, int((place + 2 - end[events] + opened).max()))
+    return gained / (len(target) - int(counts[common]))
 
 
 def _by_order(target: Numbers, given: Numbers) -> float:
