@@ -11,7 +11,8 @@ FRAMES = {"polars", "narwhals", "pandas", "pyarrow"}
 
 
 @pytest.mark.parametrize(
-    "module", ["data.datasets", "data.splits", "data.batches", "data.profile", "tables"]
+    "module",
+    ["data.datasets", "data.splits", "data.batches", "data.profile", "data.check", "tables"],
 )
 def test_importing_is_light(module: str) -> None:
     code = f"import sys, tidegate.{module}; print(*sys.modules)"
