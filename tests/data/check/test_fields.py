@@ -97,6 +97,15 @@ def test_the_next_label_among_the_fields() -> None:
     assert named(parts_of(frame, "regress", "level", extra="numeric")) == FUTURE
 
 
+def test_the_next_label_may_stand_some_events_later() -> None:
+    asked = pl.int_range(2400) % 3 == 0
+    frame = honest().with_columns(worn=pl.when(asked).then(worn))
+    ahead = frame.with_columns(extra=pl.col("worn").shift(-3).over("id"))
+    assert named(parts_of(ahead, extra="numeric")) == FUTURE
+    behind = frame.with_columns(extra=pl.col("worn").shift(3).over("id"))
+    assert named(parts_of(behind, extra="numeric")) == []
+
+
 def test_earlier_labels_and_fields_are_no_future() -> None:
     frame = honest().with_columns(
         before=worn.shift(1).over("id"),

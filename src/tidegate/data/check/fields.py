@@ -132,17 +132,18 @@ def _future(parts: Parts, name: str) -> Finding | None:
 
 
 def _tells_next(parts: Parts, name: str, values: Numbers) -> str | None:
-    """Compare a field with the label of the session's next event."""
+    """Compare a field with the label of the session's next event that has one."""
     labels = parts.labels["training"]
-    inside = parts.sessions[1:] == parts.sessions[:-1]
-    now, later, given = labels[:-1], labels[1:], values[:-1]
-    known = inside & ~np.isnan(now) & ~np.isnan(later) & ~np.isnan(given)
-    share = _beyond(parts, name, later[known], given[known], now[known], parts.sessions[:-1][known])
+    labelled = np.flatnonzero(~np.isnan(labels))
+    now, later = labelled[:-1], labelled[1:]
+    known = (parts.sessions[now] == parts.sessions[later]) & ~np.isnan(values[now])
+    now, later = now[known], later[known]
+    share = _beyond(parts, name, labels[later], values[now], labels[now], parts.sessions[now])
     if share is None:
         return None
     return (
-        f"tells {share:.1%} of the labels of the next event that differ from the most common one, "
-        f"in {known.sum():,} pairs of training events; the label before does not tell them"
+        f"tells {share:.1%} of the labels of the next event with one that differ from the most "
+        f"common one, in {len(now):,} pairs of training events; the label before does not tell them"
     )
 
 
