@@ -68,6 +68,11 @@ def test_the_readme(tmp_path: Path) -> None:
 
 def test_the_pages_of_the_docs(tmp_path: Path) -> None:
     walk(ROOT / "docs" / "train.md", tmp_path)  # the others go on from it
+    said = walk(ROOT / "docs" / "check-data.md", tmp_path)
+    assert "clean: nothing was found" in said
+    found = ["target_among_fields", "future_field", "identifier_among_fields"]
+    assert [f"warning {name}" in said for name in found] == [False, True, True]
+    assert "serious target_among_fields\nwarning future_field" in said  # the Python block
     said = walk(ROOT / "docs" / "doctor.md", tmp_path)
     assert "healthy: nothing is wrong" in said
     assert "serious learning_rate_too_high" in said

@@ -12,7 +12,15 @@ FRAMES = {"polars", "narwhals", "pandas", "pyarrow"}
 
 @pytest.mark.parametrize(
     "module",
-    ["data.datasets", "data.splits", "data.folds", "data.batches", "data.profile", "tables"],
+    [
+        "data.datasets",
+        "data.splits",
+        "data.folds",
+        "data.batches",
+        "data.profile",
+        "data.check",
+        "tables",
+    ],
 )
 def test_importing_is_light(module: str) -> None:
     code = f"import sys, tidegate.{module}; print(*sys.modules)"

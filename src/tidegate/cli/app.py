@@ -9,6 +9,7 @@ import typer
 from tidegate import __version__
 from tidegate.cli import (
     bench,
+    check,
     compress,
     config,
     datasets,
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 for verb in (train, doctor, evaluate, inspect, compress, score, serve, config, demo):
     app.command(verb.NAME, epilog=verb.EXAMPLES)(verb.command)
+app.add_typer(check.app, name=check.NAME)
 app.add_typer(datasets.app, name=datasets.NAME)
 app.add_typer(key.app, name=key.NAME)
 app.add_typer(bench.app, name=bench.NAME)

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tidegate.cli.events import SeqOption, SessionOption, TimeOption, read
-from tidegate.cli.verbs import CHECK_FAILED, verb, write_json
+from tidegate.cli.findings import failed, show
+from tidegate.cli.verbs import verb, write_json
 from tidegate.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tidegate.bundle import Bundle
+    from tidegate.findings import Finding
     from tidegate.tables import EventTable
-    from tidegate.train.doctor import Finding, Run
+    from tidegate.train.doctor import Run
 
 __all__ = ["EXAMPLES", "NAME", "command"]
 
@@ -25,8 +27,6 @@ EXAMPLES = (
     "Examples:  tidegate doctor BUNDLE  |  tidegate doctor BUNDLE --profile  |  "
     "tidegate doctor BUNDLE --events e.parquet --gates SESSION --memory --out pictures"
 )
-
-_COLOURS = {"serious": "red", "warning": "yellow", "note": "cyan"}
 
 
 @verb
@@ -82,27 +82,15 @@ def command(
         )
     else:
         _show(run, found, findings, pictures)
-    if any(finding.severity != "note" for finding in findings):
-        raise typer.Exit(CHECK_FAILED)
+    failed(findings)
 
 
 def _show(path: Path, run: Run, findings: Sequence[Finding], pictures: Sequence[Path]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.padding import Padding
-
-    console = Console(highlight=False)
     state = "" if run.finished else ", unfinished"
-    console.print(f"{escape(str(path))}: epochs: {len(run.history)}{state}", soft_wrap=True)
-    if not findings:
-        console.print("[green]healthy[/green]: nothing is wrong with this run")
-    for finding in findings:
-        colour = _COLOURS[finding.severity]
-        console.print(f"\n[{colour}]{finding.severity}[/{colour}] [bold]{finding.name}[/bold]")
-        console.print(Padding(escape(finding.evidence), (0, 0, 0, 2)))
-        console.print(Padding(f"[bold]next:[/bold] {escape(finding.next_step)}", (0, 0, 0, 2)))
+    title = f"{path}: epochs: {len(run.history)}{state}"
+    show(title, findings, "healthy", "nothing is wrong with this run")
     for picture in pictures:
-        console.print(f"picture: {escape(str(picture))}", soft_wrap=True)
+        typer.echo(f"picture: {picture}")
 
 
 def _load(

@@ -11,11 +11,11 @@ from typing import Any
 
 from tidegate import answers, bundle, tables
 from tidegate.bundle import Bundle
-from tidegate.data import splits
 from tidegate.data.profile import LengthProfile
 from tidegate.errors import InputError
 from tidegate.spec import TaskSpec
 from tidegate.tables import EventTable
+from tidegate.train import parts
 from tidegate.train.config import BundleConfig, SplitConfig, TrainConfig
 from tidegate.train.package import save_bundle
 from tidegate.train.progress import Listener, TensorBoard, Terminal
@@ -73,15 +73,9 @@ def run(
 
 
 def _run(config: TrainConfig, out: Path, listeners: Sequence[Listener], resume: bool) -> Bundle:
-    table = tables.read(
-        Path(config.data.events),
-        session=config.data.session,
-        fields={name: field.kind for name, field in config.schema.fields.items()},
-        time=config.data.time,
-        label=config.data.label,
-    )
+    table = parts.read(config)
     provenance = _provenance(config)  # now: training may take long enough for the file to change
-    train, valid, test = _split(table, config.split)
+    train, valid, test = parts.split(table, config.split)
     for listener in listeners:
         for note in table.notes:
             listener.note(note)
@@ -118,18 +112,6 @@ def _check_target(config: BundleConfig) -> None:
         keys = {"name": "bundle.name", "version": "bundle.version"}
         field = keys.get(error.field or "", "bundle.out")
         raise InputError(error.code, error.message, field=field, hint=error.hint) from error
-
-
-def _split(
-    table: EventTable, config: SplitConfig
-) -> tuple[EventTable, EventTable, EventTable | None]:
-    """Return the training, the validation and, if there is one, the test part."""
-    if config.by == "session":
-        parts = splits.by_session(table, config.fractions, config.seed)
-    else:
-        parts = splits.by_time(table, until=config.starts)
-    train, valid, *test = parts
-    return train, valid, test[0] if test else None
 
 
 def _fit_task(config: TrainConfig, train: EventTable) -> TaskSpec:

@@ -272,9 +272,7 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for name in ("momentum", "ema_decay"):
             _check(self, name, 0 <= getattr(self, name) < 1, "0 or more, less than 1")
         _check(self, "schedule_factor", 0 < self.schedule_factor < 1, "more than 0, less than 1")
-        if (
-            self.augment.warp and self.truncate == "windows"
-        ):  # an event of two windows has one place
+        if self.augment.warp and self.truncate == "windows":  # each event has one place
             raise InputError(
                 "out_of_range",
                 f'{self.augment.warp!r} is not allowed with truncate = "windows"',

@@ -3,7 +3,7 @@
 `examine(read(path))` does what ``tidegate doctor`` does; `of_fit` takes a run that is in memory.
 """
 
-from tidegate.train.doctor.finding import SEVERITIES, Finding, Severity
+from tidegate.findings import SEVERITIES, Finding, Severity
 from tidegate.train.doctor.rules import examine
 from tidegate.train.doctor.run import Run, of_bundle, of_fit, read
 

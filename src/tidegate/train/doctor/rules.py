@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from statistics import fmean
 
+from tidegate.findings import Finding, worst_first
 from tidegate.train.doctor import limits
 from tidegate.train.doctor.evidence import (
     growth,
@@ -21,7 +22,6 @@ from tidegate.train.doctor.evidence import (
     unlearned,
     usual_length,
 )
-from tidegate.train.doctor.finding import SEVERITIES, Finding
 from tidegate.train.doctor.run import Run
 
 __all__ = ["examine"]
@@ -47,7 +47,7 @@ def examine(run: Run) -> list[Finding]:
     findings = [finding for rule in CAUSES if (finding := rule(run)) is not None]
     if not findings:  # else that is why
         findings = [finding for rule in SYMPTOMS if (finding := rule(run)) is not None]
-    return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
+    return worst_first(findings)
 
 
 def not_finite(run: Run) -> Finding | None:
