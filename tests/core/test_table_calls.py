@@ -235,7 +235,7 @@ assert len(table) == 1 + 600 * (taken + 1)
 
 @pytest.mark.parametrize("name", ["s{} {}", "a session with a long name, {} {}"])
 def test_no_memory_left_for_new_sessions_changes_nothing(name: str) -> None:
-    subprocess.run([sys.executable, "-c", OUT_OF_MEMORY, name], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", OUT_OF_MEMORY, name], check=True, timeout=600)
 
 
 def test_what_had_events_of_late_is_not_evicted_first() -> None:
