@@ -96,12 +96,12 @@ def _show(tuning: Tuning) -> None:
     best = tuning.ranked[:_SHOWN]
     keys = columns(best)
     table = Table(box=None, pad_edge=False)
-    for name in ("trial", tuning.watch, "epochs", "CPU s", *keys.values()):
-        table.add_column(name, justify="right", overflow="fold")
+    for name in ("trial", tuning.watch, "epochs"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("settings")
     for trial in best:
-        drawn = (shown(trial.values.get(key)) for key in keys)
-        numbers = (str(trial.number), f"{trial.value:.4f}", str(trial.epochs))
-        table.add_row(*numbers, f"{trial.cpu_s:.1f}", *drawn)
+        drawn = ", ".join(f"{name} {shown(trial.values.get(key))}" for key, name in keys.items())
+        table.add_row(str(trial.number), f"{trial.value:.4f}", str(trial.epochs), drawn)
     console = Console(highlight=False)
     console.print(table)
     states = [trial.state for trial in tuning.trials]

@@ -20,6 +20,8 @@ __all__ = ["columns", "history", "importance", "shown", "write_best", "write_pag
 
 _BLUE, _ORANGE, _GREY = "#0072B2", "#E69F00", "#7A7A7A"
 _WIDTH, _HEIGHT = 460, 260
+_STATES = {"done": "finished", "pruned": "ended early", "failed": "failed"}
+_BEST = "best so far"
 _HISTORY = """
 Each trial trained a model with settings of its own on the training part, and was measured on the
 validation part after every epoch; a trial that was ended early shows its last value. The value of
@@ -90,42 +92,33 @@ def write_page(tuning: Tuning, folder: Path, name: str) -> list[Path]:
 
 def history(tuning: Tuning) -> alt.TopLevelMixin:
     """Draw the value of each trial, and the best so far."""
-    values: list[dict[str, Any]] = []
-    best: float | None = None
+    points: list[dict[str, Any]] = []
+    steps: list[dict[str, Any]] = []
     pick = max if tuning.maximize else min
     for trial in tuning.trials:
         if trial.value is None:
             continue
+        points.append({"trial": trial.number, "value": trial.value, "state": _STATES[trial.state]})
         if trial.state == "done":
-            best = trial.value if best is None else pick(best, trial.value)
-        words = "finished" if trial.state == "done" else "ended early"
-        values.append({"trial": trial.number, "value": trial.value, "state": words, "best": best})
-    base = alt.Chart(alt.InlineData(values=values)).encode(
-        x=alt.X("trial:Q", title="trial", axis=alt.Axis(tickMinStep=1, format="d", grid=False))
-    )
-    low, high = _window([one["value"] for one in values if one["state"] == "finished"])
-    scale = alt.Scale(domain=[low, high], clamp=True, nice=False)
-    states = alt.Scale(
-        domain=["finished", "ended early", "best so far"], range=[_BLUE, _GREY, _ORANGE]
-    )
-    line = base.mark_line(interpolate="step-after", strokeWidth=2).encode(
-        y=alt.Y("best:Q", scale=scale),
-        color=alt.ColorDatum("best so far", scale=states, title=None),
-    )
-    points = base.mark_point(filled=True, size=50, opacity=0.9).encode(
-        y=alt.Y("value:Q", title=f"{tuning.watch}, validation part", scale=scale),
-        color=alt.Color("state:N", title=None, scale=states),
-        shape=alt.Shape(
-            "state:N",
-            legend=None,
-            scale=alt.Scale(domain=["finished", "ended early"], range=["circle", "cross"]),
-        ),
-    )
-    return page.configured(alt.layer(line, points, title="Trials", width=_WIDTH, height=_HEIGHT))
+            best = pick([trial.value, *(step["value"] for step in steps[-1:])])
+            steps.append({"trial": trial.number, "value": best, "state": _BEST})
+    steps.append({**steps[-1], "trial": points[-1]["trial"]})
+    colours = {_STATES["done"]: _BLUE, _STATES["pruned"]: _GREY, _BEST: _ORANGE}
+    scale = alt.Scale(domain=[*colours], range=[*colours.values()])
+    window = alt.Scale(domain=_window(tuning.ranked), clamp=True, nice=False)
+    encoding = {
+        "x": alt.X("trial:Q", title="trial", axis=alt.Axis(tickMinStep=1, format="d", grid=False)),
+        "y": alt.Y("value:Q", title=f"{tuning.watch}, validation part", scale=window),
+        "color": alt.Color("state:N", title=None, scale=scale),
+    }
+    line = alt.Chart(alt.InlineData(values=steps)).mark_line(interpolate="step-after")
+    marks = alt.Chart(alt.InlineData(values=points)).mark_point(filled=True, size=50, opacity=0.9)
+    layers = line.encode(**encoding), marks.encode(**encoding)
+    return page.configured(alt.layer(*layers, title="Trials", width=_WIDTH, height=_HEIGHT))
 
 
 def importance(tuning: Tuning) -> alt.TopLevelMixin:
-    """Draw how much each key had to do with a trial being among the best tenth."""
+    """Draw how much each key had to do with a trial being among the best quarter."""
     values = [{"key": key, "share": share} for key, share in tuning.importance.items()]
     order = [*tuning.importance]
     bars = (
@@ -168,14 +161,17 @@ def shown(value: Value | None) -> str:
 
 
 def _row(trial: Trial, keys: dict[str, str]) -> tuple[str, ...]:
-    states = {"done": "finished", "pruned": "ended early", "failed": "failed"}
     drawn = (shown(trial.values.get(key)) for key in keys)
     numbers = (str(trial.epochs), f"{trial.cpu_s:.1f}")
-    return (str(trial.number), states[trial.state], shown(trial.value), *numbers, *drawn)
+    return (str(trial.number), _STATES[trial.state], shown(trial.value), *numbers, *drawn)
 
 
-def _window(values: Sequence[float]) -> tuple[float, float]:
-    """Return a range around values, wide enough to see one."""
+def _window(finished: Sequence[Trial]) -> list[float]:
+    """Return the range of the finished trials' values, with a margin.
+
+    What was ended early may lie far out, and is drawn at the edge.
+    """
+    values = [trial.value for trial in finished if trial.value is not None]
     low, high = min(values), max(values)
     margin = 0.08 * (high - low) or 0.05 * abs(low) or 1.0
-    return low - margin, high + margin
+    return [low - margin, high + margin]

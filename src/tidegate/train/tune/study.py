@@ -176,7 +176,9 @@ def begun(study: optuna.Study) -> int:
 
 def cpu_seconds(study: optuna.Study) -> float:
     """Return the processor seconds of all trials, cut off or not."""
-    seconds: list[float] = [one.user_attrs.get(CPU, 0.0) for one in study.get_trials(deepcopy=False)]
+    seconds: list[float] = [
+        one.user_attrs.get(CPU, 0.0) for one in study.get_trials(deepcopy=False)
+    ]
     return sum(seconds)
 
 

@@ -109,6 +109,11 @@ class _Reports(Listener):
     def __init__(self, trial: optuna.Trial, stop: Callable[[], bool]) -> None:
         self._trial, self._stop = trial, stop
         self._began = time.process_time()
+        self._epochs = 0
+
+    def begin(self, epochs: int, done: int, events: int) -> None:  # noqa: ARG002
+        """Hear which epoch is the last: nothing is saved by ending a trial after it."""
+        self._epochs = epochs
 
     def batch(self, events: int, loss: float, gradient_norm: float) -> None:  # noqa: ARG002
         """Stop if asked to."""
@@ -119,7 +124,7 @@ class _Reports(Listener):
         """Report, and end the trial if its values are worse than most."""
         self._trial.report(epoch.metrics[watch], epoch.epoch)
         self.clock()
-        if self._trial.should_prune():
+        if epoch.epoch < self._epochs and self._trial.should_prune():
             raise optuna.TrialPruned
 
     def clock(self) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import optuna
 
+from tidegate import answers
 from tidegate.errors import InputError
 from tidegate.train.tune import trial as one
 from tidegate.train.tune.search import Search
@@ -63,8 +64,8 @@ class Order:
         What to learn from.
     settings : TuneSettings
         How to draw and prune.
-    maximize : bool
-        Whether a higher value is better.
+    watch : str
+        The metric of the validation part that trials are compared by.
     budget : Budget
         When to end.
     """
@@ -73,8 +74,13 @@ class Order:
     search: Search
     data: one.Data
     settings: TuneSettings
-    maximize: bool
+    watch: str
     budget: Budget
+
+    @property
+    def maximize(self) -> bool:
+        """Whether a higher value is better."""
+        return self.watch in answers.HIGHER_IS_BETTER
 
 
 def work(
