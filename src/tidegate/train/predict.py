@@ -1,4 +1,4 @@
-"""A network's outputs for encoded sessions."""
+"""What a network answers encoded sessions with."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from tidegate.data.batches import Batches
 from tidegate.nn import Network
+from tidegate.nn.readout import numbers
 
 __all__ = ["predict"]
 
@@ -34,10 +35,10 @@ def predict(
 
     Returns
     -------
-    float32 array (events, output_size)
-        Outputs of the head after each event, in the order of the rows.
+    float32 array (events, answer_size)
+        What each event is answered with, in the order of the rows; see `ModelSpec.readout`.
     """
-    outputs = np.empty((len(rows), network.spec.output_size), dtype=np.float32)
+    outputs = np.empty((len(rows), network.spec.answer_size), dtype=np.float32)
     batches = Batches(rows, offsets, np.full(len(rows), np.nan), budget)
     device = network.head.weight.device
     was_training = network.training
@@ -46,7 +47,9 @@ def predict(
         with torch.inference_mode():
             for batch in batches.epoch():
                 lengths = torch.from_numpy(batch.lengths)
-                found, _ = network(torch.from_numpy(batch.rows).to(device), lengths=lengths)
+                given = torch.from_numpy(batch.rows).to(device)
+                found, _ = network(given, lengths=lengths)
+                found = numbers(network.spec, found, given)
                 outputs[batch.events] = found.cpu().numpy()[batch.real]
     finally:
         network.train(was_training)
