@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import optuna
 
-from tidegate import toml
+from tidegate import tasks, toml
 from tidegate.errors import InputError
 from tidegate.train.tune import study as studies
 from tidegate.train.tune.progress import Told
@@ -148,7 +148,7 @@ def order_of(config: Path, out: Path, budget: Budget) -> Order:
     search = Search.of(toml.read(config), config.parent)
     chosen = search.config({})
     data = Data.read(chosen)
-    watch = data.watch(chosen)
+    watch = chosen.train.watch or tasks.open(data.task).watch
     return Order(out / "study.journal", search, data, chosen.tune, watch, budget)
 
 

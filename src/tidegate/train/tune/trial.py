@@ -10,7 +10,6 @@ import msgspec
 import optuna
 from optuna.trial import TrialState
 
-from tidegate import tasks
 from tidegate.errors import InputError
 from tidegate.spec import TaskSpec
 from tidegate.tables import EventTable
@@ -18,7 +17,6 @@ from tidegate.train import parts
 from tidegate.train.config import TrainConfig
 from tidegate.train.history import Epoch
 from tidegate.train.progress import Listener
-from tidegate.train.run import _fit_task
 from tidegate.train.trained import train_model
 from tidegate.train.tune.sampler import REASON
 from tidegate.train.tune.search import Search
@@ -32,7 +30,7 @@ class Stopped(Exception):  # noqa: N818 - nothing is wrong
     """Another process wants this one to stop."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Data:
     """What trials learn from, and what decides between them. There is no test part here.
 
@@ -41,7 +39,7 @@ class Data:
     train, valid : EventTable
         The two parts.
     task : TaskSpec
-        What is learned.
+        Fitted on the first.
     """
 
     train: EventTable
@@ -50,24 +48,19 @@ class Data:
 
     @classmethod
     def read(cls, config: TrainConfig) -> Data:
-        """Read the parts that a configuration names, and leave the test part alone."""
-        train, valid, _ = parts.split(parts.read(config), config.split)
-        return cls(train, valid, _fit_task(config, train))
-
-    def watch(self, config: TrainConfig) -> str:
-        """Return the metric that trials are compared by."""
-        return config.train.watch or tasks.open(self.task).watch
+        """Read what a configuration names, and let go of the test part."""
+        prepared = parts.prepare(config)
+        return cls(prepared.train, prepared.valid, prepared.task)
 
     def value(self, config: TrainConfig, listener: Listener) -> float:
         """Train, on one thread, and return the watched metric of the best epoch."""
-        settings = msgspec.structs.replace(config.train, threads=1, diagnostics=False)
         trained = train_model(
             self.train,
             self.valid,
             schema=config.schema,
             task=self.task,
             model=config.model,
-            settings=settings,
+            settings=msgspec.structs.replace(config.train, threads=1, diagnostics=False),
             listeners=[listener],
         )
         return trained.result.metrics[trained.result.watch]
