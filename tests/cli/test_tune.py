@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -58,12 +59,13 @@ def test_ctrl_c_leaves_a_study_that_goes_on(config: Path) -> None:
                 break
         rest = tuning.stderr.read()
     assert tuning.returncode == 130
-    assert "the same command goes on from" in rest
-    begun = 2 + rest.count("trial ")
-    wanted = begun + 2
+    told = re.search(r"interrupted after (\d+) trials: the same command goes on from", rest)
+    assert told, rest
+    finished = int(told[1])
+    wanted = finished + 2
     done = command.tidegate("tune", config, "--trials", wanted)
     assert done.returncode == 0, done.stderr
-    assert f"going on after {begun} finished trials" in done.stderr
+    assert f"going on after {finished} finished trials" in done.stderr
     assert f"trials: {wanted} finished" in done.stdout
     folder = config.parent / "train-tune"
     assert f"next: tidegate train {folder / 'best.toml'}" in done.stdout
