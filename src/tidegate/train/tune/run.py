@@ -247,7 +247,9 @@ def _budget(trials: int | None, cpu_minutes: float | None, workers: int) -> Budg
 def _background(order: Order) -> dict[str, str]:
     """Return a digest of each thing that must stay as it is for trials to be compared."""
     config = order.search.config({})
-    settings = [order.data.task, config.split, config.schema, config.model, config.train]
+    columns = config.data.session, config.data.time
+    sections = config.task, config.split, config.schema, config.model, config.train
+    settings = [order.data.task, columns, *sections]
     tuned = {name: getattr(order.settings, name) for name in ("prune", "startup", "seed")}
     return {
         "data": _digest_file(config.data.events),
