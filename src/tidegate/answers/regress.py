@@ -46,7 +46,8 @@ class Regress:
     def json(self, version: str) -> core.AnswerWords:
         """Return what words answers in C."""
         words = msgspec.json.encode(version).decode()
-        return core.AnswerWords.regress(words, self._mean, self._scale)
+        value = ("number", '{"value":', 0, self._scale, self._mean)
+        return core.AnswerWords.template(words, 1, [value], "}")
 
     def metrics(
         self, outputs: NDArray[np.float32], labels: NDArray[np.float64]
