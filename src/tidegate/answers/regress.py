@@ -46,8 +46,9 @@ class Regress:
     def json(self, version: str) -> core.AnswerWords:
         """Return what words answers in C."""
         words = msgspec.json.encode(version).decode()
-        value = ("number", '{"value":', 0, self._scale, self._mean)
-        return core.AnswerWords.template(words, 1, [value], "}")
+        return core.AnswerWords.template(
+            words, 1, [("number", '{"value":', 0, self._scale, self._mean)], "}"
+        )
 
     def metrics(
         self, outputs: NDArray[np.float32], labels: NDArray[np.float64]
