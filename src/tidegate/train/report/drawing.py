@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import html
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
@@ -16,11 +17,14 @@ import vl_convert
 
 from tidegate.train.pictures import COLOURS
 
-__all__ = ["BLUE", "INK", "ORANGE", "SOFT", "colours", "pictures", "svg"]
+__all__ = ["BLUE", "INK", "ORANGE", "SOFT", "Drawn", "colours", "picture", "svg"]
 
 INK, SOFT, GRID = "#222222", "#666666", "#e6e6e6"
 BLUE, ORANGE = COLOURS[0], COLOURS[1]
-_DARK = {INK: "#e3ebf2", SOFT: "#9aabba", GRID: "#2a3947"}
+BETWEEN = "#7d8894"
+"""Is read on white and on black."""
+
+_SCALE = 1.25
 
 
 def colours(names: list[str]) -> alt.Scale:
@@ -29,7 +33,23 @@ def colours(names: list[str]) -> alt.Scale:
     return alt.Scale(domain=names, range=[visible[i % len(visible)] for i in range(len(names))])
 
 
-def svg(chart: alt.TopLevelMixin, name: str) -> str:
+@dataclass(frozen=True)
+class Drawn:
+    """A chart as HTML.
+
+    Parameters
+    ----------
+    html : str
+        An ``svg`` or ``img`` element.
+    width : int
+        Pixels that it is wide at its own size.
+    """
+
+    html: str
+    width: int
+
+
+def svg(chart: alt.TopLevelMixin, name: str) -> Drawn:
     """Return a chart as SVG that can stand in a page.
 
     Parameters
@@ -39,17 +59,18 @@ def svg(chart: alt.TopLevelMixin, name: str) -> str:
     name : str
         Begins its ids: no other figure of the page may have it.
     """
-    drawn = str(vl_convert.vegalite_to_svg(_spec(chart), config=_look()))
-    ids = {found: f"{name}-{i}" for i, found in enumerate(re.findall(r' id="([^"]+)"', drawn))}
-    for old, new in ids.items():
-        drawn = drawn.replace(f' id="{old}"', f' id="{new}"').replace(
-            f"url(#{old})", f"url(#{new})"
-        )
-    return re.sub(r' xmlns(:xlink)?="[^"]*"', "", drawn)  # HTML knows what an svg is
+    drawn = str(vl_convert.vegalite_to_svg(_spec(chart), config=_look(INK, SOFT, GRID)))
+    for i, old in enumerate(re.findall(r' id="([^"]+)"', drawn)):
+        drawn = drawn.replace(f' id="{old}"', f' id="{name}-{i}"')
+        drawn = drawn.replace(f"url(#{old})", f"url(#{name}-{i})")
+    drawn = re.sub(r' xmlns(:xlink)?="[^"]*"', "", drawn)  # HTML knows what an svg is
+    size = re.match(r'<svg [^>]*?width="([\d.]+)"', drawn)
+    assert size is not None
+    return Drawn(drawn, round(float(size[1])))
 
 
-def pictures(chart: alt.TopLevelMixin, words: str) -> str:
-    """Return a chart as pictures in the page, one for light and one for dark ground.
+def picture(chart: alt.TopLevelMixin, words: str) -> Drawn:
+    """Return a chart as a picture in the page, for any ground.
 
     Parameters
     ----------
@@ -58,15 +79,11 @@ def pictures(chart: alt.TopLevelMixin, words: str) -> str:
     words : str
         What it shows, for those who cannot see it.
     """
-    light, dark = (
-        base64.b64encode(vl_convert.vegalite_to_png(_spec(chart), scale=1.5, config=look)).decode()
-        for look in (_look(), _look(dark=True))
-    )
-    return (
-        '<picture><source media="(prefers-color-scheme: dark)" '
-        f'srcset="data:image/png;base64,{dark}">'
-        f'<img alt="{html.escape(words)}" src="data:image/png;base64,{light}"></picture>'
-    )
+    look = _look(BETWEEN, BETWEEN, BETWEEN)
+    png = vl_convert.vegalite_to_png(_spec(chart), scale=_SCALE, config=look)
+    width = round(int.from_bytes(png[16:20], "big") / _SCALE)  # as its header says
+    source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    return Drawn(f'<img width="{width}" alt="{html.escape(words)}" src="{source}">', width)
 
 
 def _spec(chart: alt.TopLevelMixin) -> dict[str, Any]:
@@ -76,8 +93,7 @@ def _spec(chart: alt.TopLevelMixin) -> dict[str, Any]:
     return spec
 
 
-def _look(*, dark: bool = False) -> dict[str, Any]:
-    ink, soft, grid = (_DARK[c] if dark else c for c in (INK, SOFT, GRID))
+def _look(ink: str, soft: str, grid: str) -> dict[str, Any]:
     return {
         "background": "transparent",
         "padding": 4,

@@ -136,6 +136,8 @@ class Page:
     facts: Sequence[str] = field(default_factory=tuple)
 
 
+_NARROW = 320  # pixels that a caption needs to be read
+
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy"
@@ -204,9 +206,10 @@ def _block(block: Block, name: str) -> str:
         case Table():
             return _table(block)
         case Figure(chart, caption, raster):
-            drawn = drawing.pictures(chart, caption) if raster else drawing.svg(chart, name)
+            drawn = drawing.picture(chart, caption) if raster else drawing.svg(chart, name)
             return (
-                f'<figure><div class="chart">{drawn}</div>'
+                f'<figure style="width: {max(drawn.width, _NARROW)}px">'
+                f'<div class="chart">{drawn.html}</div>'
                 f"<figcaption>{_text(caption)}</figcaption></figure>"
             )
 

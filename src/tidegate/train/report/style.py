@@ -38,10 +38,10 @@ h4 { margin: 20px 0 6px; font-size: 15px; }
 p { margin: 0; max-width: 72ch; overflow-wrap: anywhere; }
 .blocks { display: flex; flex-wrap: wrap; gap: 26px 40px; align-items: flex-start; }
 .blocks > p, .blocks > .card, .blocks > .tiles, .blocks > .table { flex: 1 0 100%; min-width: 0; }
-figure { margin: 0; min-width: 0; max-width: 100%; width: min-content; }
+figure { margin: 0; min-width: 0; max-width: 100%; }
 figure.table { width: 100%; }
 figcaption { margin-top: 8px; color: var(--soft); font-size: 13.5px; line-height: 1.5;
-  max-width: 72ch; min-width: min(300px, 100%); overflow-wrap: anywhere; }
+  max-width: 72ch; overflow-wrap: anywhere; }
 .chart { max-width: 100%; overflow-x: auto; }
 .chart svg, .chart img { display: block; max-width: 100%; height: auto; }
 .chart text { font-family: system-ui, -apple-system, "Segoe UI", "Liberation Sans", sans-serif; }
