@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tidegate.cli.evaluate import LabelOption
+from tidegate.cli.evaluate import LabelOption, label_of
 from tidegate.cli.events import (
     BundleArgument,
     EventsArgument,
@@ -60,8 +60,7 @@ def command(
 
     files.check_place(out)
     loaded = bundles.load(bundle)
-    named = label or loaded.task.label
-    table = read(loaded, events, session, time, seq, named)
+    table = read(loaded, events, session, time, seq, label or label_of(loaded.task))
 
     def column(name: str) -> NDArray[Any]:
         if name in table.columns:

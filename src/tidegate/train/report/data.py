@@ -16,7 +16,6 @@ from tidegate.errors import InputError
 from tidegate.tables import EventTable
 from tidegate.train.report import groups
 from tidegate.train.report.scored import Scored
-from tidegate.train.trained import raw_labels
 
 __all__ = ["ReportData"]
 
@@ -74,12 +73,11 @@ class ReportData:
         seed: int = 0,
     ) -> ReportData:
         """Run the events through the bundle and measure its answers; see `report.make`."""
-        labels = raw_labels(table, bundle.task.label)
         with tables.naming_rows(table.source_rows):
             numbers = offline.outputs(
                 offline.open(bundle), table.columns, table.times, table.offsets
             )
-            truth = answers.task_labels(bundle.task, labels, table.offsets)
+            truth = answers.open(bundle.task).truth(table, bundle.schema)
         scored = Scored(bundle.task, numbers, truth, table.offsets)
         metrics = scored.metrics()
         if metrics["n"] == 0:

@@ -109,6 +109,9 @@ def _look(ink: str, soft: str, grid: str) -> dict[str, Any]:
             "titleFontSize": 11.5,
             "titleFontWeight": "normal",
             "titlePadding": 8,
+            "labelFlush": False,
+            "labelOverlap": True,
+            "tickCount": 6,
         },
         "title": {"color": ink, "fontSize": 13, "anchor": "start", "offset": 10},
         "legend": {

@@ -39,7 +39,7 @@ def profile(data: ReportData) -> Section:
     ]
     if table.times.any():
         first, last = float(table.times.min()), float(table.times.max())
-        tiles.append(("from", words.day(first), f"to {words.day(last)} UTC"))
+        tiles.append(("from", words.day(first), f"to {words.day(last)}, UTC"))
     blocks: list[Block] = [Tiles(tiles)]
     rows, moved = [], []
     baseline = data.bundle.baseline.get("features", {})

@@ -74,7 +74,8 @@ def reliability(
     share = np.bincount(places, happened, bins)[filled] / n
     centre = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
     half = _Z * np.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2)) / (1 + _Z**2 / n)
-    return Reliability(said, share, centre - half, centre + half, n)
+    low, high = (np.clip(end, 0.0, 1.0) for end in (centre - half, centre + half))
+    return Reliability(said, share, low, high, n)
 
 
 def confusion(

@@ -38,7 +38,7 @@ def training(data: ReportData) -> Section:
     watched = [
         {"epoch": one.epoch, "value": one.metrics[data.metric], "part": "validation"}
         for one in history
-        if data.metric in one.metrics
+        if data.metric in one.metrics and one.metrics[data.metric] != one.valid_loss
     ]
     norms = [
         {"epoch": one.epoch, "value": value, "part": part}

@@ -22,7 +22,7 @@ class Scored:
     ----------
     task : TaskSpec
         What the numbers mean.
-    numbers : float32 array (events, answer size)
+    numbers : float32 array (events, answer_size)
         From the engine.
     truth : float64 array (events,) or (events, n)
         NaN where there is nothing to measure against.
@@ -48,7 +48,7 @@ class Scored:
 
     def metrics(self) -> dict[str, float]:
         """Return the task's metrics."""
-        return answers.open(self.task).metrics(self.numbers, self.truth)
+        return answers.open(self.task).metrics(self.numbers, self.truth, self.offsets)
 
     def columns(self) -> dict[str, Any]:
         """Return the answers in the task's words, a column each; see `answers.Answers.columns`."""

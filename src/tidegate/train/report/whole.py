@@ -81,12 +81,13 @@ def position(data: ReportData) -> Section | None:
     blocks: list[Block] = [
         Figure(
             _along(by_number, "event number in its session"),
-            f"{whole}{about}Only long sessions have the later events: {_counts(by_number)}.",
+            f"{whole}{about}Only long sessions have the later events. Labelled events of each: "
+            f"{_counts(by_number)}.",
         ),
         Figure(
             _along(by_share, "share of the session seen"),
             f"{about}The last event of a session has seen all of it; a session of fewer than ten "
-            f"events is not in every tenth: {_counts(by_share)}.",
+            f"events is not in every tenth. Labelled events a tenth: {_range(by_share)}.",
         ),
     ]
     return Section("Quality along a session", blocks, _from_to(by_number))
@@ -114,17 +115,17 @@ def segments(data: ReportData) -> Section | None:
     intro = (
         f"{metric} in groups of events ({_best(data.metric)}), against that of all events. "
         "Intervals are of 95 %, from whole sessions drawn again; a group of fewer than "
-        f"{groups.MIN_SESSIONS} sessions has none. Of {compared} groups compared, about "
-        f"{max(1, round(0.05 * compared))} would look apart by chance alone. A group may also be "
-        "harder, or have other shares of the classes: a difference says where to look."
+        f"{groups.MIN_SESSIONS} sessions has none. {compared} groups are compared, and of groups "
+        "that are alike one in twenty looks apart by chance alone. A group may also be harder, or "
+        "have other shares of the classes: a difference says where to look."
     )
     blocks: list[Block] = [Text(intro)]
     for name, each in found.items():
         blocks += [Figure(_by_group(name, each), _said_of(name, each)), _group_table(name, each)]
     finding = (
-        f"Clearly worse than the whole: {words.listed(_named(bad[:3], data.metric))}."
+        f"Worse than the whole: {words.listed(_named(bad[:3], data.metric))}."
         if bad
-        else f"No group of {words.listed(found)} is clearly worse than the whole."
+        else f"No group of {words.listed(found)} is worse than the whole, beyond chance."
     )
     return Section("Quality by segment", blocks, finding)
 
@@ -198,7 +199,12 @@ def _doubled(place: int) -> str:
 
 def _counts(found: Compared) -> str:
     each = (f"{group.name}: {group.events:,}" for group in found.groups)
-    return f"labelled events: {'; '.join(each)}"
+    return "; ".join(each)
+
+
+def _range(found: Compared) -> str:
+    counts = [group.events for group in found.groups]
+    return f"{min(counts):,} to {max(counts):,}"
 
 
 def _from_to(found: Compared) -> str:

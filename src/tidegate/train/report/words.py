@@ -78,9 +78,9 @@ def listed(names: Iterable[str]) -> str:
 
 
 def day(seconds: float) -> str:
-    """Return a time to the minute, in UTC.
+    """Return the date of a time, in UTC.
 
     >>> day(0.0)
-    '1970-01-01 00:00'
+    '1970-01-01'
     """
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d}"
