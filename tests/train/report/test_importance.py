@@ -88,6 +88,10 @@ def test_as_scikit_learn_does_it(make_bundle: Make, random_events: Any) -> None:
     table = reportable.table_of(bundle, random_events, [1] * 150)
     scorer = offline.open(bundle, replay=False)
     numbers = offline.outputs(scorer, table.columns, table.times, table.offsets)
+    centred = {**bundle.weights, "head.bias": bundle.weights["head.bias"] - np.median(numbers)}
+    bundle = replace(bundle, weights=centred)  # so that both classes are answered
+    scorer = offline.open(bundle, replay=False)
+    numbers = offline.outputs(scorer, table.columns, table.times, table.offsets)
     said = (numbers[:, 0] > 0).astype(np.float64)
     table = replace(table, labels=np.array(bundle.task.classes, object)[said.astype(int)])
     names = [*bundle.schema.names]

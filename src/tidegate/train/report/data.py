@@ -19,8 +19,8 @@ from tidegate.train.report.scored import Scored
 
 __all__ = ["ReportData"]
 
-MAX_CATEGORIES = 12
-"""A field of the schema with so many is a segment without being asked for."""
+MAX_CATEGORIES = 30
+"""A field of the schema with up to so many is a segment without being asked for."""
 
 MAX_SEGMENTS = 6
 
@@ -94,7 +94,7 @@ class ReportData:
             _metric(bundle, metrics, metric),
             metrics,
             groups.intervals(scored, seed=seed),
-            _segments(bundle, table) if segments is None else segments,
+            _segments(bundle, table, scored.known) if segments is None else segments,
             source,
             seed,
         )
@@ -133,12 +133,14 @@ def _metric(bundle: Bundle, metrics: Mapping[str, float], wanted: str | None) ->
     return watched if watched in known else tasks.open(bundle.task).watch
 
 
-def _segments(bundle: Bundle, table: EventTable) -> dict[str, NDArray[Any]]:
-    """Return the first fields with a few different values."""
+def _segments(
+    bundle: Bundle, table: EventTable, labelled: NDArray[np.bool_]
+) -> dict[str, NDArray[Any]]:
+    """Return the first fields that have a few different values where there are labels."""
     found = {}
     for name, field in bundle.schema.config.fields.items():
         column = table.columns[name]
-        values = {value for value in column.tolist() if value is not None and value == value}
+        values = {v for v in column[labelled].tolist() if v is not None and v == v}
         if field.kind != "numeric" and 2 <= len(values) <= MAX_CATEGORIES:
             found[name] = _words(column) if field.kind == "boolean" else column
     return dict(list(found.items())[:MAX_SEGMENTS])

@@ -248,7 +248,12 @@ def _along(found: Compared, title: str) -> alt.TopLevelMixin:
     scale = alt.Scale(zero=False, nice=True)
     metric = words.metric(found.metric)
     base = alt.Chart(alt.InlineData(values=points)).encode(
-        x=alt.X("group:O", sort=order, title=title, axis=alt.Axis(labelAngle=-40, grid=False))
+        x=alt.X(
+            "group:O",
+            sort=order,
+            title=title,
+            axis=alt.Axis(labelAngle=-40, labelOverlap=False, grid=False),
+        )
     )
     whole = alt.Chart(alt.InlineData(values=[{"value": found.value}])).mark_rule(
         color=SOFT, strokeDash=[4, 3]
