@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import altair as alt
 import msgspec
 import numpy as np
@@ -38,7 +40,8 @@ def training(data: ReportData) -> Section:
     watched = [
         {"epoch": one.epoch, "value": one.metrics[data.metric], "part": "validation"}
         for one in history
-        if data.metric in one.metrics and one.metrics[data.metric] != one.valid_loss
+        if data.metric in one.metrics
+        and not math.isclose(one.metrics[data.metric], one.valid_loss, rel_tol=1e-4)  # the loss
     ]
     norms = [
         {"epoch": one.epoch, "value": value, "part": part}

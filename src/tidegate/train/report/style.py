@@ -65,7 +65,7 @@ table { border-collapse: collapse; font-size: 14px; line-height: 1.45; }
 th { text-align: left; font-size: 12.5px; color: var(--soft); font-weight: 600;
   vertical-align: bottom; }
 th, td { padding: 5px 22px 5px 0; border-bottom: 1px solid var(--line); vertical-align: top;
-  max-width: 44ch; overflow-wrap: anywhere; }
+  max-width: 44ch; overflow-wrap: break-word; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 td.shaded, th.shaded { padding: 6px 12px; }
 td.shaded { border: 2px solid var(--paper); border-radius: 4px;
