@@ -137,6 +137,7 @@ class Page:
 
 
 _NARROW = 320  # pixels that a caption needs to be read
+_BROAD = 480  # from here on two figures do not stand beside each other on paper
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -207,8 +208,9 @@ def _block(block: Block, name: str) -> str:
             return _table(block)
         case Figure(chart, caption, raster):
             drawn = drawing.picture(chart, caption) if raster else drawing.svg(chart, name)
+            kind = ' class="broad"' if drawn.width > _BROAD else ""
             return (
-                f'<figure style="width: {max(drawn.width, _NARROW)}px">'
+                f'<figure{kind} style="width: {max(drawn.width, _NARROW)}px">'
                 f'<div class="chart">{drawn.html}</div>'
                 f"<figcaption>{_text(caption)}</figcaption></figure>"
             )

@@ -85,5 +85,8 @@ footer { margin-top: 56px; padding-top: 14px; border-top: 1px solid var(--line);
   body { font-size: 10.5pt; } .frame { display: block; } nav { position: static;
   max-height: none; padding: 0 0 10px; } nav .brand { display: none; }
   nav ol { columns: 2; border: 0; } main { padding: 0; border: 0; }
+  .wide, .card table { overflow: visible; } table { font-size: 8pt; }
+  th, td { padding-right: 12px; white-space: normal; } .blocks { gap: 16px 4%; }
+  figure { max-width: 48%; } figure.broad, figure.table { max-width: 100%; }
   h2, h3, h4 { break-after: avoid; } figure, tr, .tiles > div { break-inside: avoid; } }
 """
