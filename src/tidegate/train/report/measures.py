@@ -1,4 +1,4 @@
-"""What a report measures of answers: calibration, permutation, drift."""
+"""What a report measures of answers and fields: calibration, confusion, drift."""
 
 from __future__ import annotations
 

@@ -59,13 +59,12 @@ def metrics(data: ReportData) -> Section:
 def position(data: ReportData) -> Section | None:
     """Say how good answers are early in a session, and late."""
     early = data.early
-    lengths = np.diff(early.offsets)
+    seqs, lengths = data.table.seqs, data.table.lengths
     if lengths.max() < 2:
         return Section(
             "Quality along a session",
             [Text("Every session has one event: there is no early and late.")],
         )
-    seqs = np.arange(1, len(early.numbers) + 1) - np.repeat(early.offsets[:-1], lengths)
     doubling = np.ceil(np.log2(seqs)).astype(np.int64)
     names = [_doubled(place) for place in range(int(doubling.max()) + 1)]
     by_number = groups.compare(early, doubling, names, data.metric, seed=data.seed)
@@ -117,8 +116,8 @@ def segments(data: ReportData) -> Section | None:
         f"{metric} in groups of events ({_best(data.metric)}), against that of all events. "
         f"Intervals are of 95 %, from whole sessions drawn again {draws} times; a group of fewer "
         f"than {groups.MIN_SESSIONS} sessions has none. {compared} groups are compared, and of "
-        "groups that are alike one in twenty looks apart by chance alone. A group may also be harder, or "
-        "have other shares of the classes: a difference says where to look."
+        "groups that are alike one in twenty looks apart by chance alone. A group may also be "
+        "harder, or have other shares of the classes: a difference says where to look."
     )
     blocks: list[Block] = [Text(intro)]
     for name, each in found.items():
