@@ -80,7 +80,8 @@ def position(data: ReportData) -> Section | None:
     blocks: list[Block] = [
         Figure(
             _along(by_number, "event number in its session"),
-            f"{whole}{about}Only long sessions have the later events. Labelled events of each: "
+            f"{whole}{about}Only long sessions have the later events; where fewer than "
+            f"{groups.MIN_SESSIONS} have them, there is no point. Labelled events of each: "
             f"{_counts(by_number)}.",
         ),
         Figure(
@@ -244,6 +245,8 @@ def _points(found: Compared) -> list[dict[str, Any]]:
 
 def _along(found: Compared, title: str) -> alt.TopLevelMixin:
     points = _points(found)
+    sure = [point for point in points if point["low"] is not None]
+    points = sure or points  # a point of a few sessions would catch the eye for nothing
     order = [point["group"] for point in points]
     scale = alt.Scale(zero=False, nice=True)
     metric = words.metric(found.metric)

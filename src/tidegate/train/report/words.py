@@ -13,14 +13,15 @@ __all__ = ["day", "interval", "listed", "metric", "number", "percent", "signed",
 def number(value: float | None) -> str:
     """Return a number with four digits, whole numbers with all.
 
-    >>> number(12345), number(0.123456), number(12345.678), number(None)
-    ('12,345', '0.1235', '12,346', '')
+    >>> number(12345), number(-0.123456), number(12345.678), number(None)
+    ('12,345', '−0.1235', '12,346', '')
     """
     if value is None:
         return ""
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:.4g}"
+    shown = f"{value:,.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:.4g}"
+    return shown.replace("-", "−")
 
 
 def signed(value: float | None) -> str:
