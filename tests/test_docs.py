@@ -77,6 +77,10 @@ def test_the_pages_of_the_docs(tmp_path: Path) -> None:
     assert "healthy: nothing is wrong" in said
     assert "serious learning_rate_too_high" in said
     assert len(list((tmp_path / "pictures").iterdir())) == 6
+    said = walk(ROOT / "docs" / "report.md", tmp_path)
+    assert "report: pumps.html" in said
+    assert "Quality by segment: Worse than the whole: site = north" in said
+    assert "<h2" in (tmp_path / "mine.html").read_text()
     assert "1-bf16 bf16" in walk(ROOT / "docs" / "compress.md", tmp_path)
     assert "port = 8711 " in walk(ROOT / "docs" / "operate.md", tmp_path)
     said = walk(ROOT / "docs" / "serve.md", tmp_path)
