@@ -10,6 +10,7 @@ from tidegate import __version__
 from tidegate.cli import (
     bench,
     check,
+    compare,
     compress,
     config,
     datasets,
@@ -38,7 +39,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (train, doctor, evaluate, report, inspect, compress, score, serve, config, demo):
+for verb in (
+    train,
+    compare,
+    doctor,
+    evaluate,
+    report,
+    inspect,
+    compress,
+    score,
+    serve,
+    config,
+    demo,
+):
     app.command(verb.NAME, epilog=verb.EXAMPLES)(verb.command)
 app.add_typer(check.app, name=check.NAME)
 app.add_typer(datasets.app, name=datasets.NAME)

@@ -137,21 +137,31 @@ def _measure(
     verdict = compare.judge(found)
     folder.mkdir(parents=True, exist_ok=True)
     files.write_file(folder / "comparison.json", msgspec.json.encode(found))
-    page = compare.write_page(found, verdict, folder / "comparison.html")
+    page = _page(found, verdict, folder / "comparison.html")
     if json:
         write_json({"comparison": found, "verdict": verdict, "page": page})
         return
     _show(found, verdict)
-    if page:
-        typer.echo(f"the page to keep: {page}")
+    typer.echo(
+        f"page: {page}" if page else "page: none; pip install 'tidegate[report]' to have one"
+    )
+
+
+def _page(found: Comparison, verdict: Verdict, path: Path) -> str | None:
+    """Write the page; None: what draws it is not installed."""
+    try:
+        from tidegate.train.compare import page
+    except ImportError:
+        return None
+    page.write(found, verdict, path)
+    return str(path)
 
 
 def _show(found: Comparison, verdict: Verdict) -> None:
     from rich.console import Console
+    from rich.table import Table
 
     from tidegate.train.compare.table import rows
-
-    from rich.table import Table  # isort: skip
 
     head, body = rows(found)
     shown = Table(title=f"{found.task} {found.label}: {found.part} part", title_justify="left")

@@ -111,7 +111,11 @@ RULES: tuple[Rule, ...] = (
         f"(above about {_MANY:,}): an LSTM may use them",
         "a rule of thumb of many tutorials, without a measurement",
         lambda facts: (
-            "gru" if facts.lengths.sessions < _FEW else "lstm" if facts.lengths.sessions > _MANY else None
+            "gru"
+            if facts.lengths.sessions < _FEW
+            else "lstm"
+            if facts.lengths.sessions > _MANY
+            else None
         ),
     ),
     Rule(
