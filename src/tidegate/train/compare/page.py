@@ -84,9 +84,9 @@ def _measured(found: Comparison) -> Section:
     head, body = rows(found)
     caption = (
         f"{found.watch} on the {found.part} part: mean and standard deviation over "
-        f"{found.options.seeds} seeds. All have about as many parameters in their layers. Training "
-        "is wall clock, a step is one event of one session from Python on one thread, both medians; "
-        "without a number there, no engine streams such layers."
+        f"{found.options.seeds} seeds. All have about as many parameters in their layers. "
+        "Training is wall clock, a step is one event of one session from Python on one thread, "
+        "both medians; without a number there, no engine streams such layers."
     )
     return Section("What was measured", [Table(head, body, caption)])
 
@@ -141,7 +141,7 @@ def _bins(
     if not data:
         return Section(title, [Text("There is nothing to show.")])
     chart = (
-        alt.Chart(alt.Data(values=data), width=_WIDTH, height=_HEIGHT)
+        alt.Chart(alt.InlineData(values=data), width=_WIDTH, height=_HEIGHT)
         .mark_line(point=True)
         .encode(
             x=alt.X(f"{axis}:N", sort=alt.SortField("at"), axis=alt.Axis(labelAngle=0)),
@@ -160,7 +160,7 @@ def _curve(found: Comparison) -> Section:
         for value in point.values
     ]
     names = [entry.name for entry in found.entries]
-    base = alt.Chart(alt.Data(values=data), width=_WIDTH, height=_HEIGHT).encode(
+    base = alt.Chart(alt.InlineData(values=data), width=_WIDTH, height=_HEIGHT).encode(
         x=alt.X("share:Q", title="share of the training sessions", axis=alt.Axis(format="%")),
         color=alt.Color("model:N", scale=colours(names), title=None),
     )
@@ -168,8 +168,8 @@ def _curve(found: Comparison) -> Section:
     line = base.mark_line().encode(y=y.aggregate("mean"))
     chart = line + base.mark_point(size=18).encode(y=y)
     how = (
-        "Points: one seed each; lines: their means. Where a line still rises (or falls, where lower "
-        "is better) at its end, more data would help."
+        "Points: one seed each; lines: their means. Where a line still rises at its end (or falls, "
+        "where lower is better), more data would help."
     )
     return Section("The learning curve", [Figure(chart, how)])
 

@@ -90,7 +90,7 @@ class Entry(msgspec.Struct, frozen=True):
 
     def values(self, watch: str) -> list[float]:
         """Return a metric of each seed."""
-        return [(trial.test or {})[watch] for trial in self.trials]
+        return [trial.test[watch] for trial in self.trials]
 
     @property
     def seconds(self) -> float:
@@ -283,7 +283,7 @@ def _entry(
     if len(plans) > 1:
         for plan in plans:
             told(plan)
-            tried.append(runs.run(plan, chooses=True))
+            tried.append(runs.run(plan))
         sign = 1 if higher else -1
         plans = [max(tried, key=lambda each: sign * each.valid[runs.watch]).plan]
     rate, trials = plans[0].learning_rate, []
@@ -312,7 +312,7 @@ def _curve(entries: Sequence[Entry], runs: Trials, options: Options, told: _Told
             for seed in range(first, first + options.seeds):
                 plan = Plan(entry.name, entry.learning_rate, seed, fraction)
                 told(plan)
-                found.append((runs.run(plan).test or {})[runs.watch])
+                found.append(runs.run(plan).test[runs.watch])
             points.append(Point(entry.name, fraction, tuple(found)))
         points.append(Point(entry.name, 1.0, tuple(entry.values(runs.watch))))
     return points

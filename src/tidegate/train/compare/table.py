@@ -26,7 +26,7 @@ def rows(found: Comparison) -> tuple[list[str], list[list[str]]]:
     ranked = sorted(found.entries, key=lambda each: sign * mean(each.values(found.watch)))
     body = [_row(found, entry) for entry in ranked]
     for name, trial in found.simple.items():
-        value = (trial.test or {}).get(found.watch)
+        value = trial.test.get(found.watch)
         shown = "" if value is None else f"{value:.4f}"
         body.append([name, shown, *[""] * (len(head) - 2)])
     return head, body

@@ -21,7 +21,7 @@ from tidegate.train.compare.costs import measure as measure_cost
 from tidegate.train.config import TrainConfig
 from tidegate.train.parts import Prepared
 from tidegate.train.progress import Listener
-from tidegate.train.trained import Trained, train_model
+from tidegate.train.trained import train_model
 
 __all__ = ["GROUPS", "Bin", "Plan", "Quality", "Trial", "Trials"]
 
@@ -90,7 +90,7 @@ class Trial(msgspec.Struct, frozen=True):
     seconds : float
         Of training, wall clock.
     valid, test : dict of str to float
-        Metrics; of the test part None for a training that only chooses a learning rate.
+        Metrics.
     groups : tuple of float or None
         The watched metric of each group of test sessions.
     by_length, by_place : tuple of Bin
@@ -105,7 +105,7 @@ class Trial(msgspec.Struct, frozen=True):
     best_epoch: int
     seconds: float
     valid: dict[str, float]
-    test: dict[str, float] | None = None
+    test: dict[str, float] = msgspec.field(default_factory=dict)
     groups: tuple[float | None, ...] = ()
     by_length: tuple[Bin, ...] = ()
     by_place: tuple[Bin, ...] = ()
@@ -150,26 +150,18 @@ class Trials:
             return None
         return found if found.key == self.key and found.plan == plan else None
 
-    def run(
-        self,
-        plan: Plan,
-        *,
-        chooses: bool = False,
-        listeners: Sequence[Listener] = (),
-    ) -> Trial:
+    def run(self, plan: Plan, *, listeners: Sequence[Listener] = ()) -> Trial:
         """Train, or return what came of it before.
 
         Parameters
         ----------
         plan : Plan
             Which training.
-        chooses : bool
-            Only the validation part is measured.
         listeners : sequence of Listener
             Are told of its epochs.
         """
         found = self.known(plan)
-        if found is not None and (chooses or found.test is not None):
+        if found is not None:
             return found
         contestant = next(each for each in self.contestants if each.name == plan.contestant)
         settings = msgspec.structs.replace(
@@ -194,19 +186,13 @@ class Trials:
             result.best_epoch,
             seconds,
             trained.evaluate(self.prepared.valid),
+            cost=measure_cost(trained) if contestant.streams and plan.fraction >= 1 else None,
         )
-        if not chooses:
-            trial = self._measured(trial, trained)
-            if contestant.streams and plan.fraction >= 1:
-                trial = msgspec.structs.replace(trial, cost=measure_cost(trained))
+        quality = Quality.of(trained.task, trained.schema, self.measured, self.watch)
+        trial = quality.fill(trial, trained.outputs(self.measured))
         self.folder.mkdir(parents=True, exist_ok=True)
         files.write_file(self.folder / plan.file, msgspec.json.encode(trial))
         return trial
-
-    def _measured(self, trial: Trial, trained: Trained) -> Trial:
-        table = self.measured
-        found = Quality.of(trained.task, trained.schema, table, self.watch)
-        return found.fill(trial, trained.outputs(table))
 
 
 @dataclass(frozen=True)

@@ -148,7 +148,7 @@ def _simple(comparison: Comparison, choice: Entry) -> list[str]:
     found = []
     mine = mean(choice.values(watch))
     for name, trial in comparison.simple.items():
-        value = (trial.test or {}).get(watch)
+        value = trial.test.get(watch)
         if value is None:
             continue
         better = sign * (mine - value) > 0
