@@ -84,6 +84,11 @@ def test_the_pages_of_the_docs(tmp_path: Path) -> None:
     assert "report: pumps.html" in said
     assert "What each field is worth: The model leans most on noise" in said
     assert "<h2" in (tmp_path / "mine.html").read_text()
+    said = walk(ROOT / "docs" / "compare.md", tmp_path)
+    assert "GRU or LSTM: " in said
+    assert "NOTHING WAS MEASURED" in said
+    assert said.splitlines()[-1] in {"gru", "lstm"}  # the Python block, which trains nothing anew
+    assert (tmp_path / "train.compare" / "comparison.html").is_file()
     assert "1-bf16 bf16" in walk(ROOT / "docs" / "compress.md", tmp_path)
     assert "port = 8711 " in walk(ROOT / "docs" / "operate.md", tmp_path)
     said = walk(ROOT / "docs" / "serve.md", tmp_path)

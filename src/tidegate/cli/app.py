@@ -10,6 +10,7 @@ from tidegate import __version__
 from tidegate.cli import (
     bench,
     check,
+    compare,
     compress,
     config,
     datasets,
@@ -40,17 +41,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for verb in (
-    train,
-    tune,
-    doctor,
-    evaluate,
-    report,
-    inspect,
-    compress,
-    score,
-    serve,
-    config,
-    demo,
+    *(train, tune, compare, doctor, evaluate, report, inspect),
+    *(compress, score, serve, config, demo),
 ):
     app.command(verb.NAME, epilog=verb.EXAMPLES)(verb.command)
 app.add_typer(check.app, name=check.NAME)
