@@ -326,9 +326,20 @@ def _key(config: TrainConfig, prepared: Prepared) -> str:
     """Return a text that differs when data or configuration differ."""
     with Path(config.data.events).open("rb") as file:
         data = hashlib.file_digest(file, "sha256").hexdigest()
-    members = [config.schema, config.split, config.task, config.model, config.train]
-    said = msgspec.json.encode([data, *members, prepared.task], enc_hook=str)
+    parts = (config.schema, config.split, config.task, config.model, config.train, prepared.task)
+    said = msgspec.json.encode([data, *map(_told, parts)], enc_hook=str)
     return hashlib.sha256(said).hexdigest()
+
+
+def _told(value: Any) -> Any:
+    """Return what settings say beside their defaults: a later version may have more of them."""
+    if isinstance(value, msgspec.Struct):
+        fields = msgspec.structs.fields(value)
+        given = {field.name: getattr(value, field.name) for field in fields}
+        return {f.name: _told(given[f.name]) for f in fields if given[f.name] != f.default}
+    if isinstance(value, dict):
+        return {name: _told(member) for name, member in value.items()}
+    return value
 
 
 def _machine() -> dict[str, str]:
