@@ -49,7 +49,8 @@ def test_a_place_in_the_list_is_one_that_the_ties_allow(
     low, high = (ranking.ranks(scores, truth, ties) for ties in ("standard", "conservative"))
     place = ranking.ranks_in_list(listed, truth)
     inside = (place <= k) & np.isfinite(low)
-    assert (low[inside] <= place[inside]).all() and (place[inside] <= high[inside]).all()
+    assert (low[inside] <= place[inside]).all()
+    assert (place[inside] <= high[inside]).all()
     assert (high[~np.isfinite(place)] > k).all()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ def sessions() -> tuple[Items, Items]:
 
 
 def split(items: Items, offsets: Items) -> list[list[int]]:
-    return [items[a:b].tolist() for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    return [items[a:b].tolist() for a, b in pairwise(offsets)]
 
 
 def pasts(items: Items, offsets: Items) -> list[list[int]]:
@@ -85,10 +86,7 @@ def test_item_knn(sessions: tuple[Items, Items], last: int, neighbours: int) -> 
 def test_markov(sessions: tuple[Items, Items]) -> None:
     items, offsets = sessions
     follows = Counter(
-        (i, j)
-        for session in split(items, offsets)
-        for i, j in zip(session[:-1], session[1:], strict=True)
-        if i and j
+        (i, j) for session in split(items, offsets) for i, j in pairwise(session) if i and j
     )
     rule = baselines.Markov.fit(items, offsets, SIZE, backoff=3.0)
     for scores, item in zip(found(rule, items, offsets), items.tolist(), strict=True):
