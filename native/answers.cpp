@@ -13,7 +13,13 @@ AnswerWords::AnswerWords(std::string version, std::vector<std::string> classes)
 AnswerWords::AnswerWords(std::string version, double mean, double scale)
     : version_(std::move(version)), mean_(mean), scale_(scale) {}
 
-size_t AnswerWords::outputs() const { return classes_.size() > 2 ? classes_.size() : 1; }
+AnswerWords::AnswerWords(std::string version, std::vector<std::string> items, size_t top)
+    : version_(std::move(version)), classes_(std::move(items)), top_(top) {}
+
+size_t AnswerWords::outputs() const {
+    if (top_ > 0) return 2 * top_;
+    return classes_.size() > 2 ? classes_.size() : 1;
+}
 
 void AnswerWords::write(std::string &to, const Answered &answered) const {
     to.append("{\"session\":\"").append(answered.session);
@@ -27,6 +33,7 @@ void AnswerWords::write(std::string &to, const Answered &answered) const {
 }
 
 void AnswerWords::write_answer(std::string &to, const float *outputs) const {
+    if (top_ > 0) return write_items(to, outputs);
     if (classes_.size() > 2) return write_many(to, outputs);
     if (classes_.size() == 2) return write_two(to, outputs[0]);
     to += "{\"value\":";
@@ -61,6 +68,21 @@ void AnswerWords::write_classes(std::string &to, size_t likeliest, const double 
         write_number(to, probabilities[i]);
     }
     to += "}}";
+}
+
+void AnswerWords::write_items(std::string &to, const float *scores) const {
+    const float *indices = scores + top_;
+    to += "{\"items\":";
+    for (size_t i = 0; i < top_; i++) {
+        // Kept answers come back from disk: an index may be anything.
+        const bool known = indices[i] >= 0.0f && indices[i] < static_cast<float>(classes_.size());
+        to.append(1, i == 0 ? '[' : ',').append("{\"item\":");
+        to += known ? classes_[static_cast<size_t>(indices[i])] : "null";
+        to += ",\"score\":";
+        write_number(to, scores[i]);
+        to += '}';
+    }
+    to += "]}";
 }
 
 double exact_sum(const std::vector<double> &numbers) {

@@ -23,6 +23,8 @@ public:
     // `version` and `classes` are JSON. Two classes share an output, the logit of the second; more have one each.
     AnswerWords(std::string version, std::vector<std::string> classes);
     AnswerWords(std::string version, double mean, double scale);
+    // `items` are JSON. An answer names `top` of them: so many scores, then their indices.
+    AnswerWords(std::string version, std::vector<std::string> items, size_t top);
 
     size_t outputs() const;
     void write(std::string &to, const Answered &answered) const;
@@ -31,10 +33,12 @@ public:
 private:
     void write_two(std::string &to, double logit) const;
     void write_many(std::string &to, const float *logits) const;
+    void write_items(std::string &to, const float *scores) const;
     void write_classes(std::string &to, size_t likeliest, const double *probabilities) const;
 
     std::string version_;
     std::vector<std::string> classes_;
+    size_t top_ = 0;
     double mean_ = 0.0, scale_ = 1.0;
 };
 

@@ -220,6 +220,10 @@ void bind_lines(nb::module_ &m) {
         .def_static("regress", [](std::string version, double mean, double scale) {
             return AnswerWords(std::move(version), mean, scale);
         }, "version"_a, "mean"_a, "scale"_a)
+        .def_static("items", [](std::string version, std::vector<std::string> names, size_t top) {
+            if (top < 1 || top > names.size()) throw nb::value_error("top: not 1 to as many as there are names");
+            return AnswerWords(std::move(version), std::move(names), top);
+        }, "version"_a, "names"_a, "top"_a, "The version and the names are JSON.")
         .def("lines", &write_lines, "events"_a, "processed"_a, "A line each.")
         .def("answers", [](const AnswerWords &self, nb::handle outputs) {
             return write_answers(self, tidegate::ArrayOf<float, 2>(outputs, "outputs"));

@@ -123,4 +123,4 @@ def test_the_corrected_gradient_tends_to_that_of_all_items(alpha: float) -> None
     functional.cross_entropy(leaf[None], right).backward()
     assert leaf.grad is not None
     torch.testing.assert_close(gradient(corrected=True), leaf.grad, atol=4e-3, rtol=0)
-    assert (gradient(corrected=False) - leaf.grad).abs().max() > 3e-2
+    assert (gradient(corrected=False) - leaf.grad).abs().max() > 1e-2
