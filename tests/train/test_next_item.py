@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import numpy as np
 import polars as pl
@@ -9,13 +11,14 @@ import pytest
 
 from tidegate import answers, tables, tasks
 from tidegate.answers import ranking
+from tidegate.engine import offline
 from tidegate.errors import InputError
 from tidegate.nn import Network
 from tidegate.schema import Field, Schema, SchemaConfig
 from tidegate.tables import EventTable
 from tidegate.tasks.config import ItemsConfig, TaskConfig
 from tidegate.tasks.item_baselines import Markov
-from tidegate.train import ModelSettings, TrainSettings, predict, train_model
+from tidegate.train import ModelSettings, TrainSettings, predict, save_bundle, train_model
 from tidegate.train.predict import events_of_batch
 from tidegate.train.trained import Trained
 
@@ -31,8 +34,8 @@ def walks(sessions: int, seed: int) -> EventTable:
     events = []
     for session in range(sessions):
         at, step = rng.integers(ITEMS), rng.choice([1, 3, 8])
-        for place in range(rng.integers(1, 14)):
-            events.append((f"{seed}/{session}", f"film {(at + step * place) % ITEMS}"))
+        films = (at + step * np.arange(rng.integers(1, 14))) % ITEMS
+        events += [(f"{seed}/{session}", f"film {film}") for film in films]
     frame = pl.DataFrame(events, schema=["user", "item"], orient="row")
     return tables.read(frame, session="user", fields={"item": "category"})
 
@@ -78,18 +81,22 @@ def test_it_learns_what_one_item_does_not_tell(loss: str, mode: str) -> None:
     assert found["recall"] > markov(trained, 1) + 0.2
 
 
-def test_the_reference_answers_as_the_network_does() -> None:
+def test_a_bundle_answers_as_the_network_does(tmp_path: Path) -> None:
     trained = learn(ItemsConfig(k=4, shared_embedding=True), SETTINGS)
-    assert trained.spec.answer_size == 8
     table = trained.valid
     outputs = trained.outputs(table)
     rows = trained.schema.encode(table.columns, table.times, table.offsets).rows
     scores = full(trained.network, rows, table.offsets)
     np.testing.assert_array_equal(outputs[:, 4:], ranking.top(scores, 4))
-    words = answers.open(trained.task).answer(outputs)
-    assert {item["item"] for answer in words for item in answer["items"]} <= set(
-        trained.task.classes[1:]
-    )
+    made = save_bundle(trained, tmp_path / "bundle", name="films", version="1")
+    for backend in ("native", "reference"):
+        scorer = offline.open(made, backend)
+        scored = offline.outputs(scorer, table.columns, table.times, table.offsets)
+        np.testing.assert_allclose(scored[:, :4], outputs[:, :4], rtol=0, atol=1e-5)
+        assert (scored[:, 4:] == outputs[:, 4:]).mean() > 0.99  # rounding may swap near equals
+    words = answers.open(made.task).answer(outputs)
+    named = {item["item"] for answer in words for item in answer["items"]}
+    assert named <= set(made.task.classes[1:])
 
 
 def full(network: Network, rows: np.ndarray, offsets: np.ndarray) -> np.ndarray:
