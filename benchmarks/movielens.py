@@ -331,7 +331,7 @@ class _Told(Listener):
     def __init__(self, said: Callable[[int, float], None]) -> None:
         self._said = said
 
-    def epoch(self, epoch: Any, watch: str, best: bool) -> None:  # noqa: FBT001, ARG002
+    def epoch(self, epoch: Any, watch: str, best: bool) -> None:  # noqa: ARG002
         self._said(epoch.epoch, epoch.metrics[watch])
 
 
