@@ -10,14 +10,11 @@ namespace tidegate {
 AnswerWords::AnswerWords(std::string version, std::vector<std::string> classes)
     : version_(std::move(version)), classes_(std::move(classes)) {}
 
-AnswerWords::AnswerWords(std::string version, double mean, double scale)
-    : version_(std::move(version)), mean_(mean), scale_(scale) {}
-
-AnswerWords::AnswerWords(std::string version, std::vector<std::string> items, size_t top)
-    : version_(std::move(version)), classes_(std::move(items)), top_(top) {}
+AnswerWords::AnswerWords(std::string version, size_t size, std::vector<Piece> pieces, std::string tail)
+    : version_(std::move(version)), size_(size), pieces_(std::move(pieces)), tail_(std::move(tail)) {}
 
 size_t AnswerWords::outputs() const {
-    if (top_ > 0) return 2 * top_;
+    if (classes_.empty()) return size_;
     return classes_.size() > 2 ? classes_.size() : 1;
 }
 
@@ -33,12 +30,26 @@ void AnswerWords::write(std::string &to, const Answered &answered) const {
 }
 
 void AnswerWords::write_answer(std::string &to, const float *outputs) const {
-    if (top_ > 0) return write_items(to, outputs);
     if (classes_.size() > 2) return write_many(to, outputs);
     if (classes_.size() == 2) return write_two(to, outputs[0]);
-    to += "{\"value\":";
-    write_number(to, outputs[0] * scale_ + mean_);
-    to += '}';
+    write_pieces(to, outputs);
+}
+
+void AnswerWords::write_pieces(std::string &to, const float *numbers) const {
+    for (const Piece &piece : pieces_) {
+        const double number = numbers[piece.index];
+        to += piece.literal;
+        switch (piece.kind) {
+        case Piece::Kind::number: write_number(to, number * piece.scale + piece.mean); break;
+        case Piece::Kind::above: to += number > piece.threshold ? "true" : "false"; break;
+        case Piece::Kind::name: {
+            const std::vector<std::string> &names = *piece.names;
+            const bool is_index = number >= 0.0 && number < static_cast<double>(names.size());
+            to += is_index ? names[static_cast<size_t>(number)] : "null";
+        }
+        }
+    }
+    to += tail_;
 }
 
 // Both from exp(-|logit|): neither overflows, and the small one keeps its digits.
@@ -68,21 +79,6 @@ void AnswerWords::write_classes(std::string &to, size_t likeliest, const double 
         write_number(to, probabilities[i]);
     }
     to += "}}";
-}
-
-void AnswerWords::write_items(std::string &to, const float *scores) const {
-    const float *indices = scores + top_;
-    to += "{\"items\":";
-    for (size_t i = 0; i < top_; i++) {
-        // Kept answers come back from disk: an index may be anything.
-        const bool known = indices[i] >= 0.0f && indices[i] < static_cast<float>(classes_.size());
-        to.append(1, i == 0 ? '[' : ',').append("{\"item\":");
-        to += known ? classes_[static_cast<size_t>(indices[i])] : "null";
-        to += ",\"score\":";
-        write_number(to, scores[i]);
-        to += '}';
-    }
-    to += "]}";
 }
 
 double exact_sum(const std::vector<double> &numbers) {
