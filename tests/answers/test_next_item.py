@@ -89,5 +89,5 @@ def test_what_the_readout_gives_is_worded() -> None:
     best = half.schema()["properties"]["items"]
     assert (best["minItems"], best["maxItems"]) == (2, 2)
     assert [*best["items"]["properties"]] == best["items"]["required"] == ["item", "score"]
-    assert half.scores(outputs).tolist() == [1.0]
+    assert half.scores(outputs).tolist() == [2.0]
     assert half.summary == "names the 2 likeliest next 'drink', of 3"

@@ -141,8 +141,8 @@ class NextItem:
         }
 
     def scores(self, outputs: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return how far the best item stands above the last that is named."""
-        return (outputs[:, 0] - outputs[:, self._top - 1]).astype(np.float64)
+        """Return the best item's score."""
+        return outputs[:, 0].astype(np.float64)
 
     def _name(self, index: float) -> str | None:
         return self._items[int(index)] if 0 <= index < len(self._items) else None
