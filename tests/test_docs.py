@@ -127,3 +127,11 @@ def test_links_lead_somewhere() -> None:
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_page_of_the_next_item(tmp_path: Path) -> None:
+    said = walk(ROOT / "docs" / "next-item.md", tmp_path)
+    assert "page" in (tmp_path / "next.csv").read_text()
+    found = re.search(r"recall │ (0\.\d+)", said)
+    assert found
+    assert float(found[1]) > 0.6

@@ -13,10 +13,11 @@ from tidegate.errors import InputError
 from tidegate.schema import Schema
 from tidegate.spec import TaskSpec
 from tidegate.tables import EventTable, naming_rows
-from tidegate.tasks import labelled
+from tidegate.tasks import labelled, next_item
 from tidegate.tasks.base import Task
 from tidegate.tasks.classify import Classify
 from tidegate.tasks.config import TaskConfig
+from tidegate.tasks.next_item import NextItem
 from tidegate.tasks.regress import Regress
 
 __all__ = ["Task", "TaskConfig", "fit", "open"]
@@ -32,10 +33,12 @@ class _Fit(Protocol):
 _HALVES: Mapping[str, type[Task]] = {
     "classify": Classify,
     "regress": Regress,
+    "next_item": NextItem,
 }
 _FITS: Mapping[str, _Fit] = {
     "classify": labelled.fit,
     "regress": labelled.fit,
+    "next_item": next_item.fit,
 }
 
 

@@ -71,6 +71,8 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         steps of a session.
     weight_dropout : float
         Share of recurrent weights that are zero for a batch in training.
+    embedding_dropout : float
+        Share of the embeddings' values that training sets to zero.
     init : {"default", "chrono"}
         How weights begin. ``chrono`` sets the biases of the gates that keep the past for
         dependencies of up to `longest` steps.
@@ -96,6 +98,7 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dropout: float = 0.0
     recurrent_dropout: float = 0.0
     weight_dropout: float = 0.0
+    embedding_dropout: float = 0.0
     init: Init = "default"
     longest: int | None = None
     recompute: bool = False
@@ -103,7 +106,14 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         _check(self, "hidden_size", self.hidden_size >= 1, "1 or more")
         _check(self, "num_layers", self.num_layers >= 1, "1 or more")
-        for name in ("dropout", "recurrent_dropout", "weight_dropout", "zoneout", "zoneout_cell"):
+        for name in (
+            "dropout",
+            "recurrent_dropout",
+            "weight_dropout",
+            "embedding_dropout",
+            "zoneout",
+            "zoneout_cell",
+        ):
             value = getattr(self, name)
             _check(self, name, value is None or 0 <= value < 1, "0 or more, less than 1")
         gru, lstm, rnn = (self.cell == cell for cell in ("gru", "lstm", "rnn"))
@@ -148,6 +158,7 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             self.dropout,
             recurrent_dropout=self.recurrent_dropout,
             weight_dropout=self.weight_dropout,
+            embedding_dropout=self.embedding_dropout,
             recompute=self.recompute,
             init=self.init,
             longest=self.longest,
