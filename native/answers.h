@@ -21,7 +21,9 @@ struct Answered {
 class AnswerWords {
 public:
     // `version` and `classes` are JSON. Two classes share an output, the logit of the second; more have one each.
-    AnswerWords(std::string version, std::vector<std::string> classes);
+    // `word` is what the likeliest one is called. Of more than `most`, if that is not 0, only so many are named,
+    // the likeliest first.
+    AnswerWords(std::string version, std::vector<std::string> classes, std::string word, size_t most);
     AnswerWords(std::string version, double mean, double scale);
 
     size_t outputs() const;
@@ -32,9 +34,11 @@ private:
     void write_two(std::string &to, double logit) const;
     void write_many(std::string &to, const float *logits) const;
     void write_classes(std::string &to, size_t likeliest, const double *probabilities) const;
+    std::vector<size_t> named(const double *probabilities) const;
 
-    std::string version_;
+    std::string version_, word_;
     std::vector<std::string> classes_;
+    size_t most_ = 0;
     double mean_ = 0.0, scale_ = 1.0;
 };
 
