@@ -29,8 +29,10 @@ from tidegate.answers.labels import (
     session_labels,
     task_labels,
 )
+from tidegate.answers.language import Language
 from tidegate.answers.metrics import HIGHER_IS_BETTER
 from tidegate.answers.regress import Regress
+from tidegate.answers.tag import Tag
 from tidegate.core import AnswerWords
 from tidegate.errors import InputError
 from tidegate.spec import TaskSpec
@@ -157,6 +159,8 @@ class Answers(Protocol):
 _HALVES: Mapping[str, Callable[[TaskSpec], Answers]] = {
     "classify": Classify,
     "regress": Regress,
+    "tag": Tag,
+    "language": Language,
 }
 
 

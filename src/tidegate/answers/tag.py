@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +10,9 @@ from tidegate.answers.spans import Bio, entity_metrics, is_bio
 from tidegate.spec import TaskSpec
 
 __all__ = ["Tag"]
+
+MANY = 20
+FEW = 5
 
 
 class Tag(Classify):
@@ -32,33 +33,41 @@ class Tag(Classify):
     >>> [each["label"] for each in answers.answer(outputs)]
     ['B-PER', 'I-PER', 'O']
     >>> truth = np.array([1.0, 2.0, 2.0])
-    >>> measured = answers.metrics(outputs, truth, np.array([0, 3]))
+    >>> measured = answers.metrics(outputs, truth)
     >>> measured["accuracy"], measured["f1"]  # the entity is longer than what was found of it
     (0.6666666666666666, 0.0)
     """
 
     def __init__(self, task: TaskSpec) -> None:
         super().__init__(task)
-        self._bio = Bio.of(task.classes) if is_bio(task.classes) else None
+        if len(task.classes) > MANY:
+            self._most = FEW
+        self._bio = Bio.of((*task.classes, "O")) if is_bio(task.classes) else None
+
+    @property
+    def summary(self) -> str:
+        """What the model does."""
+        shown = ", ".join(self._classes[:MANY])
+        more = len(self._classes) - MANY
+        return f"tags {self._task.label!r} as {shown}" + (f" and {more} more" * (more > 0))
 
     def metrics(
         self,
-        numbers: NDArray[np.float32],
+        outputs: NDArray[np.float32],
         truth: NDArray[np.float64],
-        offsets: NDArray[np.int64],
+        offsets: NDArray[np.int64] | None = None,
     ) -> dict[str, float]:
-        """Measure ``log_loss``, ``brier``, ``accuracy`` and entities; see `entity_metrics`.
+        """Measure ``accuracy``, ``log_loss``, ``brier`` and entities; see `entity_metrics`.
 
         An event without a label is outside of all entities, whatever was answered.
         """
-        found = super().metrics(numbers, truth, offsets)
+        found = super().metrics(outputs, truth, offsets)
         if self._bio is None or not found["n"]:
             return found
-        known = ~np.isnan(truth)
-        said = self._logits(numbers).argmax(axis=1)
-        outside = len(self._bio.prefix)
-        spans = (
+        offsets = np.array([0, len(truth)]) if offsets is None else offsets
+        outside, known = len(self._classes), ~np.isnan(truth)
+        said, real = (
             self._bio.spans(np.where(known, each, outside).astype(np.int64), offsets)
-            for each in (said, truth)
+            for each in (self._logits(outputs).argmax(axis=1), truth)
         )
-        return found | entity_metrics(*spans, self._bio.types)
+        return found | entity_metrics(said, real, self._bio.types)

@@ -13,11 +13,13 @@ from tidegate.errors import InputError
 from tidegate.schema import Schema
 from tidegate.spec import TaskSpec
 from tidegate.tables import EventTable, naming_rows
-from tidegate.tasks import labelled
+from tidegate.tasks import labelled, language
 from tidegate.tasks.base import Task
 from tidegate.tasks.classify import Classify
 from tidegate.tasks.config import TaskConfig
+from tidegate.tasks.language import Language
 from tidegate.tasks.regress import Regress
+from tidegate.tasks.tag import Tag
 
 __all__ = ["Task", "TaskConfig", "fit", "open"]
 
@@ -32,10 +34,14 @@ class _Fit(Protocol):
 _HALVES: Mapping[str, type[Task]] = {
     "classify": Classify,
     "regress": Regress,
+    "tag": Tag,
+    "language": Language,
 }
 _FITS: Mapping[str, _Fit] = {
     "classify": labelled.fit,
     "regress": labelled.fit,
+    "tag": labelled.fit,
+    "language": language.fit,
 }
 
 

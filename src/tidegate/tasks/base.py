@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ class Task(ABC):
         The metric of its answer half that early stopping watches unless told otherwise.
     """
 
-    watch: ClassVar[str]
+    watch: str
 
     def __init__(self, spec: TaskSpec) -> None:
         self.spec = spec
