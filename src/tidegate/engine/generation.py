@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tidegate.answers.sampling import Sampling
 from tidegate.bundle import Bundle
@@ -93,12 +94,12 @@ def _tokens(
 ) -> Iterator[str]:
     rules, rng = sampling or Sampling(), np.random.default_rng(seed)
 
-    def read(tokens: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    def read(tokens: Sequence[str]) -> NDArray[np.float64]:
         columns = {field: np.array(list(tokens), dtype=object)}
         stepped = engine.step_events([_SESSION] * len(tokens), columns, np.zeros(len(tokens)))
         for error in stepped.errors.values():
             raise error
-        scores = stepped.outputs[-1].astype(np.float64)
+        scores: NDArray[np.float64] = stepped.outputs[-1].astype(np.float64)
         scores[0] = -np.inf  # what is unknown cannot be written
         return scores
 
