@@ -315,6 +315,8 @@ def _title(run: BrownRun) -> str:
 
 
 def _of_new(right: np.ndarray, new: np.ndarray) -> dict[str, float]:
+    if not new.any():
+        return {"new words": 0}
     return {"new words": int(new.sum()), "accuracy of new words": float(right[new].mean())}
 
 

@@ -96,6 +96,18 @@ def test_the_page_of_the_layers(tmp_path: Path) -> None:
     assert "(8, 1000, 64) False" in said
 
 
+def test_the_page_of_tags(tmp_path: Path) -> None:
+    said = walk(ROOT / "docs" / "tag.md", tmp_path)
+    assert "f1 PER" in said
+    assert re.search(r"^(PER|LOC) \w+", said, re.MULTILINE)
+
+
+def test_the_page_of_language(tmp_path: Path) -> None:
+    said = walk(ROOT / "docs" / "language.md", tmp_path)
+    assert "bits_per_character" in said
+    assert re.search(r"^two c(at|ow)s?$", said, re.MULTILINE)
+
+
 def test_the_operators_page_names_what_there_is() -> None:
     page = (ROOT / "docs" / "operate.md").read_text()
     metrics = GateMetrics("0", {"pumps": "1"}, memory_bound=1)

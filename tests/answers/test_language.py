@@ -80,4 +80,7 @@ def test_answers_name_the_likeliest() -> None:
     (answer,) = answers.open(TASK).answer(np.array([[0.0, 1.0, -1.0, 1.0]], np.float32))
     assert answer["token"] == "a"
     assert list(answer["probabilities"]) == ["a", "c", ""]
+    schema = answers.open(TASK).schema()
+    assert schema["properties"]["probabilities"]["maxProperties"] == 3
+    assert schema["properties"]["token"]["type"] == "string"
     assert answers.open(TASK).summary == "foretells the next 'c', one of 4"

@@ -82,14 +82,16 @@ class Classify:
     def schema(self) -> dict[str, Any]:
         """Return the JSON schema of an answer."""
         probability = {"type": "number", "minimum": 0, "maximum": 1}
-        # What only some answers name, each may lack.
-        optional = () if self._most == len(self._classes) else self._classes
-        return closed(
-            {
-                self.word: {"enum": list(self._classes), "description": "The likeliest."},
-                "probabilities": closed(dict.fromkeys(self._classes, probability), optional),
+        named: dict[str, Any] = closed(dict.fromkeys(self._classes, probability))
+        if self._most < len(self._classes):  # some of them, and there may be very many
+            named = {
+                "type": "object",
+                "additionalProperties": probability,
+                "minProperties": self._most,
+                "maxProperties": self._most,
             }
-        )
+        likeliest = {"enum": list(self._classes), "description": "The likeliest."}
+        return closed({self.word: likeliest, "probabilities": named})
 
     @property
     def summary(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,15 @@ class Language(Classify):
         super().__init__(task)
         self._most = min((task.items or ItemsSpec()).top, len(task.classes))
         self._are_characters = all(len(token) <= 1 for token in task.classes)
+
+    def schema(self) -> dict[str, Any]:
+        """Return the JSON schema of an answer; it does not list the vocabulary."""
+        found = super().schema()
+        found["properties"]["token"] = {
+            "type": "string",
+            "description": "The likeliest next one; empty: one that training did not know.",
+        }
+        return found
 
     @property
     def summary(self) -> str:
