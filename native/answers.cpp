@@ -14,7 +14,9 @@ AnswerWords::AnswerWords(std::string version, std::vector<std::string> classes, 
 AnswerWords::AnswerWords(std::string version, double mean, double scale)
     : version_(std::move(version)), mean_(mean), scale_(scale) {}
 
-size_t AnswerWords::outputs() const { return classes_.size() > 2 ? classes_.size() : 1; }
+AnswerWords::AnswerWords(std::string version, size_t size) : version_(std::move(version)), size_(size) {}
+
+size_t AnswerWords::outputs() const { return size_ ? size_ : classes_.size() > 2 ? classes_.size() : 1; }
 
 void AnswerWords::write(std::string &to, const Answered &answered) const {
     to.append("{\"session\":\"").append(answered.session);
@@ -28,6 +30,7 @@ void AnswerWords::write(std::string &to, const Answered &answered) const {
 }
 
 void AnswerWords::write_answer(std::string &to, const float *outputs) const {
+    if (size_) return write_state(to, outputs);
     if (classes_.size() > 2) return write_many(to, outputs);
     if (classes_.size() == 2) return write_two(to, outputs[0]);
     to += "{\"value\":";
@@ -53,6 +56,15 @@ void AnswerWords::write_many(std::string &to, const float *logits) const {
     const double total = exact_sum(shares);
     for (double &share : shares) share /= total;
     write_classes(to, static_cast<size_t>(highest - logits), shares.data());
+}
+
+void AnswerWords::write_state(std::string &to, const float *outputs) const {
+    to += "{\"state\":";
+    for (size_t i = 0; i < size_; i++) {
+        to += i ? ',' : '[';
+        write_number(to, outputs[i]);
+    }
+    to += "]}";
 }
 
 void AnswerWords::write_classes(std::string &to, size_t likeliest, const double *probabilities) const {

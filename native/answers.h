@@ -25,6 +25,7 @@ public:
     // the likeliest first.
     AnswerWords(std::string version, std::vector<std::string> classes, std::string word, size_t most);
     AnswerWords(std::string version, double mean, double scale);
+    AnswerWords(std::string version, size_t size); // the numbers themselves: a state
 
     size_t outputs() const;
     void write(std::string &to, const Answered &answered) const;
@@ -33,12 +34,13 @@ public:
 private:
     void write_two(std::string &to, double logit) const;
     void write_many(std::string &to, const float *logits) const;
+    void write_state(std::string &to, const float *outputs) const;
     void write_classes(std::string &to, size_t likeliest, const double *probabilities) const;
     std::vector<size_t> named(const double *probabilities) const;
 
     std::string version_, word_;
     std::vector<std::string> classes_;
-    size_t most_ = 0;
+    size_t most_ = 0, size_ = 0;
     double mean_ = 0.0, scale_ = 1.0;
 };
 

@@ -221,6 +221,10 @@ void bind_lines(nb::module_ &m) {
         .def_static("regress", [](std::string version, double mean, double scale) {
             return AnswerWords(std::move(version), mean, scale);
         }, "version"_a, "mean"_a, "scale"_a)
+        .def_static("state", [](std::string version, size_t size) {
+            if (size == 0) throw nb::value_error("size: a state has numbers");
+            return AnswerWords(std::move(version), size);
+        }, "version"_a, "size"_a)
         .def("lines", &write_lines, "events"_a, "processed"_a, "A line each.")
         .def("answers", [](const AnswerWords &self, nb::handle outputs) {
             return write_answers(self, tidegate::ArrayOf<float, 2>(outputs, "outputs"));

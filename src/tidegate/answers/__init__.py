@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from tidegate.answers.classify import Classify
 from tidegate.answers.columns import Column
+from tidegate.answers.embed import Embed
 from tidegate.answers.events import Events
 from tidegate.answers.labels import (
     Labelled,
@@ -161,6 +162,7 @@ _HALVES: Mapping[str, Callable[[TaskSpec], Answers]] = {
     "regress": Regress,
     "tag": Tag,
     "language": Language,
+    "embed": Embed,
 }
 
 

@@ -15,6 +15,7 @@ from tidegate.cli import (
     datasets,
     demo,
     doctor,
+    embed,
     evaluate,
     generate,
     inspect,
@@ -38,7 +39,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (train, doctor, evaluate, inspect, compress, score, generate, serve, config, demo):
+for verb in (
+    train,
+    doctor,
+    evaluate,
+    inspect,
+    compress,
+    score,
+    embed,
+    generate,
+    serve,
+    config,
+    demo,
+):
     app.command(verb.NAME, epilog=verb.EXAMPLES)(verb.command)
 app.add_typer(check.app, name=check.NAME)
 app.add_typer(datasets.app, name=datasets.NAME)
