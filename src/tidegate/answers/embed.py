@@ -48,7 +48,13 @@ class Embed:
 
     def json(self, version: str) -> core.AnswerWords:
         """Return what words answers in C."""
-        return core.AnswerWords.state(msgspec.json.encode(version).decode(), len(self._names))
+        size = len(self._names)
+        # What is added leaves every number as it is, -0.0 too.
+        pieces: list[core.Piece] = [
+            ("number", "," if at else '{"state":[', at, 1.0, -0.0) for at in range(size)
+        ]
+        words = msgspec.json.encode(version).decode()
+        return core.AnswerWords.template(words, size, pieces, "]}")
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON schema of an answer."""

@@ -24,6 +24,7 @@ from tidegate.cli import (
     serve,
     store,
     train,
+    tune,
 )
 
 __all__ = ["app"]
@@ -41,6 +42,7 @@ app = typer.Typer(
 )
 for verb in (
     train,
+    tune,
     doctor,
     evaluate,
     inspect,
