@@ -85,6 +85,7 @@ def test_the_pages_of_the_docs(tmp_path: Path) -> None:
     said = walk(ROOT / "docs" / "serve.md", tmp_path)
     assert '"seq":4' in said
     assert 'tidegate_events_total{model="pumps",outcome="answered"} 5.0' in said
+    assert '"answer":{"state":[' in walk(ROOT / "docs" / "embed.md", tmp_path)
     said = walk(ROOT / "docs" / "client.md", tmp_path)
     assert "3 True" in said
     assert "100 sessions, each with 3 answers" in said

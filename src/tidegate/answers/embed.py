@@ -48,13 +48,14 @@ class Embed:
 
     def json(self, version: str) -> core.AnswerWords:
         """Return what words answers in C."""
-        size = len(self._names)
-        # What is added leaves every number as it is, -0.0 too.
-        pieces: list[core.Piece] = [
-            ("number", "," if at else '{"state":[', at, 1.0, -0.0) for at in range(size)
-        ]
-        words = msgspec.json.encode(version).decode()
-        return core.AnswerWords.template(words, size, pieces, "]}")
+        words, size = msgspec.json.encode(version).decode(), len(self._names)
+        return core.AnswerWords.template(
+            words,
+            size,
+            # What is added leaves every number as it is, -0.0 too.
+            [("number", "," if at else '{"state":[', at, 1.0, -0.0) for at in range(size)],
+            "]}",
+        )
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON schema of an answer."""
@@ -82,4 +83,4 @@ class Embed:
 
     def scores(self, outputs: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the length of the state."""
-        return np.sqrt((outputs.astype(np.float64) ** 2).sum(axis=1))
+        return np.asarray(np.sqrt((outputs.astype(np.float64) ** 2).sum(axis=1)))
