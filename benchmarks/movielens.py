@@ -223,7 +223,7 @@ def main() -> None:
     )
     models = [*RULES, *LOSSES]
     parser.add_argument("--models", nargs="+", choices=models, default=[*RULES, "gru"])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="of the runs' files")
     parser.add_argument("--quick", action="store_true", help="seconds: some users, small models")
     parser.add_argument("--table", action="store_true", help="print the runs that there are")

@@ -88,3 +88,8 @@ def test_a_network_learns_and_its_figures_are_kept(
         f"| Markov, backing off (backoff {made[1].chosen['backoff']:g})",
         "| GRU, cross-entropy of all films",
     ]
+
+
+def test_the_docs_hold_the_runs_that_are_kept() -> None:
+    page = (ROOT / "docs" / "results.md").read_text()
+    assert movielens.table(movielens.RESULTS) in page
