@@ -309,6 +309,9 @@ class TaskSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     classes : tuple of str
         ``classify``: the classes, in the order of the head's outputs. Two classes share one output
         (the logit of the second); more have one each.
+    class_weights : tuple of float
+        ``classify``: how much an event of each class weighs in the loss of training; none: all the
+        same. Metrics do not know them.
     target_mean, target_scale : float
         ``regress``: the head's output is ``(value - target_mean) / target_scale``.
     """
@@ -319,6 +322,7 @@ class TaskSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     classes: tuple[str, ...] = ()
     target_mean: float = 0.0
     target_scale: float = 1.0
+    class_weights: tuple[float, ...] = ()
 
     @property
     def output_size(self) -> int:

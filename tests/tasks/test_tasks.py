@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import log_loss
 
 from tidegate import answers, tasks
 from tidegate.spec import TaskSpec
@@ -96,3 +98,42 @@ def test_no_constant_answer_is_better_than_the_constant_loss(name: str) -> None:
         outputs[..., 0] += offset
         loss = task.loss(torch.from_numpy(outputs), torch.from_numpy(targets).double()).item()
         assert loss == pytest.approx(found, rel=1e-5) if offset == 0 else loss > least
+
+
+@pytest.mark.parametrize("name", ["two", "many"])
+def test_class_weights_give_the_weighted_mean_of_scikit_learn(name: str) -> None:
+    outputs, labels = example(SPECS[name])
+    weights = np.array([0.5, 3.0, 1.0, 2.0][: len(SPECS[name].classes)])
+    spec = msgspec.structs.replace(SPECS[name], class_weights=tuple(weights.tolist()))
+    task = tasks.open(spec)
+    loss = task.loss(torch.from_numpy(outputs), torch.from_numpy(task.targets(labels)))
+    known = ~np.isnan(labels)
+    opened = answers.open(spec)
+    probabilities = [
+        list(answer["probabilities"].values()) for answer in opened.answer(outputs[known])
+    ]
+    truth = labels[known].astype(int)
+    expected = log_loss(truth, probabilities, sample_weight=weights[truth])
+    assert float(loss) == pytest.approx(expected, rel=1e-6)
+    # What is measured knows of no weights.
+    flat = outputs.reshape(24, -1), labels.reshape(24)
+    assert opened.metrics(*flat) == answers.open(SPECS[name]).metrics(*flat)
+
+
+@pytest.mark.parametrize("name", ["two", "many"])
+def test_no_constant_has_a_lower_weighted_loss(name: str) -> None:
+    weights = (0.5, 3.0, 1.0, 2.0)[: len(SPECS[name].classes)]
+    spec = msgspec.structs.replace(SPECS[name], class_weights=weights)
+    task = tasks.open(spec)
+    targets = task.targets(example(spec)[1]).ravel()
+    leaf = torch.zeros(spec.output_size, requires_grad=True)
+    optimizer = torch.optim.LBFGS([leaf], max_iter=100)
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = task.loss(leaf.expand(len(targets), -1), torch.from_numpy(targets))
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    assert closure().item() == pytest.approx(task.constant_loss(targets), abs=1e-5)

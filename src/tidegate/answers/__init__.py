@@ -20,16 +20,22 @@ from numpy.typing import NDArray
 
 from tidegate.answers.classify import Classify
 from tidegate.answers.columns import Column
+from tidegate.answers.early import Early, by_share
 from tidegate.answers.labels import encode_labels, fit_task, session_labels, task_labels
 from tidegate.answers.metrics import HIGHER_IS_BETTER
 from tidegate.answers.regress import Regress
+from tidegate.answers.weights import ClassWeight
 from tidegate.core import AnswerWords
 from tidegate.spec import TaskSpec
 
 __all__ = [
     "HIGHER_IS_BETTER",
     "Answers",
+    "ClassWeight",
+    "Classify",
     "Column",
+    "Early",
+    "by_share",
     "encode_labels",
     "fit_task",
     "open",

@@ -71,29 +71,37 @@ class Classify:
     def metrics(
         self, outputs: NDArray[np.float32], labels: NDArray[np.float64]
     ) -> dict[str, float]:
-        """Measure ``log_loss``, ``brier``, ``accuracy`` and, of two classes, ``auc``."""
+        """Measure ``log_loss``, ``brier``, ``accuracy`` and ``ece``.
+
+        Of two classes also how well the second is found: ``auc``, ``average_precision``, and
+        ``precision_at_k`` with as many events looked at as are of that class.
+        """
         known = ~np.isnan(labels)
         truth = labels[known].astype(np.int64)
         if len(truth) == 0:
             return {"n": 0}
-        logits = self._logits(outputs[known])
+        logits = self.logits(outputs[known])
         found: dict[str, float] = {
             "n": len(truth),
             "log_loss": metrics.log_loss(logits, truth),
             "brier": metrics.brier(logits, truth),
             "accuracy": metrics.accuracy(logits, truth),
+            "ece": metrics.ece(logits, truth),
         }
         if len(self._classes) == 2 and 0 < truth.sum() < len(truth):
             # The logit ranks as the probability does, without ties where that rounds to 1.
-            found["auc"] = metrics.roc_auc(logits[:, 1], truth == 1)
+            scores, positive = logits[:, 1], truth == 1
+            found["auc"] = metrics.roc_auc(scores, positive)
+            found["average_precision"] = metrics.average_precision(scores, positive)
+            found["precision_at_k"] = metrics.precision_at_k(scores, positive, int(truth.sum()))
         return found
 
     def scores(self, outputs: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the second class's probability of two, the likeliest's of more."""
-        probabilities = np.exp(metrics.log_softmax(self._logits(outputs)))
+        probabilities = np.exp(metrics.log_softmax(self.logits(outputs)))
         return probabilities[:, 1] if len(self._classes) == 2 else probabilities.max(axis=1)
 
-    def _logits(self, outputs: NDArray[np.float32]) -> NDArray[np.float64]:
+    def logits(self, outputs: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return one logit a class, (events, classes)."""
         logits = outputs.astype(np.float64)
         if len(self._classes) > 2:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegate.answers.weights import ClassWeight, class_weights
 from tidegate.errors import InputError
 from tidegate.spec import TaskSpec
 
@@ -21,6 +23,7 @@ def fit_task(
     labels: NDArray[Any],
     *,
     classes: Sequence[str] = (),
+    class_weight: ClassWeight | None = None,
 ) -> TaskSpec:
     """Learn from training labels what is needed to word answers.
 
@@ -38,6 +41,8 @@ def fit_task(
     classes : sequence of str
         ``classify``: the classes in the order wanted, for example to make one of two the second,
         whose probability is the score. By default those that occur, sorted.
+    class_weight : "balanced" or mapping of str to float, optional
+        ``classify``: how much each class weighs in the loss; see `class_weights`.
 
     Returns
     -------
@@ -48,7 +53,8 @@ def fit_task(
     ------
     InputError
         ``no_labels``; ``one_class``; ``repeated_class``; ``unknown_class`` (one that `classes`
-        lacks); ``wrong_type`` or ``not_finite`` for a label that does not fit the task.
+        lacks); ``wrong_type`` or ``not_finite`` for a label that does not fit the task; from
+        `class_weights`.
 
     Examples
     --------
@@ -89,8 +95,11 @@ def fit_task(
             field=label,
             hint="train with labels of two classes or more",
         )
-    encode_labels(task, labels)
-    return task
+    encoded = encode_labels(task, labels)
+    if class_weight is None:
+        return task
+    weights = class_weights(task.classes, encoded, class_weight)
+    return msgspec.structs.replace(task, class_weights=weights)
 
 
 def encode_labels(task: TaskSpec, labels: NDArray[Any]) -> NDArray[np.float64]:

@@ -15,6 +15,9 @@ __all__ = ["Classify"]
 class Classify:
     """Cross-entropy: of one logit for two classes, of one logit each for more.
 
+    With `class_weights` it is the weighted mean of torch and scikit-learn: each labelled event's,
+    times the weight of its class, divided by the sum of those weights in the batch.
+
     Parameters
     ----------
     spec : TaskSpec
@@ -31,22 +34,28 @@ class Classify:
 
     def __init__(self, spec: TaskSpec) -> None:
         self._many = len(spec.classes) > 2
+        self._weights = torch.tensor(spec.class_weights or [1.0] * len(spec.classes))
 
     def targets(self, labels: NDArray[np.float64]) -> NDArray[np.float32]:
         """Return the classes' indices."""
         return labels.astype(np.float32)
 
     def loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Return the mean cross-entropy of the labelled events (nats)."""
+        """Return the (weighted) mean cross-entropy of the labelled events (nats)."""
         known = ~torch.isnan(targets)
-        count = known.sum().clamp(min=1)
-        outputs, targets = outputs[known], targets[known]
+        outputs, classes = outputs[known], targets[known].long()
+        weights = self._weights.to(outputs.device)[classes]
+        total = weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)
         if self._many:
-            return cross_entropy(outputs, targets.long(), reduction="sum") / count
-        return binary_cross_entropy_with_logits(outputs[:, 0], targets, reduction="sum") / count
+            losses = cross_entropy(outputs, classes, reduction="none")
+        else:
+            wanted = classes.to(outputs.dtype)
+            losses = binary_cross_entropy_with_logits(outputs[:, 0], wanted, reduction="none")
+        return (weights * losses).sum() / total
 
     def constant_loss(self, targets: NDArray[np.float32]) -> float:
-        """Return the entropy of the classes' shares (nats)."""
-        _, counts = np.unique(targets[~np.isnan(targets)], return_counts=True)
-        shares = counts / counts.sum()
+        """Return the entropy of the classes' shares (nats), each class with its weight."""
+        found, counts = np.unique(targets[~np.isnan(targets)], return_counts=True)
+        weighed = counts * self._weights.numpy()[found.astype(np.int64)]
+        shares = weighed / weighed.sum()
         return float((shares * -np.log(shares)).sum())

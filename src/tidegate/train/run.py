@@ -91,7 +91,11 @@ def _run(config: TrainConfig, out: Path, listeners: Sequence[Listener], resume: 
         listeners=listeners,
         checkpoint=checkpoint,
         resume=resume,
+        calibrated=config.task.calibrate,
     )
+    if trained.calibration is not None:
+        for listener in listeners:
+            listener.note(str(trained.calibration))
     made = save_bundle(
         trained,
         out,
@@ -115,12 +119,19 @@ def _check_target(config: BundleConfig) -> None:
 
 
 def _fit_task(config: TrainConfig, train: EventTable) -> TaskSpec:
-    label, per, classes = config.data.label, config.task.per, config.task.classes
+    label, task = config.data.label, config.task
     labels = raw_labels(train, label)
-    if per == "session":
+    if task.per == "session":
         labels = answers.session_labels(labels, train.offsets)
     with tables.naming_rows(train.source_rows):
-        return answers.fit_task(config.task.name, label, per, labels, classes=classes)
+        return answers.fit_task(
+            task.name,
+            label,
+            task.per,
+            labels,
+            classes=task.classes,
+            class_weight=task.class_weight,
+        )
 
 
 def _provenance(config: TrainConfig) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from tidegate.nn import Network
 from tidegate.schema import Schema, SchemaConfig
 from tidegate.spec import ModelSpec, TaskSpec
 from tidegate.tables import EventTable, naming_rows
+from tidegate.train.calibrate import Calibration, calibrate
 from tidegate.train.fit import FitResult, fit
 from tidegate.train.predict import predict
 from tidegate.train.progress import Listener
@@ -48,6 +49,8 @@ class Trained:
         History and best epoch.
     train, valid : EventTable
         What it was fitted on.
+    calibration : Calibration or None
+        ``classify``: what was done to the head after the fit; None: nothing.
     """
 
     network: Network
@@ -58,6 +61,12 @@ class Trained:
     result: FitResult
     train: EventTable
     valid: EventTable
+    calibration: Calibration | None = None
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The metrics on the validation part."""
+        return self.result.metrics if self.calibration is None else self.calibration.after
 
     @property
     def spec(self) -> ModelSpec:
@@ -89,6 +98,7 @@ def train_model(
     listeners: Sequence[Listener] = (),
     checkpoint: Path | None = None,
     resume: bool = True,
+    calibrated: bool = True,
 ) -> Trained:
     """Train a model on tables that are already split.
 
@@ -110,6 +120,9 @@ def train_model(
         Where to keep what an interrupted run needs to go on; see `fit`.
     resume : bool
         Whether to go on from `checkpoint` if it is there.
+    calibrated : bool
+        ``classify``: whether to scale the head after the fit, so that probabilities suit the
+        validation part; see `calibrate`.
 
     Returns
     -------
@@ -149,7 +162,11 @@ def train_model(
         resume=resume,
         key=_key([spec, task, model, settings], [learned, watched]) if checkpoint else "",
     )
-    return Trained(network, schema, task, model, settings, result, train, valid)
+    done = None
+    if calibrated and task.name == "classify":
+        with repeatable(settings.seed, settings.threads):
+            done = calibrate(network, task, watched)
+    return Trained(network, schema, task, model, settings, result, train, valid, done)
 
 
 def _sequences(table: EventTable, schema: Schema, task: TaskSpec) -> Sequences:
