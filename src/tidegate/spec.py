@@ -20,13 +20,18 @@ from tidegate.errors import InputError
 
 __all__ = [
     "GATES",
+    "LABELLED",
     "MAX_SESSION_BYTES",
     "Activation",
+    "AnomalySpec",
     "Bias",
     "CategoryInput",
     "Cell",
+    "ForecastSpec",
+    "ItemsSpec",
     "LayerSpec",
     "ModelSpec",
+    "TaskName",
     "TaskSpec",
 ]
 
@@ -295,36 +300,112 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return shapes
 
 
+class ForecastSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a forecast says.
+
+    Parameters
+    ----------
+    horizons : int
+        Events ahead: the first is the next one.
+    quantiles : tuple of float
+        Rising shares, such as 0.1, 0.5, 0.9; none: one value a horizon.
+    """
+
+    horizons: int
+    quantiles: tuple[float, ...] = ()
+
+    @property
+    def output_size(self) -> int:
+        """Outputs of the head: horizons, each with its quantiles side by side."""
+        return self.horizons * max(1, len(self.quantiles))
+
+
+class ItemsSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is said of the next item, or the next token.
+
+    Parameters
+    ----------
+    top : int
+        How many of the likeliest are named.
+    """
+
+    top: int = 20
+
+
+class AnomalySpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What tells an anomaly from an ordinary event.
+
+    Parameters
+    ----------
+    size : int
+        Outputs of the head.
+    threshold : float
+        Surprise in nats above which an event is called anomalous.
+    false_alarm_rate : float
+        Share of ordinary events that the threshold was to let pass as anomalous.
+    """
+
+    size: int
+    threshold: float = math.inf
+    false_alarm_rate: float = 0.001
+
+
+TaskName = Literal[
+    "classify", "regress", "forecast", "next_item", "anomaly", "tag", "language", "embed"
+]
+
+LABELLED: frozenset[TaskName] = frozenset({"classify", "regress", "tag"})
+"""The tasks that learn from a label column; the others learn from the events that come."""
+
+
 class TaskSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the model is for, and what is needed to word its answers.
 
     Parameters
     ----------
-    name : {"classify", "regress"}
+    name : TaskName
         The task.
+    label : str
+        Name of the label column in training tables, never a field of the event; of a task without
+        one, the field that it is about.
     per : {"event", "session"}
         Whether each event has a label, or each session has one (on its last event).
-    label : str
-        Name of the label column in training tables. Never a field of the event.
     classes : tuple of str
-        ``classify``: the classes, in the order of the head's outputs. Two classes share one output
-        (the logit of the second); more have one each.
+        The classes, in the order of the head's outputs. Of ``classify`` and ``tag``, two share one
+        output (the logit of the second); more have one each. Of ``next_item`` and ``language``,
+        the field's values in the order of the schema's indices, after an empty text for those that
+        it does not know.
     class_weights : tuple of float
         ``classify``: how much an event of each class weighs in the loss of training; none: all the
         same. Metrics do not know them.
+    temperature : float or None
+        ``classify``: what the head was divided by when training ended, 1 before that. None: its
+        probabilities are not calibrated.
     target_mean, target_scale : float
         ``regress``: the head's output is ``(value - target_mean) / target_scale``.
+    forecast, items, anomaly : optional
+        Of ``forecast``; of ``next_item`` and ``language``; of ``anomaly``.
     """
 
-    name: Literal["classify", "regress"]
+    name: TaskName
     label: str
     per: Literal["event", "session"] = "event"
     classes: tuple[str, ...] = ()
     target_mean: float = 0.0
     target_scale: float = 1.0
     class_weights: tuple[float, ...] = ()
+    temperature: float | None = None
+    forecast: ForecastSpec | None = None
+    items: ItemsSpec | None = None
+    anomaly: AnomalySpec | None = None
 
     @property
     def output_size(self) -> int:
         """Outputs that the head must have for this task."""
+        if self.forecast is not None:
+            return self.forecast.output_size
+        if self.anomaly is not None:
+            return self.anomaly.size
+        if self.items is not None:
+            return len(self.classes)
         return len(self.classes) if len(self.classes) > 2 else 1

@@ -7,8 +7,10 @@ import torch
 from sklearn.metrics import log_loss
 
 from tidegate import answers, tasks
-from tidegate.spec import TaskSpec
+from tidegate.nn import Network
+from tidegate.spec import LayerSpec, ModelSpec, TaskSpec
 
+ROWS = np.zeros((0, 1), np.float32)  # which these tasks do not read
 SPECS = {
     "two": TaskSpec("classify", "y", classes=("a", "b")),
     "many": TaskSpec("classify", "y", classes=("a", "b", "c", "d")),
@@ -34,7 +36,7 @@ def test_the_loss_is_the_metric_of_the_answer_half(name: str) -> None:
     spec = SPECS[name]
     outputs, labels = example(spec)
     task = tasks.open(spec)
-    targets = torch.from_numpy(task.targets(labels))
+    targets = torch.from_numpy(task.targets(labels, ROWS))
     loss = float(task.loss(torch.from_numpy(outputs), targets))
     found = answers.open(spec).metrics(outputs.reshape(24, -1), labels.reshape(24))
     expected = found["log_loss"] if spec.classes else (found["rmse"] / spec.target_scale) ** 2
@@ -48,7 +50,7 @@ def test_events_without_label_get_no_gradient(name: str) -> None:
     outputs[np.isnan(labels)] = np.inf  # would show
     task = tasks.open(spec)
     leaf = torch.from_numpy(outputs).requires_grad_()
-    loss = task.loss(leaf, torch.from_numpy(task.targets(labels)))
+    loss = task.loss(leaf, torch.from_numpy(task.targets(labels, ROWS)))
     loss.backward()
     assert torch.isfinite(loss)
     assert leaf.grad is not None
@@ -76,7 +78,7 @@ def test_the_watched_metric_is_one_of_the_answer_half(name: str) -> None:
 
 def test_large_targets_keep_their_digits() -> None:
     spec = TaskSpec("regress", "y", target_mean=1.7e9, target_scale=2.0)
-    np.testing.assert_array_equal(tasks.open(spec).targets(np.array([1.7e9 + 1])), [0.5])
+    np.testing.assert_array_equal(tasks.open(spec).targets(np.array([1.7e9 + 1]), ROWS), [0.5])
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -84,7 +86,7 @@ def test_no_constant_answer_is_better_than_the_constant_loss(name: str) -> None:
     spec = SPECS[name]
     _, labels = example(spec)
     task = tasks.open(spec)
-    targets = task.targets(labels)
+    targets = task.targets(labels, ROWS)
     found = task.constant_loss(targets)
     assert task.constant_loss(np.full(3, np.nan, np.float32)) == 0.0
     known = targets[~np.isnan(targets)]
@@ -106,7 +108,7 @@ def test_class_weights_give_the_weighted_mean_of_scikit_learn(name: str) -> None
     weights = np.array([0.5, 3.0, 1.0, 2.0][: len(SPECS[name].classes)])
     spec = msgspec.structs.replace(SPECS[name], class_weights=tuple(weights.tolist()))
     task = tasks.open(spec)
-    loss = task.loss(torch.from_numpy(outputs), torch.from_numpy(task.targets(labels)))
+    loss = task.loss(torch.from_numpy(outputs), torch.from_numpy(task.targets(labels, ROWS)))
     known = ~np.isnan(labels)
     opened = answers.open(spec)
     probabilities = [
@@ -125,7 +127,7 @@ def test_no_constant_has_a_lower_weighted_loss(name: str) -> None:
     weights = (0.5, 3.0, 1.0, 2.0)[: len(SPECS[name].classes)]
     spec = msgspec.structs.replace(SPECS[name], class_weights=weights)
     task = tasks.open(spec)
-    targets = task.targets(example(spec)[1]).ravel()
+    targets = task.targets(example(spec)[1], ROWS).ravel()
     leaf = torch.zeros(spec.output_size, requires_grad=True)
     optimizer = torch.optim.LBFGS([leaf], max_iter=100)
 
@@ -137,3 +139,35 @@ def test_no_constant_has_a_lower_weighted_loss(name: str) -> None:
 
     optimizer.step(closure)
     assert closure().item() == pytest.approx(task.constant_loss(targets), abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["two", "many"])
+def test_a_head_that_is_too_sure_is_scaled_down(name: str) -> None:
+    spec = msgspec.structs.replace(SPECS[name], temperature=1.0)
+    network = Network(ModelSpec(2, (LayerSpec("gru", 3),), spec.output_size))
+    given = {key: value.clone() for key, value in network.state_dict().items()}
+    outputs, labels = (array.reshape(24, -1) for array in example(spec))
+    outputs *= 20
+    settled = tasks.open(spec).finish(network, outputs, labels[:, 0])
+    assert settled.temperature is not None
+    assert settled.temperature > 2
+    assert settled == msgspec.structs.replace(spec, temperature=settled.temperature)
+    for key, value in network.state_dict().items():
+        scale = settled.temperature if key.startswith("head.") else 1.0
+        torch.testing.assert_close(value * scale, given[key])
+    measure = answers.open(spec).metrics
+    before, after = (
+        measure(outputs, labels[:, 0]),
+        measure(outputs / settled.temperature, labels[:, 0]),
+    )
+    assert after["accuracy"] == before["accuracy"]
+    assert after["log_loss"] < before["log_loss"]
+    assert after["ece"] < before["ece"]
+
+
+def test_a_head_is_left_alone_where_calibration_is_not_wanted() -> None:
+    network = Network(ModelSpec(2, (LayerSpec("gru", 3),), 1))
+    given = network.head.weight.detach().clone()
+    outputs, labels = (array.reshape(24, -1) for array in example(SPECS["two"]))
+    assert tasks.open(SPECS["two"]).finish(network, outputs, labels[:, 0]) == SPECS["two"]
+    torch.testing.assert_close(network.head.weight, given, rtol=0, atol=0)

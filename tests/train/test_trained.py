@@ -84,7 +84,9 @@ def test_evaluate_gives_the_tasks_metrics(
     cars: EventTable, more_cars: EventTable, schema: SchemaConfig
 ) -> None:
     trained = trained_on(cars, more_cars, schema)
-    assert trained.evaluate(more_cars) == trained.metrics
+    found, as_trained = trained.evaluate(more_cars), trained.result.metrics
+    assert found["n"] == as_trained["n"]
+    assert found["auc"] == pytest.approx(as_trained["auc"])
     unlabelled = replace(more_cars, labels=None)
     np.testing.assert_array_equal(trained.outputs(unlabelled), trained.outputs(more_cars))
     with pytest.raises(InputError, match="no labels"):
@@ -162,7 +164,8 @@ def test_a_bundle_says_where_it_comes_from(
     provenance = bundle.provenance
     assert provenance["columns"] == {"session": "car", "time": "at"}
     assert provenance["metrics"]["train"] == trained.evaluate(cars)
-    assert provenance["metrics"]["valid"] == trained.metrics
+    assert provenance["metrics"]["valid"] == trained.evaluate(more_cars)
+    assert provenance["metrics"]["valid, not calibrated"] == trained.result.metrics
     assert provenance["metrics"]["test"] == {"auc": 0.5}
     assert provenance["seeds"] == {"train": 0, "vectors": 0}
     assert provenance["settings"]["model"]["hidden_size"] == 8

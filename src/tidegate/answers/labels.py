@@ -9,21 +9,27 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegate.answers.events import Events
 from tidegate.answers.weights import ClassWeight, class_weights
 from tidegate.errors import InputError
 from tidegate.spec import TaskSpec
 
-__all__ = ["encode_labels", "fit_task", "session_labels", "task_labels"]
+__all__ = ["Labelled", "encode_labels", "fit_task", "session_labels", "table_labels", "task_labels"]
+
+
+Labelled = Literal["classify", "regress"]
+"""Tasks with a label column."""
 
 
 def fit_task(
-    name: Literal["classify", "regress"],
+    name: Labelled,
     label: str,
     per: Literal["event", "session"],
     labels: NDArray[Any],
     *,
     classes: Sequence[str] = (),
     class_weight: ClassWeight | None = None,
+    calibrate: bool = True,
 ) -> TaskSpec:
     """Learn from training labels what is needed to word answers.
 
@@ -43,6 +49,9 @@ def fit_task(
         whose probability is the score. By default those that occur, sorted.
     class_weight : "balanced" or mapping of str to float, optional
         ``classify``: how much each class weighs in the loss; see `class_weights`.
+    calibrate : bool
+        ``classify``: whether training ends with the head scaled to probabilities that suit the
+        validation part.
 
     Returns
     -------
@@ -96,10 +105,9 @@ def fit_task(
             hint="train with labels of two classes or more",
         )
     encoded = encode_labels(task, labels)
-    if class_weight is None:
-        return task
-    weights = class_weights(task.classes, encoded, class_weight)
-    return msgspec.structs.replace(task, class_weights=weights)
+    weights = () if class_weight is None else class_weights(task.classes, encoded, class_weight)
+    temperature = 1.0 if calibrate else None
+    return msgspec.structs.replace(task, class_weights=weights, temperature=temperature)
 
 
 def encode_labels(task: TaskSpec, labels: NDArray[Any]) -> NDArray[np.float64]:
@@ -210,6 +218,24 @@ def task_labels(
     """
     counted = session_labels(labels, offsets) if task.per == "session" else labels
     return encode_labels(task, counted)
+
+
+def table_labels(task: TaskSpec, events: Events) -> NDArray[np.float64]:
+    """Return `task_labels` of a table.
+
+    Raises
+    ------
+    InputError
+        ``no_labels``: it was read without a label column; else as `task_labels`.
+    """
+    if events.labels is None:
+        raise InputError(
+            "no_labels",
+            "the table has no labels",
+            field=task.label,
+            hint="name the label column when the table is read",
+        )
+    return task_labels(task, events.labels, events.offsets)
 
 
 def _numbers(label: str, labels: NDArray[Any]) -> NDArray[np.float64]:

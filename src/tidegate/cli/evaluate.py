@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
     from tidegate.answers import Early
     from tidegate.bundle import Bundle
+    from tidegate.spec import TaskSpec
     from tidegate.tables import EventTable
 
-__all__ = ["EXAMPLES", "NAME", "LabelOption", "command", "measure"]
+__all__ = ["EXAMPLES", "NAME", "LabelOption", "command", "label_of", "measure"]
 
 NAME = "evaluate"
 EXAMPLES = (
@@ -57,7 +58,7 @@ def command(
     from tidegate import bundle as bundles
 
     loaded = bundles.load(bundle)
-    table = read(loaded, events, session, time, seq, label or loaded.task.label)
+    table = read(loaded, events, session, time, seq, label or label_of(loaded.task))
     if early:
         _check_early(loaded)
     outputs, metrics = measure(loaded, table)
@@ -90,8 +91,16 @@ def measure(bundle: Bundle, table: EventTable) -> tuple[NDArray[np.float32], dic
     scorer = offline.open(bundle)
     with tables.naming_rows(table.source_rows):
         outputs = offline.outputs(scorer, table.columns, table.times, table.offsets)
-        labels = _labels(bundle, table)
-    return outputs, answers.open(bundle.task).metrics(outputs, labels)
+        half = answers.open(bundle.task)
+        truth = half.truth(table, bundle.schema)
+    return outputs, half.metrics(outputs, truth, table.offsets)
+
+
+def label_of(task: TaskSpec) -> str | None:
+    """Return the label column of a task that has one."""
+    from tidegate.spec import LABELLED
+
+    return task.label if task.name in LABELLED else None
 
 
 def _check_early(bundle: Bundle) -> None:
@@ -109,9 +118,8 @@ def _check_early(bundle: Bundle) -> None:
 def _early(bundle: Bundle, table: EventTable, outputs: NDArray[np.float32]) -> list[Early]:
     from tidegate import answers
 
-    return answers.by_share(
-        answers.open(bundle.task).metrics, outputs, _labels(bundle, table), table.offsets
-    )
+    half = answers.open(bundle.task)
+    return answers.by_share(half.metrics, outputs, half.truth(table, bundle.schema), table.offsets)
 
 
 def _precisions(
@@ -126,7 +134,8 @@ def _precisions(
 
     if not top:
         return {}
-    labels = _labels(bundle, table)
+    half = answers.open(bundle.task)
+    labels = half.truth(table, bundle.schema)
     known = ~np.isnan(labels)
     for k in top:
         if len(bundle.task.classes) != 2 or not 1 <= k <= known.sum():
@@ -136,15 +145,8 @@ def _precisions(
                 field="--top",
                 hint="give 1 to the number of labels, for a model of two classes",
             )
-    scores, positive = answers.open(bundle.task).scores(outputs[known]), labels[known] == 1
+    scores, positive = half.scores(outputs[known]), labels[known] == 1
     return {f"precision_at_{k}": metrics.precision_at_k(scores, positive, k) for k in top}
-
-
-def _labels(bundle: Bundle, table: EventTable) -> NDArray[np.float64]:
-    from tidegate import answers
-
-    assert table.labels is not None  # a label column was named
-    return answers.task_labels(bundle.task, table.labels, table.offsets)
 
 
 def _number(value: float | None) -> str:

@@ -21,7 +21,7 @@ from tidegate.train.settings import TrainSettings
 from tidegate.train.tbptt import Carry
 from tidegate.train.weight_noise import noisy
 
-__all__ = ["Learner", "Outcome", "labelled"]
+__all__ = ["Learner", "Outcome"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +140,7 @@ class Learner:
     def _gradient(self, batches: Sequence[Batch], rate: float) -> Outcome:
         """Add up the gradients of batches until one is not finite."""
         self._optimizer.zero_grad()
-        counts = [labelled(batch) for batch in batches]
+        counts = [batch.learned for batch in batches]
         loss = norm = 0.0
         outputs = torch.empty(0)
         for at, (batch, count) in enumerate(zip(batches, counts, strict=True)):
@@ -194,11 +194,6 @@ class Learner:
             for name, was in before.items()
             if was.any()  # a bias that is still zero has no size to compare with
         }
-
-
-def labelled(batch: Batch) -> int:
-    """Return how many events of a batch have a label."""
-    return int((~np.isnan(batch.labels)).sum())
 
 
 def _copied(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
