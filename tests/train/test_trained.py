@@ -84,9 +84,7 @@ def test_evaluate_gives_the_tasks_metrics(
     cars: EventTable, more_cars: EventTable, schema: SchemaConfig
 ) -> None:
     trained = trained_on(cars, more_cars, schema)
-    found, as_trained = trained.evaluate(more_cars), trained.result.metrics
-    assert found["n"] == as_trained["n"]
-    assert found["auc"] == pytest.approx(as_trained["auc"])
+    assert trained.evaluate(more_cars) == trained.result.metrics
     unlabelled = replace(more_cars, labels=None)
     np.testing.assert_array_equal(trained.outputs(unlabelled), trained.outputs(more_cars))
     with pytest.raises(InputError, match="no labels"):
@@ -164,8 +162,7 @@ def test_a_bundle_says_where_it_comes_from(
     provenance = bundle.provenance
     assert provenance["columns"] == {"session": "car", "time": "at"}
     assert provenance["metrics"]["train"] == trained.evaluate(cars)
-    assert provenance["metrics"]["valid"] == trained.evaluate(more_cars)
-    assert provenance["metrics"]["valid, not calibrated"] == trained.result.metrics
+    assert provenance["metrics"]["valid"] == trained.result.metrics
     assert provenance["metrics"]["test"] == {"auc": 0.5}
     assert provenance["seeds"] == {"train": 0, "vectors": 0}
     assert provenance["settings"]["model"]["hidden_size"] == 8
@@ -189,3 +186,26 @@ def test_equal_runs_make_equal_bundles(
         for version in ("1", "2")
     ]
     assert made[0].fingerprint == made[1].fingerprint
+
+
+def test_a_bundle_has_calibrated_probabilities(
+    cars: EventTable, more_cars: EventTable, schema: SchemaConfig, tmp_path: Path
+) -> None:
+    task = answers.fit_task("classify", "jam", "event", cars.labels, calibrate=True)
+    trained = train_model(cars, more_cars, schema=schema, task=task, model=MODEL, settings=SETTINGS)
+    assert trained.task.temperature not in (None, 1.0)
+    bundle = save_bundle(trained, tmp_path / "bundle", name="jams", version="1")
+    before, after = trained.result.metrics, trained.evaluate(more_cars)
+    assert after["log_loss"] < before["log_loss"]
+    assert after["auc"] == pytest.approx(before["auc"])
+    measured = bundle.provenance["metrics"]
+    assert (measured["valid"], measured["valid, not calibrated"]) == (after, before)
+    scored = offline.outputs(
+        offline.open(bundle), more_cars.columns, more_cars.times, more_cars.offsets
+    )
+    found = answers.open(bundle.task).metrics(scored, trained_truth(trained, more_cars))
+    assert found["ece"] == pytest.approx(after["ece"], abs=1e-3)
+
+
+def trained_truth(trained: Trained, table: EventTable) -> np.ndarray:
+    return answers.open(trained.task).truth(table, trained.schema)

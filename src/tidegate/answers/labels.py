@@ -29,7 +29,7 @@ def fit_task(
     *,
     classes: Sequence[str] = (),
     class_weight: ClassWeight | None = None,
-    calibrate: bool = True,
+    calibrate: bool = False,
 ) -> TaskSpec:
     """Learn from training labels what is needed to word answers.
 

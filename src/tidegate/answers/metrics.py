@@ -133,7 +133,7 @@ def ece(logits: Floats, truth: Classes, bins: int = 15) -> float:
 
     Examples
     --------
-    >>> ece(np.log([[0.75, 0.25], [0.25, 0.75]]), np.array([0, 0]))
+    >>> round(ece(np.log([[0.75, 0.25], [0.25, 0.75]]), np.array([0, 0])), 9)
     0.25
     """
     confidence = np.exp(log_softmax(logits).max(axis=1))

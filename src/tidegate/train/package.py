@@ -70,7 +70,9 @@ def save_bundle(
     train, seed, given = trained.train, trained.settings.seed, trained.result.given
     outputs = trained.outputs(train)
     scores = answers.open(trained.task).scores(outputs)
-    measured = {"train": trained.evaluate(train, outputs), "valid": trained.metrics}
+    measured = {"train": trained.evaluate(train, outputs), "valid": trained.evaluate(trained.valid)}
+    if trained.task.temperature is not None:
+        measured["valid, not calibrated"] = trained.result.metrics
     made = Bundle(
         name=name,
         version=version,
@@ -89,7 +91,6 @@ def save_bundle(
             "seeds": {"train": seed, "vectors": seed},
             "settings": msgspec.to_builtins({"model": trained.model, "train": trained.settings}),
             "best_epoch": trained.result.best_epoch,
-            "calibration": msgspec.to_builtins(trained.calibration),
             "given": {
                 "columns": msgspec.to_builtins(given.columns),
                 "constant_loss": given.constant_loss,
