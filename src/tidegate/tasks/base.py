@@ -29,9 +29,12 @@ class Task(ABC):
     ----------
     watch : str
         The metric of its answer half that early stopping watches unless told otherwise.
+    reads_states : bool
+        Training takes `states_loss`: where a head has very many outputs, a step need not make all.
     """
 
     watch: ClassVar[str]
+    reads_states: ClassVar[bool] = False
 
     def __init__(self, spec: TaskSpec) -> None:
         self.spec = spec
@@ -71,6 +74,22 @@ class Task(ABC):
         float32 tensor ()
             Zero when nothing is known.
         """
+
+    def states_loss(
+        self, states: torch.Tensor, head: torch.nn.Linear, targets: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the loss that training takes, of a task that reads states.
+
+        Parameters
+        ----------
+        states : float32 tensor (..., hidden_size)
+            What goes up from the last layer.
+        head : Linear
+            The network's head.
+        targets : float32 tensor (...)
+            As in `loss`.
+        """
+        return self.loss(head(states), targets)
 
     @abstractmethod
     def constant_loss(self, targets: NDArray[np.float32] | Targets) -> float | None:

@@ -151,7 +151,7 @@ class _Run:
         self.answers = answers.open(self.spec)
         self.watch = self.settings.watch or self.task.watch
         # Which metrics there are depends on the labels alone: no need to train an epoch to know.
-        size = self.network.spec.output_size
+        size = self.network.spec.answer_size
         nothing = np.zeros((len(self.valid.rows), size), dtype=np.float32)
         measured = self._metrics(nothing).keys() - {"n"}
         if self.watch not in measured:

@@ -11,6 +11,7 @@ import torch
 
 from tidegate.data.batches import Batch
 from tidegate.nn import Network, named_weights
+from tidegate.nn.model import Headless
 from tidegate.tasks import Task
 from tidegate.train import source
 from tidegate.train.checkpoint import State, optimizer_state, optimizer_tensors
@@ -80,7 +81,7 @@ class Learner:
         self._device = self._parameters[0].device
         self._optimizer = make_optimizer(network, settings)
         self._scaler = make_scaler(settings.precision, self._device)
-        self._carry = Carry(network)
+        self._carry = Carry(Headless(network) if task.reads_states else network)
         self.average = MovingAverage(network, settings.ema_decay)
 
     def step(self, batches: Sequence[Batch], rate: float, *, measure: bool = False) -> Outcome:
@@ -149,7 +150,7 @@ class Learner:
                 continue
             outputs = self._outputs(batch)
             labels = torch.from_numpy(batch.labels.astype(np.float32)).to(self._device)
-            part = self._task.loss(outputs, labels) * (count / sum(counts))
+            part = self._loss(outputs, labels) * (count / sum(counts))
             loss += part.item()
             if not math.isfinite(loss):
                 return Outcome(loss, norm, False, rate, at, outputs)
@@ -170,6 +171,11 @@ class Learner:
     def _outputs(self, batch: Batch) -> torch.Tensor:
         with autocast(self._settings.precision, self._device):
             return self._carry(batch).float()
+
+    def _loss(self, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        if self._task.reads_states:
+            return self._task.states_loss(outputs, self._network.head, labels)
+        return self._task.loss(outputs, labels)
 
     def _norm(self) -> float:
         gradients = [p.grad for p in self._parameters if p.grad is not None]

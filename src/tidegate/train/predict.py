@@ -1,4 +1,4 @@
-"""A network's outputs for encoded sessions."""
+"""What a network answers encoded sessions with."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tidegate.data.batches import Batches
 from tidegate.nn import Network
+from tidegate.nn.readout import numbers
 from tidegate.tasks import Task
 
 __all__ = ["BUDGET", "Measured", "measure", "predict"]
@@ -40,8 +41,8 @@ def predict(
 
     Returns
     -------
-    float32 array (events, output_size)
-        Outputs of the head after each event, in the order of the rows.
+    float32 array (events, answer_size)
+        What each event is answered with, in the order of the rows; see `ModelSpec.readout`.
     """
     nothing = np.full(len(rows), np.nan)
     return measure(network, Batches(rows, offsets, nothing, budget)).outputs
@@ -53,8 +54,8 @@ class Measured:
 
     Parameters
     ----------
-    outputs : float32 array (events, output_size)
-        After each event, in the order of the rows.
+    outputs : float32 array (events, answer_size)
+        What each event is answered with, in the order of the rows.
     loss : float
         Mean over the events that something is learned of; 0 if there is none, or no loss.
     """
@@ -75,7 +76,7 @@ def measure(network: Network, batches: Batches, task: Task | None = None) -> Mea
     task : Task, optional
         Gives the loss.
     """
-    outputs = np.empty((len(batches.rows), network.spec.output_size), dtype=np.float32)
+    outputs = np.empty((len(batches.rows), network.spec.answer_size), dtype=np.float32)
     losses, counts = [0.0], [0]
     device = network.head.weight.device
     was_training = network.training
@@ -84,8 +85,10 @@ def measure(network: Network, batches: Batches, task: Task | None = None) -> Mea
         with torch.inference_mode():
             for batch in batches.epoch():
                 lengths = torch.from_numpy(batch.lengths)
-                found, _ = network(torch.from_numpy(batch.rows).to(device), lengths=lengths)
-                outputs[batch.events] = found.cpu().numpy()[batch.real]
+                given = torch.from_numpy(batch.rows).to(device)
+                found, _ = network(given, lengths=lengths)
+                answered = numbers(network.spec, found, given)
+                outputs[batch.events] = answered.cpu().numpy()[batch.real]
                 if task is not None:
                     targets = torch.from_numpy(batch.labels.astype(np.float32)).to(device)
                     losses.append(task.loss(found, targets).item())

@@ -65,7 +65,7 @@ class Trained:
         return self.network.spec
 
     def outputs(self, table: EventTable) -> NDArray[np.float32]:
-        """Return the network's outputs, (events, output_size), in the table's order."""
+        """Return what events are answered with, (events, answer_size), in the table's order."""
         rows = _rows(table, self.schema)
         with repeatable(self.settings.seed, self.settings.threads):
             return predict(self.network, rows, table.offsets)
