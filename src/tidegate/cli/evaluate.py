@@ -74,13 +74,15 @@ def command(
 
     shown = Table(title=f"{loaded.name} {loaded.version} on {events}")
     shown.add_column("metric")
-    for part in parts[:-1]:
-        shown.add_column(f"{part.share:.0%} seen", justify="right")
     shown.add_column("value", justify="right")
     for name, value in metrics.items():
-        before = [part.metrics.get(name) for part in parts[:-1]]
-        shown.add_row(name, *(_number(figure) for figure in (*before, value)))
+        shown.add_row(name, _number(value))
     Console().print(shown)
+    if parts:
+        by_share = Table("seen", *parts[-1].metrics, title="when so much of each session was seen")
+        for part in parts:
+            by_share.add_row(f"{part.share:.0%}", *map(_number, part.metrics.values()))
+        Console().print(by_share)
 
 
 def measure(bundle: Bundle, table: EventTable) -> tuple[NDArray[np.float32], dict[str, float]]:
@@ -149,7 +151,5 @@ def _precisions(
     return {f"precision_at_{k}": metrics.precision_at_k(scores, positive, k) for k in top}
 
 
-def _number(value: float | None) -> str:
-    if value is None:
-        return ""
+def _number(value: float) -> str:
     return f"{value:,.4f}" if isinstance(value, float) else f"{value:,}"
