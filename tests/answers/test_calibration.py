@@ -23,7 +23,7 @@ def test_no_other_temperature_has_a_lower_loss(scale: float, classes: int) -> No
     found = minimize_scalar(
         lambda log_t: metrics.log_loss(logits / np.exp(log_t), truth), bounds=(-3, 3)
     )
-    # The counts of the smoothing are 1 in 800 or more.
+    # The smoothing counts 1 in 4,000.
     assert temperature(logits, truth) == pytest.approx(np.exp(found.x), rel=0.02)
 
 
@@ -31,8 +31,8 @@ def test_a_few_right_answers_do_not_make_it_sure() -> None:
     logits = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]])
     truth = logits.argmax(axis=1)
     found = temperature(logits, truth)
-    # Each class counts as 3 of 4.
-    assert 1 / (1 + np.exp(-1 / found)) == pytest.approx(0.75)
+    # As if one of 6 had been something else.
+    assert 1 / (1 + np.exp(-1 / found)) == pytest.approx(5 / 6)
 
 
 @pytest.mark.parametrize(("sign", "limit"), [(-1.0, LIMITS[1]), (1e-6, LIMITS[0])])

@@ -33,9 +33,9 @@ def temperature(logits: NDArray[np.float64], truth: NDArray[np.int64]) -> float:
 
     Notes
     -----
-    The loss is convex in 1/T, so that its slope has one zero, which bisection finds. As in Platt's
-    method, an event of a class with n others counts as that class with ``(n + 1) / (n + classes)``:
-    a few events that are all told rightly do not make a model sure of everything.
+    The loss is convex in 1/T, so that its slope has one zero, which bisection finds. As Platt
+    does it, each of n events counts as its class with ``(n + 1) / (n + 2)`` and as the others with
+    the rest: a few events that are all told rightly do not make a model sure of everything.
 
     References
     ----------
@@ -48,11 +48,10 @@ def temperature(logits: NDArray[np.float64], truth: NDArray[np.int64]) -> float:
     >>> logits = rng.normal(0, 2, (5000, 3))
     >>> truth = (logits + rng.gumbel(size=(5000, 3))).argmax(axis=1)  # drawn from the softmax
     >>> round(temperature(logits, truth), 2), round(temperature(5 * logits, truth), 2)
-    (1.04, 5.18)
+    (1.03, 5.16)
     """
     n_classes = logits.shape[1]
-    counts = np.bincount(truth, minlength=n_classes)[truth]
-    share = (counts + 1.0) / (counts + n_classes)
+    share = (len(truth) + 1.0) / (len(truth) + 2.0)
     others = (logits.sum(axis=1) - logits[np.arange(len(truth)), truth]) / max(n_classes - 1, 1)
     wanted = share * logits[np.arange(len(truth)), truth] + (1.0 - share) * others
     centred = logits - logits.max(axis=1, keepdims=True)

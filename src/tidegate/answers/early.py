@@ -83,4 +83,4 @@ def events_at(offsets: NDArray[np.int64], part: int, parts: int) -> NDArray[np.i
     >>> events_at(np.array([0, 10, 13]), 1, 2), events_at(np.array([0, 10, 13]), 2, 2)
     (array([ 4, 11]), array([ 9, 12]))
     """
-    return offsets[:-1] - (-np.diff(offsets) * part // parts) - 1
+    return np.asarray(offsets[:-1] - (-np.diff(offsets) * part // parts) - 1)

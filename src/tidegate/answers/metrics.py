@@ -118,7 +118,7 @@ def _found(scores: Floats, positive: NDArray[np.bool_]) -> tuple[Floats, Floats]
     """Return, for falling thresholds, how many events are above, and how many positives."""
     order = np.argsort(-scores, kind="stable")
     ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, [True]))
-    return ends + 1.0, np.cumsum(positive[order])[ends].astype(np.float64)
+    return ends.astype(np.float64) + 1.0, np.cumsum(positive[order])[ends].astype(np.float64)
 
 
 def ece(logits: Floats, truth: Classes, bins: int = 15) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,17 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from tidegate import tasks
 from tidegate.bundle import Bundle
 from tidegate.engine import offline
 from tidegate.errors import InputError
 from tidegate.estimators import events
 from tidegate.estimators.events import Layout
 from tidegate.nn import to_bundle
-from tidegate.schema import Field, SchemaConfig
-from tidegate.spec import Cell, TaskSpec
+from tidegate.schema import Field, Schema, SchemaConfig
+from tidegate.spec import Cell
 from tidegate.tables import EventTable
+from tidegate.tasks import TaskConfig
 from tidegate.train import ModelSettings, Trained, TrainSettings, save_bundle, train_model
 
 __all__ = ["RecurrentEstimator"]
@@ -30,7 +31,7 @@ __all__ = ["RecurrentEstimator"]
 class RecurrentEstimator(BaseEstimator):  # type: ignore[misc] - scikit-learn has no types
     """A recurrent model with the face of a scikit-learn estimator.
 
-    A subclass says what is learned (`_task`) and how numbers become answers.
+    A subclass says what is learned, and how numbers become answers.
 
     Parameters
     ----------
@@ -62,8 +63,8 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc] - scikit-learn ha
     schema : SchemaConfig, optional
         Of a long frame: its fields, and what stands for missing values. By default all other
         columns are fields: numbers, truths, and else categories.
-    model, train : dict, optional
-        More options of `ModelSettings` and `TrainSettings`, by name.
+    task, model, train : dict, optional
+        More options of `TaskConfig`, `ModelSettings` and `TrainSettings`, by name.
     random_state : int, RandomState instance or None
         Of the weights, the order of batches, dropout, and the choice of the validation part.
 
@@ -85,13 +86,14 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc] - scikit-learn ha
         dropout: float = 0.0,
         learning_rate: float = 1e-2,
         epochs: int = 50,
-        batch_tokens: int = 1024,
+        batch_tokens: int = 256,
         weight_decay: float = 0.0,
         patience: int = 10,
         validation_fraction: float = 0.1,
         session: str = "session",
         time: str | None = None,
         schema: SchemaConfig | None = None,
+        task: dict[str, Any] | None = None,
         model: dict[str, Any] | None = None,
         train: dict[str, Any] | None = None,
         random_state: Any = None,
@@ -110,6 +112,7 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc] - scikit-learn ha
         self.session = session
         self.time = time
         self.schema = schema
+        self.task = task
         self.model = model
         self.train = train
         self.random_state = random_state
@@ -138,23 +141,30 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc] - scikit-learn ha
         check_is_fitted(self)
         return save_bundle(self.trained_, path, name=name, version=version, overwrite=overwrite)
 
-    @abstractmethod
-    def _task(self, y: NDArray[Any], per: Any, table: EventTable) -> tuple[TaskSpec, NDArray[Any]]:
-        """Return the task, and the labels of a table's events, of y as `place_labels` has it."""
+    def _fit(self, X: Any, y: NDArray[Any], task: dict[str, Any]) -> None:
+        """Train on X and y, of which a part decides which epoch is best.
 
-    def _fit(self, X: Any, y: NDArray[Any]) -> None:
-        """Train on a table, one part of which decides which epoch is best."""
-        schema, table = self._read(X, reset=True)
-        placed, self._per = events.place_labels(table, y)
-        task, labels = self._task(placed, self._per, table)
+        Parameters
+        ----------
+        X : frame, list of arrays, or array
+            As in `events`.
+        y : array (sequences,) or (events,)
+            Labels as `EventTable.labels` has them.
+        task : dict
+            Options of `TaskConfig`, to which those of the user are added.
+        """
+        config, table = self._read(X, reset=True)
+        labels, self._per = events.place_labels(table, y)
         table = replace(table, labels=labels)
-        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         train, valid = self._parts(table, seed)
+        schema = Schema.fit(config, train.columns, train.times, train.offsets)
+        wanted = TaskConfig(**{"per": self._per} | task | (self.task or {}))
         self.trained_ = train_model(
             train,
             valid,
             schema=schema,
-            task=task,
+            task=tasks.fit(wanted, _label_name(config), train, schema),
             model=self._model_settings(),
             settings=self._train_settings(seed),
         )
@@ -182,8 +192,8 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc] - scikit-learn ha
         }
         return TrainSettings(**own | (self.train or {}))
 
-    def _outputs(self, X: Any) -> tuple[EventTable, NDArray[np.float32]]:
-        """Return X as a table, and what a served model would answer to its events."""
+    def _answers(self, X: Any) -> NDArray[np.float32]:
+        """Return what a served model answers: (sequences, answer_size) or (events, answer_size)."""
         check_is_fitted(self)
         _, table = self._read(X, reset=False)
         trained: Trained = self.trained_
@@ -199,14 +209,10 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc] - scikit-learn ha
             provenance={},
         )
         scorer = offline.open(bundle, replay=False)
-        return table, offline.outputs(scorer, table.columns, table.times, table.offsets)
-
-    def _in_order(self, table: EventTable, answers: NDArray[Any]) -> NDArray[Any]:
-        """Return one answer a sequence, or one an event, in the order of X."""
+        found = offline.outputs(scorer, table.columns, table.times, table.offsets)
+        wanted = table.source_rows
         if self._per == "session":
-            wanted, found = events.places(table), answers[table.offsets[1:] - 1]
-        else:
-            wanted, found = table.source_rows, answers
+            wanted, found = events.places(table), found[table.offsets[1:] - 1]
         ordered = np.empty_like(found)
         ordered[wanted] = found
         return ordered
@@ -250,3 +256,10 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc] - scikit-learn ha
             table.labels[table.offsets[1:] - 1], self.validation_fraction, seed
         )
         return table.take(np.flatnonzero(~chosen)), table.take(np.flatnonzero(chosen))
+
+
+def _label_name(config: SchemaConfig) -> str:
+    name = "label"
+    while name in config.fields:
+        name += "_"
+    return name

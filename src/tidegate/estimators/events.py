@@ -224,7 +224,7 @@ def held_out(labels: NDArray[Any], fraction: float, seed: int) -> NDArray[np.boo
     --------
     >>> labels = np.array(["a"] * 8 + ["b"] * 4 + ["c"], dtype=object)
     >>> held_out(labels, 0.25, seed=0).nonzero()[0].tolist()
-    [2, 3, 9]
+    [1, 5, 8]
     """
     if not 0 < fraction < 1:
         raise InputError(
