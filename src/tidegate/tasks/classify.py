@@ -89,4 +89,6 @@ class Classify(Task):
         with torch.no_grad():
             for weight in network.head.parameters():
                 weight /= found
+            if network.skip is not None:
+                network.skip /= found
         return msgspec.structs.replace(self.spec, temperature=found)
