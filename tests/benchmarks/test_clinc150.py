@@ -50,7 +50,7 @@ def test_the_threshold_costs_no_more_than_its_price() -> None:
     found[:, 0] = torch.linspace(0.95, 0.3, 14)
     truth = torch.tensor([0] * 8 + [2, 0] + [2] * 4)
     at = clinc150.choose(found, truth, 0.0)
-    assert clinc150.figures(found, truth, at) == (1.0, 0.8)
+    assert clinc150.figures(found, truth, at) == pytest.approx((1.0, 0.8))
     at = clinc150.choose(found, truth, 0.2)
     accuracy, recall = clinc150.figures(found, truth, at)
     assert accuracy == pytest.approx(8 / 9)

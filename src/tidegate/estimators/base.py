@@ -28,7 +28,7 @@ from tidegate.train import ModelSettings, Trained, TrainSettings, save_bundle, t
 __all__ = ["RecurrentEstimator"]
 
 
-class RecurrentEstimator(BaseEstimator):  # type: ignore[misc] - scikit-learn has no types
+class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
     """A recurrent model with the face of a scikit-learn estimator.
 
     A subclass says what is learned, and how numbers become answers.

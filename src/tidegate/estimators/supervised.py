@@ -103,4 +103,4 @@ class RecurrentRegressor(RegressorMixin, RecurrentEstimator):  # type: ignore[mi
     def predict(self, X: Any) -> NDArray[np.float64]:
         """Return the number of each sequence, or of each event."""
         outputs = self._answers(X)
-        return answers.Regress(self.trained_.task).scores(outputs)
+        return answers.open(self.trained_.task).scores(outputs)

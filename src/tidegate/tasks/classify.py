@@ -88,7 +88,7 @@ class Classify(Task):
         found = temperature(logits, truth[known].astype(np.int64))
         with torch.no_grad():
             for weight in network.head.parameters():
-                weight /= found
+                weight.div_(found)
             if network.skip is not None:
-                network.skip /= found
+                network.skip.div_(found)
         return msgspec.structs.replace(self.spec, temperature=found)
