@@ -80,3 +80,8 @@ def test_quick_runs_make_what_is_missing(data: Path, tmp_path: Path) -> None:
     missing = run("--data", tmp_path / "nowhere")
     assert missing.returncode == 3
     assert "oos-eval" in missing.stderr
+
+
+def test_the_docs_hold_the_runs_that_are_kept() -> None:
+    page = (SCRIPT.parents[1] / "docs" / "results.md").read_text()
+    assert clinc150.table(clinc150.RESULTS) in page
