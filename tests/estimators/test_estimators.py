@@ -156,7 +156,7 @@ def test_what_makes_no_sequences_or_labels_is_refused(X: Any, y: Any, said: str)
 def test_other_sequences_than_those_of_fit_are_refused() -> None:
     X, y = ragged(40)
     model = RecurrentClassifier(**SMALL | {"epochs": 1}).fit(X, y)
-    for other in ([x[:, :1] for x in X], np.zeros((3, 2))):
+    for other in ([x[:, :1] for x in X], np.zeros((3, 2)), long(X)):
         with pytest.raises(InputError, match="fitted on"):
             model.predict(other)
 

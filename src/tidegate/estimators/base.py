@@ -151,7 +151,7 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
         y : array (sequences,) or (events,)
             Labels as `EventTable.labels` has them.
         task : dict
-            Options of `TaskConfig`, to which those of the user are added.
+            Options of `TaskConfig`, beside those of the user.
         """
         config, table = self._read(X, reset=True)
         labels, self._per = events.place_labels(table, y)
@@ -159,7 +159,7 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         train, valid = self._parts(table, seed)
         schema = Schema.fit(config, train.columns, train.times, train.offsets)
-        wanted = TaskConfig(**{"per": self._per} | task | (self.task or {}))
+        wanted = TaskConfig(**(self.task or {}) | task | {"per": self._per})
         self.trained_ = train_model(
             train,
             valid,
@@ -221,9 +221,15 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
         """Check X and return it as a table, with the schema of its fields."""
         if events.is_frame(X, self.session):
             if reset:
-                self._schema = self.schema or events.schema_of(X, self.session, self.time)
-            self._keep(Layout("frame", len(self._schema.fields)), reset=reset)
-            return self._schema, events.of_frame(X, self._schema, self.session, self.time)
+                self._schema: SchemaConfig | None = self.schema or events.schema_of(
+                    X, self.session, self.time
+                )
+            schema = self._schema
+            self._keep(Layout("frame", len(schema.fields) if schema else 0), reset=reset)
+            assert schema is not None  # or this is not what it was fitted on
+            return schema, events.of_frame(X, schema, self.session, self.time)
+        if reset:
+            self._schema = None
         sequences = events.sequences(X)
         if sequences is not None:
             self._keep(Layout("steps", sequences[0].shape[-1]), reset=reset)
@@ -242,7 +248,7 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
         elif layout != self._layout:
             raise InputError(
                 "bad_input",
-                f"{layout} where it was fitted on {self._layout}",
+                f"{layout}, and it was fitted on {self._layout}",
                 field="X",
                 hint="give what `fit` was given: an array of two dimensions, sequences, or a frame",
             )

@@ -51,6 +51,14 @@ class Layout:
     kind: Literal["flat", "steps", "frame"]
     size: int
 
+    def __str__(self) -> str:
+        words = {
+            "flat": f"rows of {self.size} events",
+            "steps": f"sequences of {self.size} features",
+            "frame": f"a frame of {self.size} fields",
+        }
+        return words[self.kind]
+
 
 def is_frame(X: Any, session: str) -> bool:
     """Say whether X is a frame with a column of session ids."""
