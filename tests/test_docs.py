@@ -73,10 +73,22 @@ def test_the_pages_of_the_docs(tmp_path: Path) -> None:
     found = ["target_among_fields", "future_field", "identifier_among_fields"]
     assert [f"warning {name}" in said for name in found] == [False, True, True]
     assert "serious target_among_fields\nwarning future_field" in said  # the Python block
+    said = walk(ROOT / "docs" / "tune.md", tmp_path)
+    assert "trials: 4 finished, 0 ended early, 0 failed" in said
+    assert "next: tidegate train train-tune/best.toml" in said
     said = walk(ROOT / "docs" / "doctor.md", tmp_path)
     assert "healthy: nothing is wrong" in said
     assert "serious learning_rate_too_high" in said
     assert len(list((tmp_path / "pictures").iterdir())) == 6
+    said = walk(ROOT / "docs" / "report.md", tmp_path)
+    assert "report: pumps.html" in said
+    assert "What each field is worth: The model leans most on noise" in said
+    assert "<h2" in (tmp_path / "mine.html").read_text()
+    said = walk(ROOT / "docs" / "compare.md", tmp_path)
+    assert "GRU or LSTM: " in said
+    assert "NOTHING WAS MEASURED" in said
+    assert said.splitlines()[-1] in {"gru", "lstm"}  # the Python block, which trains nothing anew
+    assert (tmp_path / "train.compare" / "comparison.html").is_file()
     assert "1-bf16 bf16" in walk(ROOT / "docs" / "compress.md", tmp_path)
     assert "port = 8711 " in walk(ROOT / "docs" / "operate.md", tmp_path)
     said = walk(ROOT / "docs" / "serve.md", tmp_path)

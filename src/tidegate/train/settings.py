@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 import msgspec
 
@@ -13,7 +13,16 @@ from tidegate.nn import Network
 from tidegate.nn.model import Init
 from tidegate.spec import Activation, Bias, CategoryInput, Cell, LayerSpec, ModelSpec
 
-__all__ = ["Mode", "ModelSettings", "Optimizer", "Order", "Precision", "Schedule", "TrainSettings"]
+__all__ = [
+    "Architecture",
+    "Mode",
+    "ModelSettings",
+    "Optimizer",
+    "Order",
+    "Precision",
+    "Schedule",
+    "TrainSettings",
+]
 
 Mode = Literal["sessions", "lanes"]
 Order = Literal["shuffled", "time"]
@@ -21,6 +30,18 @@ Order = Literal["shuffled", "time"]
 Optimizer = Literal["adamw", "rmsprop", "sgd"]
 Schedule = Literal["constant", "cosine", "exponential", "step", "plateau"]
 Precision = Literal["fp32", "bf16", "fp16"]
+
+
+class Architecture(Protocol):
+    """What makes a network of a size: `ModelSettings`, or settings of another kind of layers."""
+
+    def spec(
+        self, row_size: int, categories: tuple[CategoryInput, ...], output_size: int
+    ) -> ModelSpec:
+        """Return the model spec for a schema's rows and a task's outputs."""
+
+    def network(self, spec: ModelSpec) -> Network:
+        """Return a network of such a spec, with weights as they begin."""
 
 
 class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
