@@ -54,7 +54,7 @@ def test_other_labels_have_no_entities() -> None:
     outputs, truth = drawn(1, 50, 4)
     task = TaskSpec("tag", "pos", classes=("at", "nn", "vb", "jj"))
     found = answers.open(task).metrics(outputs, truth, np.array([0, 50]))
-    assert list(found) == ["n", "log_loss", "brier", "accuracy"]
+    assert list(found) == ["n", "log_loss", "brier", "accuracy", "ece"]
     assert answers.open(TASK).metrics(outputs[:2], np.full(2, np.nan)) == {"n": 0}
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tidegate import answers
 from tidegate.errors import InputError
 from tidegate.schema import Schema
-from tidegate.spec import TaskSpec
+from tidegate.spec import LABELLED, TaskSpec
 from tidegate.tables import EventTable, naming_rows
 
 __all__ = ["Parts"]
@@ -60,7 +60,7 @@ class Parts:
 
     @cached_property
     def labels(self) -> dict[str, NDArray[np.float64]]:
-        """Of each part, an encoded label an event, NaN: none.
+        """Of each part, an encoded label an event, NaN: none; of a task without labels all are.
 
         Raises
         ------
@@ -69,6 +69,9 @@ class Parts:
         """
         found = {}
         for name, table in self.tables.items():
+            if self.task.name not in LABELLED:
+                found[name] = np.full(table.n_events, np.nan)
+                continue
             if table.labels is None:
                 raise InputError(
                     "no_labels",
