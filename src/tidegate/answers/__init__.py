@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from tidegate.answers.classify import Classify
 from tidegate.answers.columns import Column
 from tidegate.answers.events import Events
+from tidegate.answers.forecast import Forecast
 from tidegate.answers.labels import (
     Labelled,
     encode_labels,
@@ -43,6 +44,7 @@ __all__ = [
     "Answers",
     "Column",
     "Events",
+    "Forecast",
     "Labelled",
     "encode_labels",
     "fit_task",
@@ -88,8 +90,10 @@ class Answers(Protocol):
             Of a row an event. One whose numbers are NaN has no meaning.
         """
 
-    def json(self, version: str) -> AnswerWords:
+    def json(self, version: str) -> AnswerWords | None:
         """Return what words answers in C: the JSON of what `answer` gives for finite numbers.
+
+        None: nothing does, and `answer` words them all.
 
         Parameters
         ----------
@@ -156,6 +160,7 @@ class Answers(Protocol):
 
 _HALVES: Mapping[str, Callable[[TaskSpec], Answers]] = {
     "classify": Classify,
+    "forecast": Forecast,
     "regress": Regress,
 }
 

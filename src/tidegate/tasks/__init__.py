@@ -13,13 +13,14 @@ from tidegate.errors import InputError
 from tidegate.schema import Schema
 from tidegate.spec import TaskSpec
 from tidegate.tables import EventTable, naming_rows
-from tidegate.tasks import labelled
+from tidegate.tasks import forecast, labelled
 from tidegate.tasks.base import Task
 from tidegate.tasks.classify import Classify
-from tidegate.tasks.config import TaskConfig
+from tidegate.tasks.config import ForecastConfig, TaskConfig
+from tidegate.tasks.forecast import Forecast
 from tidegate.tasks.regress import Regress
 
-__all__ = ["Task", "TaskConfig", "fit", "open"]
+__all__ = ["ForecastConfig", "Task", "TaskConfig", "fit", "open"]
 
 
 class _Fit(Protocol):
@@ -31,10 +32,12 @@ class _Fit(Protocol):
 
 _HALVES: Mapping[str, type[Task]] = {
     "classify": Classify,
+    "forecast": Forecast,
     "regress": Regress,
 }
 _FITS: Mapping[str, _Fit] = {
     "classify": labelled.fit,
+    "forecast": forecast.fit,
     "regress": labelled.fit,
 }
 
