@@ -10,10 +10,13 @@ namespace tidegate {
 AnswerWords::AnswerWords(std::string version, std::vector<std::string> classes)
     : version_(std::move(version)), classes_(std::move(classes)) {}
 
-AnswerWords::AnswerWords(std::string version, double mean, double scale)
-    : version_(std::move(version)), mean_(mean), scale_(scale) {}
+AnswerWords::AnswerWords(std::string version, size_t size, std::vector<Piece> pieces, std::string tail)
+    : version_(std::move(version)), size_(size), pieces_(std::move(pieces)), tail_(std::move(tail)) {}
 
-size_t AnswerWords::outputs() const { return classes_.size() > 2 ? classes_.size() : 1; }
+size_t AnswerWords::outputs() const {
+    if (classes_.empty()) return size_;
+    return classes_.size() > 2 ? classes_.size() : 1;
+}
 
 void AnswerWords::write(std::string &to, const Answered &answered) const {
     to.append("{\"session\":\"").append(answered.session);
@@ -29,9 +32,24 @@ void AnswerWords::write(std::string &to, const Answered &answered) const {
 void AnswerWords::write_answer(std::string &to, const float *outputs) const {
     if (classes_.size() > 2) return write_many(to, outputs);
     if (classes_.size() == 2) return write_two(to, outputs[0]);
-    to += "{\"value\":";
-    write_number(to, outputs[0] * scale_ + mean_);
-    to += '}';
+    write_pieces(to, outputs);
+}
+
+void AnswerWords::write_pieces(std::string &to, const float *numbers) const {
+    for (const Piece &piece : pieces_) {
+        const double number = numbers[piece.index];
+        to += piece.literal;
+        switch (piece.kind) {
+        case Piece::Kind::number: write_number(to, number * piece.scale + piece.mean); break;
+        case Piece::Kind::above: to += number > piece.threshold ? "true" : "false"; break;
+        case Piece::Kind::name: {
+            const std::vector<std::string> &names = *piece.names;
+            const bool is_index = number >= 0.0 && number < static_cast<double>(names.size());
+            to += is_index ? names[static_cast<size_t>(number)] : "null";
+        }
+        }
+    }
+    to += tail_;
 }
 
 // Both from exp(-|logit|): neither overflows, and the small one keeps its digits.

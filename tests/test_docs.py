@@ -73,6 +73,9 @@ def test_the_pages_of_the_docs(tmp_path: Path) -> None:
     found = ["target_among_fields", "future_field", "identifier_among_fields"]
     assert [f"warning {name}" in said for name in found] == [False, True, True]
     assert "serious target_among_fields\nwarning future_field" in said  # the Python block
+    said = walk(ROOT / "docs" / "tune.md", tmp_path)
+    assert "trials: 4 finished, 0 ended early, 0 failed" in said
+    assert "next: tidegate train train-tune/best.toml" in said
     said = walk(ROOT / "docs" / "doctor.md", tmp_path)
     assert "healthy: nothing is wrong" in said
     assert "serious learning_rate_too_high" in said

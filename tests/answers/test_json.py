@@ -76,8 +76,9 @@ def test_a_plain_sum_would_differ() -> None:
 @example(math.nan)
 def test_numbers_are_written_as_the_library_writes_them(number: float) -> None:
     """A mean to which nothing is added."""
-    found = core.AnswerWords.regress('"1"', number, 0.0).answers(np.array([[-0.0]], np.float32))
-    assert found == [b'{"value":' + msgspec.json.encode(number) + b"}"]
+    words = core.AnswerWords.template('"1"', 1, [("number", "[", 0, 0.0, number)], "]")
+    found = words.answers(np.array([[-0.0]], np.float32))
+    assert found == [b"[" + msgspec.json.encode(number) + b"]"]
 
 
 @settings(max_examples=300, deadline=None)
@@ -97,3 +98,82 @@ def test_what_does_not_fit_is_refused() -> None:
         binary.answers(np.zeros((1, 1)))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="classes: fewer than two"):
         core.AnswerWords.classify('"1"', ['"a"'])
+
+
+@st.composite
+def pieces(draw: st.DrawFn, size: int) -> tuple[Any, Any]:
+    """Return a piece, and what makes the same of a row of numbers."""
+    index, near = draw(st.integers(0, size - 1)), st.floats(-1e9, 1e9)
+    kind = draw(st.sampled_from(["number", "above", "name"]))
+    if kind == "number":
+        scale, mean = draw(near), draw(near)
+        return (kind, index, scale, mean), lambda row: row[index] * scale + mean
+    if kind == "above":
+        threshold = draw(LOGITS | near)
+        return (kind, index, threshold), lambda row: row[index] > threshold
+    names = draw(st.lists(NAMES, max_size=4))
+    encoded = [msgspec.json.encode(name).decode() for name in names]
+
+    def named(row: list[float]) -> str | None:
+        return names[int(row[index])] if 0 <= row[index] < len(names) else None
+
+    return (kind, index, encoded), named
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data(), st.integers(1, 4))
+def test_a_template_is_the_json_of_the_same_object(data: Any, size: int) -> None:
+    numbers = LOGITS | st.integers(-1, 4).map(float)
+    rows = data.draw(
+        st.lists(st.lists(numbers, min_size=size, max_size=size), min_size=1, max_size=4)
+    )
+    made = data.draw(st.lists(pieces(size), max_size=6))
+    keys = data.draw(st.lists(NAMES, min_size=len(made), max_size=len(made), unique=True))
+    given: list[Any] = []
+    for place, (key, ((kind, *rest), _)) in enumerate(zip(keys, made, strict=True)):
+        literal = (",", '{"inner":{')[place == 0] + msgspec.json.encode(key).decode() + ":"
+        given.append((kind, literal, *rest))
+    words = core.AnswerWords.template('"1"', size, given, "}}" if made else '{"inner":{}}')
+    expected = [
+        {"inner": {key: word(row) for key, (_, word) in zip(keys, made, strict=True)}}
+        for row in rows
+    ]
+    found = words.answers(np.array(rows, dtype=np.float32))
+    assert found == [msgspec.json.encode(answer) for answer in expected]
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf, 3.0, -0.5, -1.0, 1e30])
+def test_what_is_no_index_has_no_name(number: float) -> None:
+    names = ['"a"', '"b"', '"c"']
+    pieces: list[Any] = [("name", "[", 0, names), ("name", ",", 1, names)]
+    words = core.AnswerWords.template('"1"', 2, pieces, "]")
+    assert words.answers(np.array([[number, 2.0]], np.float32)) == [b'[null,"c"]']
+
+
+@pytest.mark.parametrize(
+    ("piece", "error"),
+    [
+        (("number", "", 1, 1.0, 0.0), ValueError),
+        (("number", "", 0, 1.0), ValueError),
+        (("above", "", 0, 1.0, 0.0), ValueError),
+        (("share", "", 0, 1.0), ValueError),
+        (("name", "", 0), ValueError),
+        ((), ValueError),
+        (("number", "", -1, 1.0, 0.0), TypeError),
+        (("number", 7, 0, 1.0, 0.0), TypeError),
+        (("above", "", 0, "much"), TypeError),
+        (("name", "", 0, [1]), TypeError),
+        ((7, "", 0, []), TypeError),
+        ("number", TypeError),
+    ],
+)
+def test_what_is_no_piece_is_refused(piece: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match="pieces"):
+        core.AnswerWords.template('"1"', 1, [piece], "")
+
+
+def test_a_template_takes_as_many_numbers_as_it_says() -> None:
+    words = core.AnswerWords.template('"1"', 3, [("number", "", 2, 1.0, 0.0)], "")
+    assert words.answers(np.arange(3, dtype=np.float32)[None]) == [b"2.0"]
+    with pytest.raises(ValueError, match="outputs: not as many as the task's"):
+        words.answers(np.zeros((1, 2), np.float32))

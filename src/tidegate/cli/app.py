@@ -22,6 +22,7 @@ from tidegate.cli import (
     serve,
     store,
     train,
+    tune,
 )
 
 __all__ = ["app"]
@@ -37,7 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (train, doctor, evaluate, inspect, compress, score, serve, config, demo):
+for verb in (train, tune, doctor, evaluate, inspect, compress, score, serve, config, demo):
     app.command(verb.NAME, epilog=verb.EXAMPLES)(verb.command)
 app.add_typer(check.app, name=check.NAME)
 app.add_typer(datasets.app, name=datasets.NAME)
