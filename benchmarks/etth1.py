@@ -18,10 +18,11 @@ are taken relative to it, and the forecast is added to it. The head also reads t
 layer. Several such networks, which begin differently, are trained side by side, and their forecasts
 averaged: together they are one layer whose matrices are zero but for blocks.
 
-The epoch is chosen by validation, on the forecast's own horizon, and the test looked at once.
+One model forecasts 720 hours, of which the shorter horizons are the beginning. When to stop is
+chosen by validation, by the mean of the four horizons' squared errors, and the test looked at once.
 
-Each run (horizon, seed) writes a file; those that are there are not made again, so Ctrl-C loses one
-run at most.
+Each run (seed) writes a file; those that are there are not made again, so Ctrl-C loses one run at
+most.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from __future__ import annotations
 import argparse
 import csv
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,16 +49,12 @@ from tidegate.train.repeatable import repeatable
 FILE = "ETTh1.csv"
 MONTH = 30 * 24
 DAY = 24
-HORIZONS = (96, 192, 336, 720)
 DLINEAR = {96: 0.375, 192: 0.405, 336: 0.439, 720: 0.472}
 """Mean squared errors of Zeng et al. 2023, with 336 hours of look-back."""
 PATCHTST = {96: 0.370, 192: 0.413, 336: 0.422, 720: 0.447}
 """Of Nie et al. 2023, PatchTST/64."""
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "etth1"
-
-Made = tuple[Tensor, Tensor]
-"""Places of hours, (n,), and the forecasts made at them, (7, n, horizon)."""
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -91,6 +88,8 @@ class Settings(msgspec.Struct, frozen=True):
         ``l1`` or ``l2``.
     months : tuple of int
         Of training, validation and test.
+    horizons : tuple of int
+        Hours that are measured, rising.
     """
 
     units: int = 64
@@ -106,10 +105,20 @@ class Settings(msgspec.Struct, frozen=True):
     averaging: float = 0.99
     loss: str = "l1"
     months: tuple[int, int, int] = (12, 4, 4)
+    horizons: tuple[int, ...] = (96, 192, 336, 720)
 
 
 QUICK = Settings(
-    units=4, members=2, level=48, days=4, unlearned=1, batch=4, steps=4, check=2, months=(1, 1, 1)
+    units=4,
+    members=2,
+    level=48,
+    days=4,
+    unlearned=1,
+    batch=4,
+    steps=4,
+    check=2,
+    months=(1, 1, 1),
+    horizons=(12, 96),
 )
 
 
@@ -120,30 +129,32 @@ class Errors(msgspec.Struct, frozen=True):
     mae: float
 
 
-class EttRun(runs.Run, frozen=True, kw_only=True):
-    """What a horizon and a seed gave.
+class Horizon(msgspec.Struct, frozen=True):
+    """How good forecasts of so many hours are: the model's, and on the test the naive ones'."""
 
-    Parameters
-    ----------
-    horizon : int
-        Hours.
-    settings : Settings
-        Of the training.
-    curve : list of (int, float)
-        Updates, and the squared error on validation after them.
-    validation, test : Errors
-        Of the updates that were best on validation.
-    last_value, last_day : Errors
-        Of the naive forecasts, on the test.
-    """
-
-    horizon: int
-    settings: Settings
-    curve: list[tuple[int, float]]
+    hours: int
     validation: Errors
     test: Errors
     last_value: Errors
     last_day: Errors
+
+
+class EttRun(runs.Run, frozen=True, kw_only=True):
+    """What a seed gave.
+
+    Parameters
+    ----------
+    settings : Settings
+        Of the training.
+    curve : list of (int, float)
+        Updates, and the mean of the horizons' squared errors on validation after them.
+    horizons : list of Horizon
+        Of the updates that were best on validation.
+    """
+
+    settings: Settings
+    curve: list[tuple[int, float]]
+    horizons: list[Horizon]
 
 
 @dataclass(frozen=True)
@@ -168,22 +179,22 @@ class Record:
 class Model(nn.Module):
     """Members side by side: a recurrent layer each, and heads that also read the event."""
 
-    def __init__(self, settings: Settings, horizon: int) -> None:
+    def __init__(self, settings: Settings) -> None:
         super().__init__()
-        size = DAY + 1
+        size, longest = DAY + 1, settings.horizons[-1]
         self.layers = nn.ModuleList(GRU(size, settings.units) for _ in range(settings.members))
         self.heads = nn.ModuleList(
-            nn.Linear(settings.units, horizon) for _ in range(settings.members)
+            nn.Linear(settings.units, longest) for _ in range(settings.members)
         )
         self.skips = nn.ModuleList(
-            nn.Linear(size, horizon, bias=False) for _ in range(settings.members)
+            nn.Linear(size, longest, bias=False) for _ in range(settings.members)
         )
         self.dropout = nn.Dropout(settings.dropout)
         for skip in self.skips:
             nn.init.zeros_(skip.weight)
 
     def forward(self, days: Tensor) -> Tensor:
-        """Take days (B, T, 25); return each member's forecasts (members, B, T, horizon)."""
+        """Take days (B, T, 25); return each member's forecasts (members, B, T, 720)."""
         members = zip(self.layers, self.heads, self.skips, strict=True)
         return torch.stack(
             [head(self.dropout(layer(days)[0])) + skip(days) for layer, head, skip in members]
@@ -196,7 +207,6 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, metavar="FOLDER", help=f"with {FILE}")
-    parser.add_argument("--horizons", type=int, nargs="+", choices=HORIZONS, default=HORIZONS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="of the runs' files")
     parser.add_argument("--quick", action="store_true", help="seconds: few hours, a small model")
@@ -208,12 +218,12 @@ def main() -> None:
         record = read(check_folder(options.data) / FILE, settings)
         with runs.progress() as bar:
             for seed in options.seeds:
-                for horizon in options.horizons:
-                    path = out / f"{horizon}-seed{seed}.json"
-                    if not path.exists():
-                        run = make(record, horizon, seed, settings, bar)
-                        runs.save(path, run)
-                        print(f"{path.stem}: {run.test.mse:.4f} ({run.validation.mse:.4f})")
+                path = out / f"gru-seed{seed}.json"
+                if not path.exists():
+                    run = make(record, seed, settings, bar)
+                    runs.save(path, run)
+                    figures = ", ".join(f"{each.test.mse:.4f}" for each in run.horizons)
+                    print(f"{path.stem}: {figures}")
     print(table(out))
 
 
@@ -305,19 +315,15 @@ def days_of(record: Record, series: Tensor, hours: Tensor) -> Tensor:
     return torch.cat([record.values[series[..., None], inside], newest], dim=-1) - level
 
 
-def make(record: Record, horizon: int, seed: int, settings: Settings, bar: Progress) -> EttRun:
+def make(record: Record, seed: int, settings: Settings, bar: Progress) -> EttRun:
     """Train a model, and test what was best on validation."""
     began = time.process_time()
     with (
-        runs.watched(bar, f"{horizon} hours, seed {seed}", settings.steps) as said,
+        runs.watched(bar, f"seed {seed}", settings.steps) as said,
         repeatable(seed, threads=1),
     ):
-        model, curve = train(Model(settings, horizon), record, horizon, seed, settings, said)
-        valid, test = (origins(record, part, horizon) for part in (1, 2))
-        last, day = (
-            measure(naive(record, test, horizon, season), record, test, horizon)
-            for season in (1, DAY)
-        )
+        model, curve = train(Model(settings), record, seed, settings, said)
+        valid, test = (measure(model, record, part, settings.horizons) for part in (1, 2))
         return EttRun(
             model="gru",
             units=settings.units * settings.members,
@@ -325,13 +331,18 @@ def make(record: Record, horizon: int, seed: int, settings: Settings, bar: Progr
             parameters=runs.parameters(model),
             parameters_of_layer=runs.parameters(model.layers),
             path=model.layers[0].path(torch.zeros(1, 1, DAY + 1)),
-            horizon=horizon,
             settings=settings,
             curve=curve,
-            validation=measure(forecasts(model, record, valid), record, valid, horizon),
-            test=measure(forecasts(model, record, test), record, test, horizon),
-            last_value=last,
-            last_day=day,
+            horizons=[
+                Horizon(
+                    hours,
+                    valid[hours],
+                    test[hours],
+                    naive(record, 2, hours, 1),
+                    naive(record, 2, hours, DAY),
+                )
+                for hours in settings.horizons
+            ],
             cpu_seconds=round(time.process_time() - began, 1),
             threads=1,
             place=runs.Place.here(),
@@ -341,13 +352,11 @@ def make(record: Record, horizon: int, seed: int, settings: Settings, bar: Progr
 def train(
     model: Model,
     record: Record,
-    horizon: int,
     seed: int,
     settings: Settings,
     said: Callable[[int, float], None],
 ) -> tuple[Model, list[tuple[int, float]]]:
     """Train on stretches of the training part; return the mean weights that validate best."""
-    hours = origins(record, 1, horizon)
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
     mean = torch.optim.swa_utils.AveragedModel(
         model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(settings.averaging)
@@ -359,13 +368,13 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * min(1.0, step / 20)
         optimizer.zero_grad()
-        loss(model, record, horizon, settings, generator).backward()
+        loss(model, record, settings, generator).backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         mean.update_parameters(model)
         if step % settings.check == 0:
-            made = forecasts(mean.module, record, hours)
-            figure = measure(made, record, hours, horizon).mse
+            found = measure(mean.module, record, 1, settings.horizons)
+            figure = sum(errors.mse for errors in found.values()) / len(found)
             curve.append((step, figure))
             said(step, figure)
             if figure < best:
@@ -378,7 +387,6 @@ def train(
 def loss(
     model: Model,
     record: Record,
-    horizon: int,
     settings: Settings,
     generator: torch.Generator,
 ) -> Tensor:
@@ -390,7 +398,7 @@ def loss(
     hours = last - DAY * torch.arange(settings.days - 1, -1, -1)
     found = model(days_of(record, series, hours))[:, :, settings.unlearned :]
     hours = hours[:, settings.unlearned :]
-    ahead = hours[..., None] + torch.arange(1, horizon + 1)
+    ahead = hours[..., None] + torch.arange(1, settings.horizons[-1] + 1)
     known = ahead < end
     right = record.values[series[..., None], ahead.clamp(max=end - 1)]
     errors = (found - (right - record.level[series, hours][..., None])) * known
@@ -399,13 +407,13 @@ def loss(
 
 
 @torch.no_grad()
-def forecasts(model: nn.Module, record: Record, hours: Tensor) -> Iterator[Made]:
+def forecasts(model: nn.Module, record: Record, hours: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """Make the forecasts of some hours, with a memory that goes back to the record's beginning.
 
     Yields
     ------
     tuple
-        Places of hours among those given, (n,), and the forecasts, (7, n, horizon).
+        Hours, (n,), all of one time of the day; and the forecasts made at them, (7, n, 720).
     """
     was_training = model.training
     model.eval()
@@ -414,15 +422,8 @@ def forecasts(model: nn.Module, record: Record, hours: Tensor) -> Iterator[Made]
         at = torch.arange(DAY - 1 + clock, int(hours[-1]) + 1, DAY)
         kept = at >= hours[0]
         found = model(days_of(record, series, at[None].expand(len(series), -1))).mean(dim=0)
-        level = record.level[:, at[kept]]
-        yield at[kept] - hours[0], found[:, kept] + level[..., None]
+        yield at[kept], found[:, kept] + record.level[:, at[kept], None]
     model.train(was_training)
-
-
-def naive(record: Record, hours: Tensor, horizon: int, season: int) -> Iterator[Made]:
-    """Forecast the value of a season ago."""
-    back = torch.arange(horizon) % season - season + 1
-    yield torch.arange(len(hours)), record.values[:, hours[:, None] + back]
 
 
 def origins(record: Record, part: int, horizon: int) -> Tensor:
@@ -430,45 +431,79 @@ def origins(record: Record, part: int, horizon: int) -> Tensor:
     return torch.arange(record.bounds[part - 1] - 1, record.bounds[part] - horizon)
 
 
-def measure(made: Iterable[Made], record: Record, hours: Tensor, horizon: int) -> Errors:
-    """Return the errors of forecasts, one for each of the hours, over all series."""
-    squares = sizes = 0.0
-    count = 0
-    for places, found in made:
-        ahead = hours[places][:, None] + torch.arange(1, horizon + 1)
-        errors = (found - record.values[:, ahead]).double()
-        squares += errors.square().sum().item()
-        sizes += errors.abs().sum().item()
-        count += errors.numel()
-    return Errors(squares / count, sizes / count)
+def measure(
+    model: nn.Module, record: Record, part: int, horizons: Sequence[int]
+) -> dict[int, Errors]:
+    """Return the errors of a model's forecasts of a part, for each horizon."""
+    sums = {horizon: Sums() for horizon in horizons}
+    for hours, found in forecasts(model, record, origins(record, part, min(horizons))):
+        for horizon in horizons:
+            whole = hours <= origins(record, part, horizon)[-1]
+            sums[horizon].add(record, hours[whole], found[:, whole, :horizon])
+    return {horizon: each.errors() for horizon, each in sums.items()}
+
+
+def naive(record: Record, part: int, horizon: int, season: int) -> Errors:
+    """Return the errors of forecasting the value of a season ago."""
+    hours, back = origins(record, part, horizon), torch.arange(horizon) % season - season + 1
+    sums = Sums()
+    sums.add(record, hours, record.values[:, hours[:, None] + back])
+    return sums.errors()
+
+
+class Sums:
+    """Errors, added up."""
+
+    def __init__(self) -> None:
+        self.squares = self.sizes = 0.0
+        self.count = 0
+
+    def add(self, record: Record, hours: Tensor, found: Tensor) -> None:
+        """Add those of forecasts (7, n, horizon) made at some hours, (n,)."""
+        ahead = hours[:, None] + torch.arange(1, found.shape[2] + 1)
+        errors = found - record.values[:, ahead]
+        self.squares += errors.square().sum(dtype=torch.float64).item()
+        self.sizes += errors.abs().sum(dtype=torch.float64).item()
+        self.count += errors.numel()
+
+    def errors(self) -> Errors:
+        """Return the means."""
+        return Errors(self.squares / self.count, self.sizes / self.count)
 
 
 def table(folder: Path) -> str:
     """Write the runs of a folder as Markdown."""
-    groups: dict[int, list[EttRun]] = {}
-    for run in runs.read(folder, EttRun):
-        groups.setdefault(run.horizon, []).append(run)
+    found = runs.read(folder, EttRun)
+    groups: dict[int, list[Horizon]] = {}
+    for run in found:
+        for each in run.horizons:
+            groups.setdefault(each.hours, []).append(each)
     rows = [
         [
-            f"{horizon}",
-            runs.spread([run.test.mse for run in found], 4),
-            runs.spread([run.test.mae for run in found], 4),
-            f"{found[0].last_value.mse:.3f} / {found[0].last_day.mse:.3f}",
-            f"{DLINEAR[horizon]:.3f} / {PATCHTST[horizon]:.3f}",
-            runs.spread([run.validation.mse for run in found], 4),
-            f"{len(found)}",
-            found[0].sizes,
-            f"{sum(run.cpu_seconds for run in found) / len(found):,.0f}",
-            found[0].path,
+            f"{hours}",
+            runs.spread([each.test.mse for each in group], 3),
+            runs.spread([each.test.mae for each in group], 3),
+            f"{group[0].last_value.mse:.3f}",
+            f"{group[0].last_day.mse:.3f}",
+            f"{DLINEAR.get(hours, 0):.3f}",
+            f"{PATCHTST.get(hours, 0):.3f}",
+            runs.spread([each.validation.mse for each in group], 3),
+            f"{len(group)}",
         ]
-        for horizon, found in sorted(groups.items())
+        for hours, group in groups.items()
     ]
     header = (
-        *("hours", "test MSE", "test MAE", "MSE of the last value / last day"),
-        *("MSE of DLinear / PatchTST", "validation MSE", "seeds", "parameters, layers + heads"),
-        *("CPU seconds a seed", "path"),
+        *("hours", "test MSE", "test MAE", "last value, MSE", "last day, MSE"),
+        *("DLinear, MSE", "PatchTST/64, MSE", "validation MSE", "seeds"),
     )
-    return runs.markdown(header, rows, words=0)
+    lines = [runs.markdown(header, rows, words=0)]
+    if found:
+        seconds = sum(run.cpu_seconds for run in found) / len(found)
+        lines.append(
+            f"Parameters, layers + heads: {found[0].sizes}. CPU seconds a seed: {seconds:,.0f}. "
+            f"Path: {found[0].path}."
+        )
+    return "\n\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -81,7 +81,9 @@ def main() -> None:
     folder = fetch("hourly", progress=print)
     OUT.mkdir(parents=True, exist_ok=True)
     for name, make in MAKERS.items():
-        found = make(pl.read_csv(folder / f"{name}.csv", null_values="NA", infer_schema_length=None))
+        found = make(
+            pl.read_csv(folder / f"{name}.csv", null_values="NA", infer_schema_length=None)
+        )
         found.write_parquet(OUT / f"{name}.parquet")
         print(f"{name}: {len(found):,} hours, {found['y'].null_count():,} without a value")
 

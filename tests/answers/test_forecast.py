@@ -95,6 +95,23 @@ def test_answers_have_the_members_of_their_schema(spec: ForecastSpec) -> None:
     assert all(len(np.asarray(column)) == 3 for column in columns.values())
 
 
+@pytest.mark.parametrize(
+    "spec", [ForecastSpec((1, 2, 7)), ForecastSpec((3,), coverage=0.9, margins=(0.7,))]
+)
+def test_c_words_the_same_answers(spec: ForecastSpec) -> None:
+    half = Forecast(task(spec, mean=-3.3, scale=0.7))
+    outputs = np.random.default_rng(0).normal(size=(50, spec.output_size)).astype(np.float32)
+    words = half.json("1")
+    assert words is not None
+    assert [msgspec.json.decode(each) for each in words.answers(outputs)] == half.answer(outputs)
+
+
+def test_what_c_cannot_word_it_is_not_asked_to() -> None:
+    assert Forecast(task(ForecastSpec((1,), log=True))).json("1") is None
+    quantiles = ForecastSpec((1,), quantiles=(0.5,), loss="pinball")
+    assert Forecast(task(quantiles)).json("1") is None
+
+
 def test_the_metrics_are_those_of_a_loop() -> None:
     rng = np.random.default_rng(1)
     series = [rng.normal(size=n).tolist() for n in (9, 1, 5)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -61,7 +62,7 @@ class Forecast:
         """Return the forecast, and the interval and quantiles where there are any."""
         words: dict[str, Any] = {name: each.tolist() for name, each in self.lines(outputs).items()}
         if self._many:
-            every = self._values(self._sorted(outputs))
+            every = self._values(self._sorted(outputs), self._task.target_mean)
             names = [f"{share:g}" for share in self._spec.quantiles]
             words["quantiles"] = [
                 dict(zip(names, event.T.tolist(), strict=True)) for event in every
@@ -76,9 +77,17 @@ class Forecast:
             for at, horizon in enumerate(self._spec.horizons)
         }
 
-    def json(self, version: str) -> None:  # noqa: ARG002
-        """Return nothing: these answers are not worded in C."""
-        return
+    def json(self, version: str) -> core.AnswerWords | None:
+        """Return what words answers in C; None where values are sorted, or logarithms undone."""
+        if self._many or self._spec.log:
+            return None
+        pieces: list[Any] = []
+        for name, shifts in self._shifts().items():
+            for at, shift in enumerate(shifts.tolist()):
+                before = "," if at else f'{"]," if pieces else "{"}"{name}":['
+                pieces.append(("number", before, at, self._task.target_scale, shift))
+        words = msgspec.json.encode(version).decode()
+        return core.AnswerWords.template(words, len(self._spec.horizons), pieces, "]}")
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON schema of an answer."""
@@ -185,12 +194,11 @@ class Forecast:
             In the field's unit.
         """
         ordered = self._sorted(outputs, horizons)
-        found = {"forecast": self._values(ordered[..., self._middle])}
-        if self._margins is not None:
-            margins = self._margins[horizons]
-            found["low"] = self._values(ordered[..., 0] - margins)
-            found["high"] = self._values(ordered[..., -1] + margins)
-        return found
+        quantile = {"forecast": self._middle, "low": 0, "high": -1}
+        return {
+            name: self._values(ordered[..., quantile[name]], shifts[horizons])
+            for name, shifts in self._shifts().items()
+        }
 
     def excess(self, outputs: NDArray[np.float32], truth: Floats, at: int) -> Floats:
         """Return how far truths lie outside of the forecast, or of its outer quantiles.
@@ -220,8 +228,16 @@ class Forecast:
         plain = np.copysign(core.log1p(np.abs(values)), values) if self._spec.log else values
         return np.asarray((plain - self._task.target_mean) / self._task.target_scale)
 
-    def _values(self, outputs: Floats) -> Floats:
-        values = outputs * self._task.target_scale + self._task.target_mean
+    def _shifts(self) -> dict[str, Floats]:
+        """Return what is added to scaled outputs, (horizons,), of each line of an answer."""
+        middle = np.full(len(self._spec.horizons), self._task.target_mean)
+        if self._margins is None:
+            return {"forecast": middle}
+        away = self._margins * self._task.target_scale
+        return {"forecast": middle, "low": middle - away, "high": middle + away}
+
+    def _values(self, outputs: Floats, shifts: Floats | float) -> Floats:
+        values = np.asarray(outputs * self._task.target_scale + shifts)
         if not self._spec.log:
             return values
         size = core.exp(np.minimum(np.abs(values), _MOST).ravel()).reshape(values.shape) - 1.0
@@ -255,7 +271,8 @@ class Forecast:
 
     def _pinball(self, outputs: NDArray[np.float32], right: Floats, one: slice) -> Floats:
         """Return the mean pinball loss of all quantiles, (events,)."""
-        over = right[:, None] - self._values(self._sorted(outputs, one)[:, 0])
+        quantiles = self._values(self._sorted(outputs, one)[:, 0], self._task.target_mean)
+        over = right[:, None] - quantiles
         shares = np.array(self._spec.quantiles)
         return np.asarray(np.maximum(shares * over, (shares - 1) * over).mean(axis=1))
 

@@ -127,7 +127,7 @@ _DATASETS = (
             File(
                 "pollution.csv",
                 "4127f868775e31b3956522adc0ec75af8937dde6a3896e8beed3a376c6d27f1c",
-                "43,824 hours of fine dust in Beijing, 2010 to 2014, with the weather; 2,067 missing",
+                "43,824 hours of fine dust and weather in Beijing, 2010 to 2014; 2,067 missing",
                 (f"{_HOURLY}/hourly_beijing_pm.csv",),
             ),
             File(

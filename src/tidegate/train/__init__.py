@@ -1,8 +1,8 @@
 """Training: from tables of events to a bundle.
 
 `run` does what a configuration file says. `train_model` and `save_bundle` are its two halves, for
-tables that a program has prepared; `fit` is the loop beneath them. `cross_validation` tests forecasts
-from several cutoffs.
+tables that a program has prepared; `fit` is the loop beneath them. `cross_validation` asks what
+would have been forecast from several cutoffs.
 """
 
 from tidegate.data.augment import Augment
