@@ -176,3 +176,28 @@ def test_only_forecasts_have_a_backtest(config: TrainConfig) -> None:
     task = msgspec.structs.replace(config.task, forecast=None)
     with pytest.raises(InputError, match=r"task\.forecast"):
         cross_validation(msgspec.structs.replace(config, task=task))
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        (("hidden_size = 8", "hidden_size = 8\nbidirectional = true"), "model.bidirectional"),
+        (('time = "ds"', ""), "split.by"),
+        (("horizons = [1, 2, 6]", "horizons = 1_000_000"), "task.forecast.horizons"),
+        (("horizons = [1, 2, 6]", "horizons = 0"), "task.forecast.horizons"),
+        (("horizons = [1, 2, 6]", "horizons = [1]\nquantiles = [0.9]"), "task.forecast.quantiles"),
+    ],
+)
+def test_a_configuration_that_makes_no_forecast_is_refused(
+    change: tuple[str, str], field: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_config(CONFIG.replace(*change))
+    assert caught.value.field == field
+
+
+def test_only_a_forecast_is_cut_in_time() -> None:
+    other = CONFIG.replace('name = "forecast"', 'name = "regress"')
+    other = other.replace('time = "ds"', 'time = "ds"\nlabel = "z"')
+    with pytest.raises(InputError, match=r"split\.by"):
+        parse_config(other)

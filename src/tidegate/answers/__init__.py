@@ -31,6 +31,7 @@ from tidegate.answers.labels import (
     task_labels,
 )
 from tidegate.answers.metrics import HIGHER_IS_BETTER
+from tidegate.answers.next_item import NextItem
 from tidegate.answers.regress import Regress
 from tidegate.core import AnswerWords
 from tidegate.errors import InputError
@@ -162,6 +163,7 @@ _HALVES: Mapping[str, Callable[[TaskSpec], Answers]] = {
     "classify": Classify,
     "forecast": Forecast,
     "regress": Regress,
+    "next_item": NextItem,
 }
 
 

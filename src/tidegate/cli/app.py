@@ -10,6 +10,7 @@ from tidegate import __version__
 from tidegate.cli import (
     bench,
     check,
+    compare,
     compress,
     config,
     datasets,
@@ -18,6 +19,7 @@ from tidegate.cli import (
     evaluate,
     inspect,
     key,
+    report,
     score,
     serve,
     store,
@@ -38,7 +40,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (train, tune, doctor, evaluate, inspect, compress, score, serve, config, demo):
+for verb in (
+    *(train, tune, compare, doctor, evaluate, report, inspect),
+    *(compress, score, serve, config, demo),
+):
     app.command(verb.NAME, epilog=verb.EXAMPLES)(verb.command)
 app.add_typer(check.app, name=check.NAME)
 app.add_typer(datasets.app, name=datasets.NAME)

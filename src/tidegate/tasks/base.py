@@ -34,7 +34,7 @@ class Task(ABC):
     """
 
     watch: ClassVar[str]
-    reads_states: ClassVar[bool] = False
+    reads_states: bool = False
 
     def __init__(self, spec: TaskSpec) -> None:
         self.spec = spec

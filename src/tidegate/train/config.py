@@ -199,6 +199,27 @@ class TrainConfig(msgspec.Struct, frozen=True):
                 field="data.label",
                 hint=f"{self.task.name} learns from a label column: name it",
             )
+        if self.task.name == "forecast" and self.model.bidirectional:
+            raise InputError(
+                "bad_config",
+                "a backward direction would read the values that are to be foretold",
+                field="model.bidirectional",
+                hint="leave it out",
+            )
+        if self.split.by == "cut" and (self.task.name != "forecast" or self.data.time is None):
+            raise InputError(
+                "bad_config",
+                "only the series of a forecast are cut in time, and only if they have times",
+                field="split.by",
+                hint='use by = "time" or "session", or give data.time',
+            )
+        if self.task.forecast is not None and self.task.name != "forecast":
+            raise InputError(
+                "unused_key",
+                "is given",
+                field="task.forecast",
+                hint=f"{self.task.name} has no use for it",
+            )
         cut = self.train.max_length is not None and self.train.truncate != "tail"
         if cut and self.task.per == "session":
             raise InputError(
