@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <numeric>
 #include <utility>
 
 namespace tidegate {
 
-AnswerWords::AnswerWords(std::string version, std::vector<std::string> classes)
-    : version_(std::move(version)), classes_(std::move(classes)) {}
+AnswerWords::AnswerWords(std::string version, std::vector<std::string> classes, std::string word, size_t most)
+    : version_(std::move(version)), word_(std::move(word)), classes_(std::move(classes)), most_(most) {}
 
 AnswerWords::AnswerWords(std::string version, size_t size, std::vector<Piece> pieces, std::string tail)
     : version_(std::move(version)), size_(size), pieces_(std::move(pieces)), tail_(std::move(tail)) {}
@@ -73,12 +74,27 @@ void AnswerWords::write_many(std::string &to, const float *logits) const {
 }
 
 void AnswerWords::write_classes(std::string &to, size_t likeliest, const double *probabilities) const {
-    to.append("{\"label\":").append(classes_[likeliest]).append(",\"probabilities\":");
-    for (size_t i = 0; i < classes_.size(); i++) {
-        to.append(1, i ? ',' : '{').append(classes_[i]).append(1, ':');
+    to.append("{\"").append(word_).append("\":").append(classes_[likeliest]).append(",\"probabilities\":");
+    char before = '{';
+    for (size_t i : named(probabilities)) {
+        to.append(1, before).append(classes_[i]).append(1, ':');
         write_number(to, probabilities[i]);
+        before = ',';
     }
     to += "}}";
+}
+
+// Which classes an answer names: all, as they stand, or the likeliest, falling; of equals the first.
+std::vector<size_t> AnswerWords::named(const double *probabilities) const {
+    std::vector<size_t> order(classes_.size());
+    std::iota(order.begin(), order.end(), size_t{0});
+    if (most_ == 0 || most_ >= order.size()) return order;
+    const auto end = order.begin() + static_cast<std::ptrdiff_t>(most_);
+    std::partial_sort(order.begin(), end, order.end(), [probabilities](size_t a, size_t b) {
+        return probabilities[a] != probabilities[b] ? probabilities[a] > probabilities[b] : a < b;
+    });
+    order.resize(most_);
+    return order;
 }
 
 double exact_sum(const std::vector<double> &numbers) {

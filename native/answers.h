@@ -34,7 +34,9 @@ struct Piece {
 class AnswerWords {
 public:
     // `version` and `classes` are JSON. Two classes share an output, the logit of the second; more have one each.
-    AnswerWords(std::string version, std::vector<std::string> classes);
+    // `word` is what the likeliest one is called. Of more than `most`, if that is not 0, only so many are named,
+    // the likeliest first.
+    AnswerWords(std::string version, std::vector<std::string> classes, std::string word, size_t most);
     // Pieces of `size` numbers (their indices are below it), and the JSON that ends the answer.
     AnswerWords(std::string version, size_t size, std::vector<Piece> pieces, std::string tail);
 
@@ -47,10 +49,11 @@ private:
     void write_two(std::string &to, double logit) const;
     void write_many(std::string &to, const float *logits) const;
     void write_classes(std::string &to, size_t likeliest, const double *probabilities) const;
+    std::vector<size_t> named(const double *probabilities) const;
 
-    std::string version_;
+    std::string version_, word_;
     std::vector<std::string> classes_;
-    size_t size_ = 0;
+    size_t most_ = 0, size_ = 0;
     std::vector<Piece> pieces_;
     std::string tail_;
 };

@@ -252,10 +252,11 @@ void bind_lines(nb::module_ &m) {
              "The events of bodies, one each, and the sessions of their paths (\"\": the body names its session).\n"
              "None: they are not all plain.");
     nb::class_<AnswerWords>(m, "AnswerWords", "A task's answers as JSON, to the bit as `tidegate.answers` has them.")
-        .def_static("classify", [](std::string version, std::vector<std::string> classes) {
+        .def_static("classify", [](std::string version, std::vector<std::string> classes, std::string word, size_t most) {
             if (classes.size() < 2) throw nb::value_error("classes: fewer than two");
-            return AnswerWords(std::move(version), std::move(classes));
-        }, "version"_a, "classes"_a, "The version and the names are JSON.")
+            return AnswerWords(std::move(version), std::move(classes), std::move(word), most);
+        }, "version"_a, "classes"_a, "word"_a = "label", "most"_a = 0,
+           "The version and the names are JSON. Of more classes than `most`, if it is not 0, that many are named.")
         .def_static("template", [](std::string version, size_t size, nb::list pieces, std::string tail) {
             try {
                 return template_of(std::move(version), size, std::move(pieces), std::move(tail));

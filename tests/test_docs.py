@@ -94,6 +94,7 @@ def test_the_pages_of_the_docs(tmp_path: Path) -> None:
     said = walk(ROOT / "docs" / "serve.md", tmp_path)
     assert '"seq":4' in said
     assert 'tidegate_events_total{model="pumps",outcome="answered"} 5.0' in said
+    assert '"answer":{"state":[' in walk(ROOT / "docs" / "embed.md", tmp_path)
     said = walk(ROOT / "docs" / "client.md", tmp_path)
     assert "3 True" in said
     assert "100 sessions, each with 3 answers" in said
@@ -114,6 +115,19 @@ def test_the_page_of_forecasts(tmp_path: Path) -> None:
     assert "coverage" in said
     assert "2 cutoffs" in said
     assert "['forecast', 'high', 'low'] 12" in said
+
+
+def test_the_page_of_tags(tmp_path: Path) -> None:
+    said = walk(ROOT / "docs" / "tag.md", tmp_path)
+    assert "f1 PER" in said
+    assert re.search(r"^(PER|LOC) \w+", said, re.MULTILINE)
+
+
+def test_the_page_of_language(tmp_path: Path) -> None:
+    said = walk(ROOT / "docs" / "language.md", tmp_path)
+    assert "bits_per_character" in said
+    assert re.search(r"^two c\w+$", said, re.MULTILINE)
+    assert "[48 tokens]" in said
 
 
 def test_the_operators_page_names_what_there_is() -> None:

@@ -593,7 +593,7 @@ class TaskSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         The classes, in the order of the head's outputs. Of ``classify`` and ``tag``, two share one
         output (the logit of the second); more have one each. Of ``next_item`` and ``language``,
         the field's values in the order of the schema's indices, after an empty text for those that
-        it does not know.
+        it does not know. Of ``embed``, names of the state's numbers.
     target_mean, target_scale : float
         ``regress``: the head's output is ``(value - target_mean) / target_scale``.
     forecast, items, anomaly : optional
@@ -617,6 +617,6 @@ class TaskSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return self.forecast.output_size
         if self.anomaly is not None:
             return self.anomaly.size
-        if self.items is not None:
+        if self.items is not None or self.name == "embed":
             return len(self.classes)
         return len(self.classes) if len(self.classes) > 2 else 1

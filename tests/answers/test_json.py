@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -43,6 +43,20 @@ def test_of_many_classes(data: Any, size: int) -> None:
     task = TaskSpec("classify", "c", classes=tuple(map(str, range(size))))
     found, expected = words(task, [row, row[::-1]])
     assert found == expected
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data(), st.integers(3, 40), st.sampled_from(["tag", "language"]))
+def test_of_the_likeliest_alone(data: Any, size: int, name: Literal["tag", "language"]) -> None:
+    near = st.integers(-3, 3).map(float)  # many are equal
+    row = data.draw(st.lists(near | LOGITS, min_size=size, max_size=size))
+    classes = ("", *map(chr, range(35, 34 + size)))
+    items = ItemsSpec(top=data.draw(st.integers(1, 12))) if name == "language" else None
+    found, expected = words(TaskSpec(name, "c", classes=classes, items=items), [row, row[::-1]])
+    assert found == expected
+    limit = items.top if items else 5 if size > 20 else size
+    for each in found:
+        assert len(msgspec.json.decode(each)["probabilities"]) == min(limit, size)
 
 
 @settings(max_examples=300, deadline=None)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from tidegate.answers.classify import Classify
 from tidegate.answers.columns import Column
+from tidegate.answers.embed import Embed
 from tidegate.answers.events import Events
 from tidegate.answers.forecast import Forecast
 from tidegate.answers.labels import (
@@ -30,9 +31,11 @@ from tidegate.answers.labels import (
     session_labels,
     task_labels,
 )
+from tidegate.answers.language import Language
 from tidegate.answers.metrics import HIGHER_IS_BETTER
 from tidegate.answers.next_item import NextItem
 from tidegate.answers.regress import Regress
+from tidegate.answers.tag import Tag
 from tidegate.core import AnswerWords
 from tidegate.errors import InputError
 from tidegate.spec import TaskSpec
@@ -164,6 +167,9 @@ _HALVES: Mapping[str, Callable[[TaskSpec], Answers]] = {
     "forecast": Forecast,
     "regress": Regress,
     "next_item": NextItem,
+    "tag": Tag,
+    "language": Language,
+    "embed": Embed,
 }
 
 

@@ -16,7 +16,9 @@ from tidegate.cli import (
     datasets,
     demo,
     doctor,
+    embed,
     evaluate,
+    generate,
     inspect,
     key,
     report,
@@ -42,7 +44,7 @@ app = typer.Typer(
 )
 for verb in (
     *(train, tune, compare, doctor, evaluate, report, inspect),
-    *(compress, score, serve, config, demo),
+    *(compress, score, embed, generate, serve, config, demo),
 ):
     app.command(verb.NAME, epilog=verb.EXAMPLES)(verb.command)
 app.add_typer(check.app, name=check.NAME)

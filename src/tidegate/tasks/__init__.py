@@ -13,13 +13,15 @@ from tidegate.errors import InputError
 from tidegate.schema import Schema
 from tidegate.spec import TaskSpec
 from tidegate.tables import EventTable, naming_rows
-from tidegate.tasks import forecast, labelled, next_item
+from tidegate.tasks import forecast, labelled, language, next_item
 from tidegate.tasks.base import Task
 from tidegate.tasks.classify import Classify
 from tidegate.tasks.config import ForecastConfig, TaskConfig
 from tidegate.tasks.forecast import Forecast
+from tidegate.tasks.language import Language
 from tidegate.tasks.next_item import NextItem
 from tidegate.tasks.regress import Regress
+from tidegate.tasks.tag import Tag
 
 __all__ = ["ForecastConfig", "Task", "TaskConfig", "fit", "open"]
 
@@ -36,12 +38,16 @@ _HALVES: Mapping[str, type[Task]] = {
     "forecast": Forecast,
     "regress": Regress,
     "next_item": NextItem,
+    "tag": Tag,
+    "language": Language,
 }
 _FITS: Mapping[str, _Fit] = {
     "classify": labelled.fit,
     "forecast": forecast.fit,
     "regress": labelled.fit,
     "next_item": next_item.fit,
+    "tag": labelled.fit,
+    "language": language.fit,
 }
 
 
