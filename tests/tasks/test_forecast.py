@@ -7,7 +7,7 @@ from sklearn.metrics import mean_pinball_loss
 
 from tidegate import tables, tasks
 from tidegate.answers import Forecast as Answers
-from tidegate.answers.ahead import following
+from tidegate.answers.ahead import Track
 from tidegate.errors import InputError
 from tidegate.nn import Network
 from tidegate.schema import Field, Schema, SchemaConfig
@@ -63,7 +63,8 @@ def test_targets_are_the_encoded_values_ahead() -> None:
 def test_targets_are_made_when_asked() -> None:
     values = np.arange(200_000, dtype=np.float32)
     offsets = np.array([0, len(values)])
-    targets = Ahead(values, following(offsets), tuple(range(1, 721)))
+    left = Track.of(values.astype(np.float64), offsets).left
+    targets = Ahead(values, left, tuple(range(1, 721)))
     assert targets.shape == (200_000, 720)  # 576 MB, if it were an array
     assert targets[np.array([5])][0, [0, 719]].tolist() == [6.0, 725.0]
 
@@ -124,7 +125,7 @@ def test_margins_hold_the_share_that_is_wanted() -> None:
     spec = TaskSpec("forecast", "y", forecast=ForecastSpec((1, 2), coverage=0.9))
 
     def part(n: int) -> tuple[np.ndarray, np.ndarray]:
-        truth = np.stack([rng.normal(size=n), following(np.array([0, n]))], axis=1)
+        truth = Track.of(rng.normal(size=n), np.array([0, n])).truth()
         return np.zeros((n, 2), np.float32), truth
 
     network = Network(ModelSpec(1, (LayerSpec("gru", 1),), 2))
@@ -141,7 +142,7 @@ def test_margins_may_narrow_quantiles() -> None:
     spec = TaskSpec("forecast", "y", forecast=forecast)
     values = np.linspace(-1, 1, 1001)
     outputs = np.repeat(np.array([[-5.0, 0.0, 5.0]], np.float32), 1001, axis=0)
-    truth = np.stack([values, following(np.array([0, 1001]))], axis=1)
+    truth = Track.of(values, np.array([0, 1001])).truth()
     network = Network(ModelSpec(1, (LayerSpec("gru", 1),), 3))
     settled = Forecast(spec).finish(network, outputs, truth)
     assert Answers(settled).metrics(outputs, truth)["coverage"] == pytest.approx(0.8, abs=0.01)
@@ -150,7 +151,7 @@ def test_margins_may_narrow_quantiles() -> None:
 def test_without_errors_there_are_no_margins() -> None:
     spec = TaskSpec("forecast", "y", forecast=ForecastSpec((1, 5), coverage=0.9))
     network = Network(ModelSpec(1, (LayerSpec("gru", 1),), 2))
-    truth = np.array([[1.0, 2.0], [2.0, 1.0], [3.0, 0.0]])
+    truth = Track.of(np.array([1.0, 2.0, 3.0]), np.array([0, 3])).truth()
     with pytest.raises(InputError, match=r"task.forecast.coverage: .*5 events ahead"):
         Forecast(spec).finish(network, np.zeros((3, 2), np.float32), truth)
 

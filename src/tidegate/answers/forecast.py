@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate import core
-from tidegate.answers.ahead import following, seasonal, shifted
+from tidegate.answers.ahead import Track
 from tidegate.answers.columns import Column
 from tidegate.answers.events import Events
 from tidegate.answers.words import NUMBER, closed
@@ -117,10 +117,11 @@ class Forecast:
         return f"forecasts {self._task.label!r} {ahead} events ahead"
 
     def truth(self, events: Events, schema: Schema) -> Floats:  # noqa: ARG002
-        """Return the field's value, and how many events follow in the session, (events, 2).
+        """Return the field's value, the row and the number of the session, (events, 3).
 
         What comes later is in the later rows: (events, horizons) would be the same numbers many
-        times over. Values before the table's `counts_from` are NaN.
+        times over. Values before the table's `counts_from` are NaN. Of some of the rows, `metrics`
+        measures those forecasts whose truth is among them.
 
         Raises
         ------
@@ -138,13 +139,13 @@ class Forecast:
         values = column.astype(np.float64)
         if events.counts_from is not None:
             values[events.times < events.counts_from] = np.nan
-        return np.stack([values, following(events.offsets).astype(np.float64)], axis=1)
+        return Track.of(values, events.offsets).truth()
 
     def metrics(
         self,
         outputs: NDArray[np.float32],
         truth: Floats,
-        offsets: NDArray[np.int64] | None = None,
+        offsets: NDArray[np.int64] | None = None,  # noqa: ARG002 - the truth knows
     ) -> dict[str, float]:
         """Measure over all horizons, and over the first and the last of several.
 
@@ -153,12 +154,11 @@ class Forecast:
         ``width`` of the intervals, ``pinball`` of quantiles; ``mae_last`` and ``mae_seasonal``, of
         the last value and of that of a season ago, where those are known.
         """
-        ends = np.array([0, len(truth)]) if offsets is None else offsets
         first, last = self._spec.horizons[0], self._spec.horizons[-1]
         totals: dict[str, float] = {}
         counts: dict[str, int] = {}
         found: dict[str, float] = {}
-        for horizon, errors in self._errors(outputs, truth, ends):
+        for horizon, errors in self._errors(outputs, Track.from_truth(truth)):
             for name, each in errors.items():
                 totals[name] = totals.get(name, 0.0) + float(each.sum())
                 counts[name] = counts.get(name, 0) + len(each)
@@ -207,7 +207,7 @@ class Forecast:
         ----------
         outputs : float32 array (events, output_size)
             Outputs of the head.
-        truth : float64 array (events, 2)
+        truth : float64 array (events, 3)
             From `truth`.
         at : int
             Which horizon.
@@ -217,7 +217,7 @@ class Forecast:
         float64 array (n,)
             Of the truths that are known, in units of the outputs; below 0 within quantiles.
         """
-        later = _later(truth, self._spec.horizons[at])
+        later = Track.from_truth(truth).ahead(self._spec.horizons[at])
         known = ~np.isnan(later)
         there = self.encode(later[known])
         ordered = self._sorted(outputs[known], slice(at, at + 1))[:, 0]
@@ -249,11 +249,11 @@ class Forecast:
         return np.sort(outputs.reshape(shape)[:, horizons].astype(np.float64), axis=-1)
 
     def _errors(
-        self, outputs: NDArray[np.float32], truth: Floats, offsets: NDArray[np.int64]
+        self, outputs: NDArray[np.float32], track: Track
     ) -> Iterator[tuple[int, dict[str, Floats]]]:
         """Yield what is measured of each horizon: one number a truth that is known."""
         for at, horizon in enumerate(self._spec.horizons):
-            one, later = slice(at, at + 1), _later(truth, horizon)
+            one, later = slice(at, at + 1), track.ahead(horizon)
             known = ~np.isnan(later)
             right = later[known]
             lines = {name: each[:, 0] for name, each in self.lines(outputs[known], one).items()}
@@ -265,7 +265,7 @@ class Forecast:
                 found["coverage"] = inside.astype(np.float64)
                 found["width"] = lines["high"] - lines["low"]
             for name, season in {"mae_last": 1, "mae_seasonal": self._spec.season}.items():
-                naive = np.abs(seasonal(truth[:, 0], offsets, horizon, season)[known] - right)
+                naive = np.abs(track.seasonal(horizon, season)[known] - right)
                 found[name] = naive[~np.isnan(naive)]
             yield horizon, found
 
@@ -275,10 +275,6 @@ class Forecast:
         over = right[:, None] - quantiles
         shares = np.array(self._spec.quantiles)
         return np.asarray(np.maximum(shares * over, (shares - 1) * over).mean(axis=1))
-
-
-def _later(truth: Floats, horizon: int) -> Floats:
-    return shifted(truth[:, 0], truth[:, 1].astype(np.int64), horizon)
 
 
 def _point_errors(forecast: Floats, right: Floats) -> dict[str, Floats]:

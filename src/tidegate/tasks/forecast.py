@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import huber_loss
 
 from tidegate import answers
-from tidegate.answers.ahead import naive_error
+from tidegate.answers.ahead import Track
 from tidegate.data.targets import Targets
 from tidegate.errors import InputError
 from tidegate.nn import Network
@@ -106,7 +106,7 @@ class Forecast(Task):
     ) -> Ahead:
         """Return what makes the encoded values ahead of each event."""
         values = answers.Forecast(self.spec).encode(truth[:, 0]).astype(np.float32)
-        return Ahead(values, truth[:, 1].astype(np.int64), self._forecast.horizons)
+        return Ahead(values, Track.from_truth(truth).left, self._forecast.horizons)
 
     def loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the mean loss of the values that came."""
@@ -217,7 +217,7 @@ def fit(
             field=name,
             hint="see that the training part has values in it",
         )
-    error = naive_error(table.columns[name], table.offsets, wanted.season)
+    error = Track.of(table.columns[name], table.offsets).naive_error(wanted.season)
     return TaskSpec(
         "forecast",
         name,
