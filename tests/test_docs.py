@@ -143,6 +143,14 @@ def test_the_page_of_the_layers(tmp_path: Path) -> None:
     assert "(8, 1000, 64) False" in said
 
 
+def test_the_page_of_forecasts(tmp_path: Path) -> None:
+    said = walk(ROOT / "docs" / "forecast.md", tmp_path)
+    assert "['unique_id', 'ds', 'y', 'sale+6', 'sale+12']" in said.replace("'sale', ", "")
+    assert "coverage" in said
+    assert "2 cutoffs" in said
+    assert "['forecast', 'high', 'low'] 12" in said
+
+
 def test_the_page_of_tags(tmp_path: Path) -> None:
     said = walk(ROOT / "docs" / "tag.md", tmp_path)
     assert "f1 PER" in said

@@ -11,6 +11,7 @@ axis of every weight. ``z``, the update gate, is the share of the old state that
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Literal
 
@@ -440,21 +441,77 @@ def _bad_spec(field: str, what: str, hint: str) -> InputError:
 class ForecastSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a forecast says.
 
+    The head's outputs are values as the schema encodes them: ``(x - target_mean) / target_scale``,
+    of x or, with `log`, of ``sign(x) * log1p(|x|)``.
+
     Parameters
     ----------
-    horizons : int
-        Events ahead: the first is the next one.
+    horizons : tuple of int
+        Rising numbers of events ahead: 1 is the next one.
     quantiles : tuple of float
-        Rising shares, such as 0.1, 0.5, 0.9; none: one value a horizon.
+        Rising shares with 0.5 among them, such as 0.1, 0.5, 0.9; none: one value a horizon.
+    loss : {"mse", "mae", "huber", "pinball"}
+        What training makes small; ``pinball`` with quantiles, and only then.
+    log : bool
+        Whether the schema takes logarithms of the field.
+    season : int
+        Events of a season: what `naive_error` and the seasonal baseline look back.
+    coverage : float
+        Share of truths that ``low`` to ``high`` is to hold; 0: there are no intervals.
+    margins : tuple of float
+        One a horizon, in units of the outputs: how far the interval goes beyond the forecast, or
+        beyond the outer quantiles. The validation part decides.
+    naive_error : float
+        Mean absolute error of the seasonal naive forecast, one season ahead, in training: what
+        ``mase`` divides by. 0: unknown.
     """
 
-    horizons: int
+    horizons: tuple[int, ...]
     quantiles: tuple[float, ...] = ()
+    loss: Literal["mse", "mae", "huber", "pinball"] = "mse"
+    log: bool = False
+    season: int = 1
+    coverage: float = 0.0
+    margins: tuple[float, ...] = ()
+    naive_error: float = 0.0
+
+    def __post_init__(self) -> None:
+        rising = all(a < b for a, b in itertools.pairwise(self.horizons))
+        shares = all(0 < q < 1 for q in self.quantiles)
+        ordered = all(a < b for a, b in itertools.pairwise(self.quantiles))
+        rules: dict[str, tuple[bool, str]] = {
+            "horizons": (
+                bool(self.horizons) and self.horizons[0] >= 1 and rising,
+                "give rising numbers of events, 1 or more each",
+            ),
+            "quantiles": (
+                shares and ordered and (not self.quantiles or 0.5 in self.quantiles),
+                "give rising shares between 0 and 1 with 0.5 among them, such as 0.1, 0.5, 0.9",
+            ),
+            "loss": (
+                (self.loss == "pinball") == bool(self.quantiles),
+                "pinball goes with quantiles, and quantiles with pinball",
+            ),
+            "season": (self.season >= 1, "give a number of events, 1 or more"),
+            "coverage": (0 <= self.coverage < 1, "give a share, such as 0.9; 0: no intervals"),
+            "margins": (
+                len(self.margins) in (0, len(self.horizons)),
+                "there is one a horizon",
+            ),
+        }
+        for field, (holds, hint) in rules.items():
+            if not holds:
+                raise InputError(
+                    "bad_spec",
+                    f"{getattr(self, field)!r} makes no forecast",
+                    field=f"forecast.{field}",
+                    hint=hint,
+                )
 
     @property
     def output_size(self) -> int:
         """Outputs of the head: horizons, each with its quantiles side by side."""
-        return self.horizons * max(1, len(self.quantiles))
+        return len(self.horizons) * max(1, len(self.quantiles))
 
 
 ItemLoss = Literal["cross_entropy", "sampled", "bpr_max"]

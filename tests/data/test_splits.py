@@ -125,3 +125,24 @@ def test_refused(split: Any, value: list[Any], code: str) -> None:
     with pytest.raises(InputError) as caught:
         split(table_of([("a", 0.0), ("b", 1.5)]), value)
     assert caught.value.code == code
+
+
+@settings(max_examples=60, deadline=None)
+@given(events, st.lists(st.integers(1, 50).map(float), min_size=1, max_size=2, unique=True))
+def test_by_cut_gives_a_part_what_came_before_its_end(
+    some: list[tuple[str, float]], cuts: list[float]
+) -> None:
+    cuts.sort()
+    table = table_of(some)
+    spans = list(pairwise([-np.inf, *cuts, np.inf]))
+    inside = [{name for name, time in some if low <= time < high} for low, high in spans]
+    if not all(inside):
+        with pytest.raises(InputError, match="empty_part"):
+            splits.by_cut(table, cuts)
+        return
+    for part, (low, high), names in zip(splits.by_cut(table, cuts), spans, inside, strict=True):
+        assert set(part.sessions) == names
+        assert part.counts_from == (None if low == -np.inf else low)
+        for place, name in enumerate(part.sessions):
+            times = part.times[part.offsets[place] : part.offsets[place + 1]]
+            assert times.tolist() == sorted(t for n, t in some if n == name and t < high)

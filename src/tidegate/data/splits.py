@@ -1,11 +1,14 @@
-"""Splits into parts for training, validation and test; a session is never cut in two.
+"""Splits into parts for training, validation and test.
 
-Half a session in training and half in test would let the model remember instead of predict.
+A session is never cut in two: half of it in training and half in test would let the model remember
+instead of predict. Only a forecast, whose sessions are series that go on, is asked about the later
+half of what it learned from: `by_cut`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -14,7 +17,7 @@ from numpy.typing import NDArray
 from tidegate.errors import InputError
 from tidegate.tables import EventTable, seconds
 
-__all__ = ["by_session", "by_time", "check_fractions"]
+__all__ = ["by_cut", "by_session", "by_time", "check_fractions"]
 
 
 def by_time(table: EventTable, until: Sequence[float | str | date]) -> tuple[EventTable, ...]:
@@ -49,18 +52,60 @@ def by_time(table: EventTable, until: Sequence[float | str | date]) -> tuple[Eve
     >>> [part.sessions for part in by_time(table, [2.0])]
     [['a'], ['b']]
     """
-    cuts = np.array([seconds(cut) for cut in until])
-    if len(cuts) == 0 or not (np.diff(cuts) > 0).all():
-        raise InputError(
-            "bad_split",
-            f"{list(map(str, until))} do not rise",
-            field="until",
-            hint="give the ends of all parts but the last, each later than the one before",
-        )
+    cuts = _cuts(until)
     first_times = table.times[table.offsets[:-1]]
     parts = np.searchsorted(cuts, first_times, side="right")
     between = f"{_day(first_times.min())} to {_day(first_times.max())}"
     return _take(table, parts, len(cuts) + 1, "until", f"sessions begin from {between}")
+
+
+def by_cut(table: EventTable, until: Sequence[float | str | date]) -> tuple[EventTable, ...]:
+    """Cut series in time: each part has the events before its end.
+
+    What lies before a part's beginning is in it for the memory alone: `EventTable.counts_from` says
+    from when on a truth counts. A series that ends before a part's beginning is not in it.
+
+    Parameters
+    ----------
+    table : EventTable
+        With times, in their order.
+    until : sequence of float, str, date or datetime
+        Rising cut points, as in `by_time`.
+
+    Returns
+    -------
+    tuple of EventTable
+        One more than cut points.
+
+    Raises
+    ------
+    InputError
+        As `by_time`.
+
+    Examples
+    --------
+    >>> from tidegate import tables
+    >>> import polars as pl
+    >>> events = pl.DataFrame({"id": ["a", "b", "a"], "at": [1.0, 1.0, 9.0]})
+    >>> table = tables.read(events, session="id", time="at", fields={})
+    >>> [(part.sessions, part.times.tolist(), part.counts_from) for part in by_cut(table, [2.0])]
+    [(['a', 'b'], [1.0, 1.0], None), (['a'], [1.0, 9.0], 2.0)]
+    """
+    cuts = _cuts(until)
+    parts = []
+    for number, end in enumerate([*cuts.tolist(), np.inf], start=1):
+        begin = -np.inf if number == 1 else float(cuts[number - 2])
+        part = table.before(end, beyond=begin)
+        if not part.sessions:
+            between = f"{_day(table.times.min())} to {_day(table.times.max())}"
+            raise InputError(
+                "empty_part",
+                f"no event falls into part {number} of {len(cuts) + 1}",
+                field="until",
+                hint=f"move the cuts: there are events from {between}",
+            )
+        parts.append(part if number == 1 else replace(part, counts_from=begin))
+    return tuple(parts)
 
 
 def by_session(
@@ -113,6 +158,18 @@ def check_fractions(fractions: Sequence[float]) -> None:
             field="fractions",
             hint="give each part a share above 0, in all 1, such as 0.8, 0.1, 0.1",
         )
+
+
+def _cuts(until: Sequence[float | str | date]) -> NDArray[np.float64]:
+    cuts = np.array([seconds(cut) for cut in until])
+    if len(cuts) == 0 or not (np.diff(cuts) > 0).all():
+        raise InputError(
+            "bad_split",
+            f"{list(map(str, until))} do not rise",
+            field="until",
+            hint="give the ends of all parts but the last, each later than the one before",
+        )
+    return cuts
 
 
 def _take(

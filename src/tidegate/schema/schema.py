@@ -12,7 +12,7 @@ from tidegate.schema.config import TIME_COLUMNS
 from tidegate.schema.encode import Encoded, encode_each, encode_table
 from tidegate.schema.faults import wrong_shape
 from tidegate.schema.fit import fit
-from tidegate.schema.fitted import Fitted
+from tidegate.schema.fitted import Fitted, FittedField
 from tidegate.schema.layout import Layout
 from tidegate.schema.native import encoder_of
 
@@ -53,6 +53,8 @@ class Schema:
     columns : tuple of str
         The columns of a row: numbers (with indicators and time features) first, then one index
         column a category.
+    fields : dict of str to FittedField
+        By name, what was asked for and what training said.
     width, state_size : int
         Floats of a row, and of the encoder's state of one session.
     categories : tuple of CategoryInput
@@ -90,6 +92,7 @@ class Schema:
         self.encoder = encoder_of(self._layout)
         self._typing = typed.TypingPlan.of(self.config)
         self.names: tuple[str, ...] = tuple(self.config.fields)
+        self.fields: dict[str, FittedField] = {field.name: field for field in fitted.fields}
         self.columns: tuple[str, ...] = self._layout.columns
         self.width: int = len(self.columns)
         self.state_size: int = self._layout.state_size

@@ -85,12 +85,16 @@ class Plain:
         self._words = answers.open(bundle.task).json(bundle.version)
 
     def read_lines(self, lines: bytes, count: int) -> PlainEvents | None:
-        """Read as many whole lines; None: they are not all plain."""
+        """Read as many whole lines; None: not all are plain, or C cannot word the answers."""
+        if self._words is None:
+            return None
         events = self._plan.read_lines(lines, count)
         return None if events is None else PlainEvents(events)
 
     def read_bodies(self, bodies: Sequence[Unread]) -> PlainEvents | None:
-        """Read events that came alone; None: they are not all plain."""
+        """Read events that came alone; None: not all are plain, or C cannot word the answers."""
+        if self._words is None:
+            return None
         events = self._plan.read_bodies(
             [each.body for each in bodies], [each.session for each in bodies]
         )
@@ -98,8 +102,10 @@ class Plain:
 
     def lines(self, batch: PlainEvents, processed: core.Processed) -> bytes:
         """Return the lines that answer events which were all answered, by this version."""
+        assert self._words is not None  # else nothing was read
         return self._words.lines(batch.events, processed)
 
     def bodies(self, batch: PlainEvents, processed: core.Processed) -> list[bytes]:
         """Return the answers of such events one by one."""
+        assert self._words is not None
         return self._words.bodies(batch.events, processed)

@@ -38,6 +38,9 @@ class EventTable:
         Row of the input that each event stood in, from 0.
     notes : list of str
         What reading decided, for a person to see.
+    counts_from : float, optional
+        Unix seconds, of a part that was cut out of longer sessions (`data.splits.by_cut`): earlier
+        events are there for the memory alone, and forecasts of them do not count.
     """
 
     sessions: list[str]
@@ -47,6 +50,7 @@ class EventTable:
     labels: NDArray[Any] | None
     source_rows: NDArray[np.int64]
     notes: list[str] = field(default_factory=list)
+    counts_from: float | None = None
 
     @property
     def n_events(self) -> int:
@@ -83,6 +87,32 @@ class EventTable:
             columns={name: column[events] for name, column in self.columns.items()},
             labels=None if self.labels is None else self.labels[events],
             source_rows=self.source_rows[events],
+        )
+
+    def before(self, end: float, *, beyond: float = -np.inf) -> EventTable:
+        """Return a table of what happened before a time, of the sessions that go beyond another.
+
+        Parameters
+        ----------
+        end : float
+            Unix seconds: events from then on are left out.
+        beyond : float
+            Unix seconds: a session without an event from then on, before `end`, is left out.
+        """
+        there = self.times < end
+        counts = np.add.reduceat(there, self.offsets[:-1]).astype(np.int64)
+        late = np.add.reduceat(there & (self.times >= beyond), self.offsets[:-1]) > 0
+        kept = np.flatnonzero(there & np.repeat(late, self.lengths))
+        return replace(
+            self,
+            sessions=[
+                name for name, keep in zip(self.sessions, late.tolist(), strict=True) if keep
+            ],
+            offsets=_offsets(counts[late]),
+            times=self.times[kept],
+            columns={name: column[kept] for name, column in self.columns.items()},
+            labels=None if self.labels is None else self.labels[kept],
+            source_rows=self.source_rows[kept],
         )
 
 

@@ -13,16 +13,17 @@ from tidegate.errors import InputError
 from tidegate.schema import Schema
 from tidegate.spec import TaskSpec
 from tidegate.tables import EventTable, naming_rows
-from tidegate.tasks import labelled, language, next_item
+from tidegate.tasks import forecast, labelled, language, next_item
 from tidegate.tasks.base import Task
 from tidegate.tasks.classify import Classify
-from tidegate.tasks.config import TaskConfig
+from tidegate.tasks.config import ForecastConfig, TaskConfig
+from tidegate.tasks.forecast import Forecast
 from tidegate.tasks.language import Language
 from tidegate.tasks.next_item import NextItem
 from tidegate.tasks.regress import Regress
 from tidegate.tasks.tag import Tag
 
-__all__ = ["Task", "TaskConfig", "fit", "open"]
+__all__ = ["ForecastConfig", "Task", "TaskConfig", "fit", "open"]
 
 
 class _Fit(Protocol):
@@ -34,6 +35,7 @@ class _Fit(Protocol):
 
 _HALVES: Mapping[str, type[Task]] = {
     "classify": Classify,
+    "forecast": Forecast,
     "regress": Regress,
     "next_item": NextItem,
     "tag": Tag,
@@ -41,6 +43,7 @@ _HALVES: Mapping[str, type[Task]] = {
 }
 _FITS: Mapping[str, _Fit] = {
     "classify": labelled.fit,
+    "forecast": forecast.fit,
     "regress": labelled.fit,
     "next_item": next_item.fit,
     "tag": labelled.fit,

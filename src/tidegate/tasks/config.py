@@ -7,9 +7,75 @@ from typing import Literal
 import msgspec
 
 from tidegate.errors import InputError
-from tidegate.spec import ItemLoss, ItemsSpec, TaskName
+from tidegate.spec import ForecastSpec, ItemLoss, ItemsSpec, TaskName
 
-__all__ = ["ItemsConfig", "TaskConfig"]
+__all__ = ["ForecastConfig", "ItemsConfig", "TaskConfig"]
+
+MOST_AHEAD = 10_000
+"""Events ahead that a forecast may look."""
+
+
+class ForecastConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Section ``[task.forecast]``: how far to look ahead, and what to say of it.
+
+    Parameters
+    ----------
+    horizons : int or list of int
+        Events ahead: all from 1 to a number, or those of a list, such as ``[1, 24, 168]``.
+    quantiles : tuple of float
+        Such as 0.1, 0.5, 0.9, with 0.5 among them.
+    loss : {"mse", "mae", "huber", "pinball"}, optional
+        Default: ``pinball`` with quantiles, else ``mse``. Of squares the mean is foretold, of
+        absolute errors the median.
+    season : int
+        Events of a season, of the naive forecast that metrics stand beside: 24 of hours that
+        repeat from day to day. 1: the last value.
+    coverage : float
+        Share of the truths that intervals are to hold, such as 0.9; they are set by the errors on
+        the validation part. 0: no intervals.
+    """
+
+    horizons: int | list[int]
+    quantiles: tuple[float, ...] = ()
+    loss: Literal["mse", "mae", "huber", "pinball"] | None = None
+    season: int = 1
+    coverage: float = 0.0
+
+    def __post_init__(self) -> None:
+        farthest = (
+            self.horizons if isinstance(self.horizons, int) else max(self.horizons, default=0)
+        )
+        if farthest > MOST_AHEAD:
+            raise InputError(
+                "out_of_range",
+                f"{farthest:,} events ahead",
+                field="horizons",
+                hint=f"look at most {MOST_AHEAD:,} ahead, or make a series of larger steps",
+            )
+        self.spec()
+
+    def spec(self, *, log: bool = False, naive_error: float = 0.0) -> ForecastSpec:
+        """Return the task's spec, with what was learned of the training part.
+
+        Raises
+        ------
+        InputError
+            ``out_of_range``, naming the key.
+        """
+        ahead = self.horizons
+        try:
+            return ForecastSpec(
+                tuple(ahead) if isinstance(ahead, list) else tuple(range(1, ahead + 1)),
+                tuple(self.quantiles),
+                self.loss or ("pinball" if self.quantiles else "mse"),
+                log=log,
+                season=self.season,
+                coverage=self.coverage,
+                naive_error=naive_error,
+            )
+        except InputError as error:
+            field = (error.field or "").removeprefix("forecast.")
+            raise InputError("out_of_range", error.message, field=field, hint=error.hint) from error
 
 
 class ItemsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -85,6 +151,8 @@ class TaskConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     field : str or None
         Of a task without a label column, the field of the event that it is about, where it is about
         one.
+    forecast : ForecastConfig or None
+        Of ``forecast``, which needs it.
     items : ItemsConfig
         Of ``next_item``.
     """
@@ -95,6 +163,7 @@ class TaskConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     class_weight: Literal["balanced"] | dict[str, float] | None = None
     calibrate: bool = True
     field: str | None = None
+    forecast: ForecastConfig | None = None
     items: ItemsConfig = ItemsConfig()
 
     def __post_init__(self) -> None:

@@ -1,10 +1,12 @@
 """Training: from tables of events to a bundle.
 
 `run` does what a configuration file says. `train_model` and `save_bundle` are its two halves, for
-tables that a program has prepared; `fit` is the loop beneath them.
+tables that a program has prepared; `fit` is the loop beneath them. `cross_validation` asks what
+would have been forecast from several cutoffs.
 """
 
 from tidegate.data.augment import Augment
+from tidegate.train.backtest import cross_validation
 from tidegate.train.config import TrainConfig, load_config, parse_config
 from tidegate.train.diagnostics import Diagnosis, LayerDiagnosis
 from tidegate.train.fit import FitResult, fit
@@ -38,6 +40,7 @@ __all__ = [
     "TrainSettings",
     "Trained",
     "check_leaks",
+    "cross_validation",
     "fit",
     "load_config",
     "parse_config",

@@ -54,30 +54,32 @@ class SplitConfig(msgspec.Struct, frozen=True):
 
     Parameters
     ----------
-    by : {"time", "session"}
-        By the time of a session's first event, or at random.
+    by : {"time", "session", "cut"}
+        By the time of a session's first event, at random, or, for a forecast, each series cut at
+        these times: a part knows what came before it, and is measured by what comes in it.
     valid_from, test_from : date, time, RFC 3339 text or unix seconds
-        ``time``: where the validation and the test part begin (UTC unless it says otherwise).
-        Without `test_from` there is no test part.
+        ``time`` and ``cut``: where the validation and the test part begin (UTC unless it says
+        otherwise). Without `test_from` there is no test part.
     fractions : tuple of float
         ``session``: shares of the training, the validation and (if wanted) the test part.
     seed : int
         ``session``: of the random choice.
     """
 
-    by: Literal["time", "session"]
+    by: Literal["time", "session", "cut"]
     valid_from: Any = None
     test_from: Any = None
     fractions: tuple[float, ...] = ()
     seed: int = 0
 
     def __post_init__(self) -> None:
-        needed = {"time": "valid_from", "session": "fractions"}[self.by]
+        needed = "fractions" if self.by == "session" else "valid_from"
         if not getattr(self, needed):
             raise InputError(
                 "missing_key", "missing", field=needed, hint=f'by = "{self.by}" needs it'
             )
-        for name in {"time": ("fractions",), "session": ("valid_from", "test_from")}[self.by]:
+        unused = ("valid_from", "test_from") if self.by == "session" else ("fractions",)
+        for name in unused:
             if getattr(self, name):
                 raise InputError(
                     "unused_key", "is given", field=name, hint=f'by = "{self.by}" has no use for it'
@@ -102,7 +104,7 @@ class SplitConfig(msgspec.Struct, frozen=True):
 
     @property
     def starts(self) -> tuple[float, ...]:
-        """``time``: where the validation and the test part begin, in unix seconds."""
+        """``time`` and ``cut``: where the validation and the test part begin, in unix seconds."""
         starts = []
         for name in ("valid_from", "test_from"):
             value = getattr(self, name)
@@ -196,6 +198,27 @@ class TrainConfig(msgspec.Struct, frozen=True):
                 "missing",
                 field="data.label",
                 hint=f"{self.task.name} learns from a label column: name it",
+            )
+        if self.task.name == "forecast" and self.model.bidirectional:
+            raise InputError(
+                "bad_config",
+                "a backward direction would read the values that are to be foretold",
+                field="model.bidirectional",
+                hint="leave it out",
+            )
+        if self.split.by == "cut" and (self.task.name != "forecast" or self.data.time is None):
+            raise InputError(
+                "bad_config",
+                "only the series of a forecast are cut in time, and only if they have times",
+                field="split.by",
+                hint='use by = "time" or "session", or give data.time',
+            )
+        if self.task.forecast is not None and self.task.name != "forecast":
+            raise InputError(
+                "unused_key",
+                "is given",
+                field="task.forecast",
+                hint=f"{self.task.name} has no use for it",
             )
         cut = self.train.max_length is not None and self.train.truncate != "tail"
         if cut and self.task.per == "session":

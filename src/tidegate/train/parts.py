@@ -33,6 +33,8 @@ def split(
     """Return the training, the validation and, if there is one, the test part."""
     if config.by == "session":
         parts = splits.by_session(table, config.fractions, config.seed)
+    elif config.by == "cut":
+        parts = splits.by_cut(table, until=config.starts)
     else:
         parts = splits.by_time(table, until=config.starts)
     train, valid, *test = parts

@@ -127,9 +127,9 @@ def _provenance(config: TrainConfig) -> dict[str, Any]:
 
 
 def _split_to_dict(config: SplitConfig) -> dict[str, Any]:
-    if config.by == "time":
-        return {"by": "time", "starts": config.starts}
-    return {"by": "session", "fractions": config.fractions, "seed": config.seed}
+    if config.by == "session":
+        return {"by": "session", "fractions": config.fractions, "seed": config.seed}
+    return {"by": config.by, "starts": config.starts}
 
 
 def _git_revision(folder: Path) -> str | None:
