@@ -80,6 +80,15 @@ def test_the_pages_of_the_docs(tmp_path: Path) -> None:
     assert "healthy: nothing is wrong" in said
     assert "serious learning_rate_too_high" in said
     assert len(list((tmp_path / "pictures").iterdir())) == 6
+    said = walk(ROOT / "docs" / "report.md", tmp_path)
+    assert "report: pumps.html" in said
+    assert "What each field is worth: The model leans most on noise" in said
+    assert "<h2" in (tmp_path / "mine.html").read_text()
+    said = walk(ROOT / "docs" / "compare.md", tmp_path)
+    assert "GRU or LSTM: " in said
+    assert "NOTHING WAS MEASURED" in said
+    assert said.splitlines()[-1] in {"gru", "lstm"}  # the Python block, which trains nothing anew
+    assert (tmp_path / "train.compare" / "comparison.html").is_file()
     assert "1-bf16 bf16" in walk(ROOT / "docs" / "compress.md", tmp_path)
     assert "port = 8711 " in walk(ROOT / "docs" / "operate.md", tmp_path)
     said = walk(ROOT / "docs" / "serve.md", tmp_path)
@@ -132,3 +141,11 @@ def test_links_lead_somewhere() -> None:
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_page_of_the_next_item(tmp_path: Path) -> None:
+    said = walk(ROOT / "docs" / "next-item.md", tmp_path)
+    assert "page" in (tmp_path / "next.csv").read_text()
+    found = re.search(r"recall │ (0\.\d+)", said)
+    assert found
+    assert float(found[1]) > 0.6

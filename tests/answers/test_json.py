@@ -104,6 +104,19 @@ def test_of_a_number(output: float, mean: float, scale: float) -> None:
     assert found == expected
 
 
+@settings(max_examples=300, deadline=None)
+@given(st.data(), st.lists(NAMES, min_size=2, max_size=9, unique=True))
+def test_of_items(data: Any, names: list[str]) -> None:
+    top = data.draw(st.integers(1, len(names) - 1))
+    scores = data.draw(st.lists(LOGITS | st.just(math.nan), min_size=top, max_size=top))
+    # Answers that come back from disk may hold any number.
+    index = st.integers(0, len(names) - 1) | st.sampled_from([-1.0, math.nan, math.inf, 99.0])
+    indices = data.draw(st.lists(index, min_size=top, max_size=top))
+    task = TaskSpec("next_item", "item", classes=tuple(names), items=ItemsSpec(top=top))
+    found, expected = words(task, [[*scores, *indices]])
+    assert found == expected
+
+
 def test_what_does_not_fit_is_refused() -> None:
     binary = answers.open(TaskSpec("classify", "c", classes=("a", "b"))).json("1")
     with pytest.raises(ValueError, match="outputs: not as many as the task's"):

@@ -32,6 +32,7 @@ from tidegate.answers.labels import (
 )
 from tidegate.answers.language import Language
 from tidegate.answers.metrics import HIGHER_IS_BETTER
+from tidegate.answers.next_item import NextItem
 from tidegate.answers.regress import Regress
 from tidegate.answers.tag import Tag
 from tidegate.core import AnswerWords
@@ -163,6 +164,7 @@ _HALVES: Mapping[str, Callable[[TaskSpec], Answers]] = {
     "tag": Tag,
     "language": Language,
     "embed": Embed,
+    "next_item": NextItem,
 }
 
 

@@ -21,7 +21,7 @@ __all__ = [
     "roc_auc",
 ]
 
-HIGHER_IS_BETTER = frozenset({"accuracy", "auc", "f1", "precision", "r2", "recall"})
+HIGHER_IS_BETTER = frozenset({"accuracy", "auc", "f1", "mrr", "ndcg", "precision", "r2", "recall"})
 """Of the other metrics, lower is."""
 
 Floats = NDArray[np.float64]

@@ -10,6 +10,7 @@ from tidegate import __version__
 from tidegate.cli import (
     bench,
     check,
+    compare,
     compress,
     config,
     datasets,
@@ -20,6 +21,7 @@ from tidegate.cli import (
     generate,
     inspect,
     key,
+    report,
     score,
     serve,
     store,
@@ -41,18 +43,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for verb in (
-    train,
-    tune,
-    doctor,
-    evaluate,
-    inspect,
-    compress,
-    score,
-    embed,
-    generate,
-    serve,
-    config,
-    demo,
+    *(train, tune, compare, doctor, evaluate, report, inspect),
+    *(compress, score, embed, generate, serve, config, demo),
 ):
     app.command(verb.NAME, epilog=verb.EXAMPLES)(verb.command)
 app.add_typer(check.app, name=check.NAME)

@@ -80,7 +80,7 @@ def _columns(task: str, half: Answers, outputs: NDArray[np.float32]) -> dict[str
     """Return what answers hold, a column each; of many labels or tokens the likeliest alone."""
     import numpy as np
 
-    if task in ("tag", "language"):
+    if task in ("tag", "language", "next_item"):
         return {
             name: column if isinstance(column, np.ndarray) else np.array(column[1])[column[0]]
             for name, column in half.columns(outputs).items()

@@ -13,11 +13,12 @@ from tidegate.errors import InputError
 from tidegate.schema import Schema
 from tidegate.spec import TaskSpec
 from tidegate.tables import EventTable, naming_rows
-from tidegate.tasks import labelled, language
+from tidegate.tasks import labelled, language, next_item
 from tidegate.tasks.base import Task
 from tidegate.tasks.classify import Classify
 from tidegate.tasks.config import TaskConfig
 from tidegate.tasks.language import Language
+from tidegate.tasks.next_item import NextItem
 from tidegate.tasks.regress import Regress
 from tidegate.tasks.tag import Tag
 
@@ -36,12 +37,14 @@ _HALVES: Mapping[str, type[Task]] = {
     "regress": Regress,
     "tag": Tag,
     "language": Language,
+    "next_item": NextItem,
 }
 _FITS: Mapping[str, _Fit] = {
     "classify": labelled.fit,
     "regress": labelled.fit,
     "tag": labelled.fit,
     "language": language.fit,
+    "next_item": next_item.fit,
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,7 +34,7 @@ class Task(ABC):
     """
 
     watch: str
-    reads_states: ClassVar[bool] = False
+    reads_states: bool = False
 
     def __init__(self, spec: TaskSpec) -> None:
         self.spec = spec
