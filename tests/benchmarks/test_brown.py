@@ -57,7 +57,7 @@ def test_quick_runs_make_what_is_missing(data: Path, tmp_path: Path) -> None:
     assert len(found) == 4
     network = found["language", "gru"]
     # One matrix of 8 numbers a token, in embedding and head: 15 letters and signs, and the unknown.
-    assert network.parameters - network.parameters_of_layer == 17 * 8 + 17
+    assert network.parameters - network.parameters_of_layer == 16 * 8 + 16
     assert network.figures["test"]["n"] == sum(len(t) - 1 for t in texts(data, "test"))
     assert again.stdout.endswith(run("--table", "--out", tmp_path).stdout)
 

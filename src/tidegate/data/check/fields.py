@@ -97,7 +97,7 @@ def _target(parts: Parts, name: str) -> Finding | None:
             labels[known],
             values[known],
             parts.sessions[known],
-            classes=parts.task.name == "classify",
+            classes=parts.task.name in ("classify", "tag"),
             ordered=parts.schema.config.fields[name].kind != "category",
         )
         if share >= limits.EXPLAINED:
@@ -193,7 +193,7 @@ def _beyond(
         return None
     if len(np.unique(of[changed])) < limits.SESSIONS:
         return None
-    classes = parts.task.name == "classify"
+    classes = parts.task.name in ("classify", "tag")
     ordered = parts.schema.config.fields[name].kind != "category"
     share = explained(target, given, of, classes=classes, ordered=ordered)
     if share < limits.EXPLAINED:
