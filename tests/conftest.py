@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from readouts import with_readout
 
 from tidegate import bundle as bundles
 from tidegate import core
@@ -72,12 +73,20 @@ def random_weights(spec: ModelSpec, seed: int) -> dict[str, np.ndarray]:
 
 
 def small_bundle(
-    layers: tuple[LayerSpec, ...] = (LayerSpec("gru", 12),), *, seed: int = 0, **changed: Any
+    layers: tuple[LayerSpec, ...] = (LayerSpec("gru", 12),),
+    *,
+    seed: int = 0,
+    readout: str = "",
+    **changed: Any,
 ) -> Bundle:
-    """A bundle of random weights, with everything that a trained one has; not on disk yet."""
+    """A bundle of random weights, with everything that a trained one has; not on disk yet.
+
+    With a `readout` its outputs are no task's: it cannot be loaded from disk.
+    """
     schema = small_schema()
     task = changed.pop("task", TaskSpec("classify", "late", classes=("no", "yes")))
     spec = ModelSpec(schema.width, layers, task.output_size, schema.categories)
+    spec = with_readout(spec, readout) if readout else spec
     weights = random_weights(spec, seed)
     rng = np.random.default_rng(seed)
     measured = baseline.measure(

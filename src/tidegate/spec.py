@@ -20,19 +20,29 @@ from tidegate.errors import InputError
 
 __all__ = [
     "GATES",
+    "LABELLED",
+    "LOG_SCALES",
     "MAX_SESSION_BYTES",
+    "MOST_INDICES",
     "Activation",
+    "AnomalySpec",
     "Bias",
     "CategoryInput",
     "Cell",
+    "ForecastSpec",
+    "ItemsSpec",
     "LayerSpec",
     "ModelSpec",
+    "Readout",
+    "SurprisePart",
+    "TaskName",
     "TaskSpec",
 ]
 
 Cell = Literal["gru", "lstm", "rnn"]
 Bias = Literal["double", "single", "none"]
 Activation = Literal["tanh", "relu"]
+Readout = Literal["outputs", "top", "surprise"]
 
 GATES: dict[str, tuple[str, ...]] = {
     "gru": ("r", "z", "n"),
@@ -43,6 +53,12 @@ GATES: dict[str, tuple[str, ...]] = {
 
 MAX_SESSION_BYTES = 512
 """UTF-8 bytes of a session id at most, wherever it stands."""
+
+LOG_SCALES = (-5.0, 5.0)
+"""Bounds of the log of a standard deviation that a head predicts."""
+
+MOST_INDICES = 1 << 24
+"""Indices that are float32 numbers, each and every one."""
 
 
 class LayerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -171,6 +187,35 @@ class CategoryInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     embedding_size: int
 
 
+class SurprisePart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A column of the encoded row that the head predicts before it sees the row.
+
+    Parameters
+    ----------
+    kind : {"gaussian", "categorical"}
+        ``gaussian``: the column is a number x with mean ``outputs[output]`` and ``log s``, the log
+        of its standard deviation, ``outputs[output + 1]``, clipped to `LOG_SCALES`. Its surprise is
+        ``((x - mean) / s)**2 / 2 + log s + log(2 pi) / 2`` nats. ``categorical``: the column is an
+        index, and ``outputs[output:output + size]`` are the logits of its values. Its surprise is
+        ``log(sum(exp(logits))) - logits[index]`` nats.
+    column : int
+        Which column of the row. An index is a category column of as many values as `size`, or a
+        column of numbers that are 0, 1, ... ``size - 1``.
+    output : int
+        The first of its outputs.
+    size : int
+        How many outputs are the part's: 2 of a gaussian.
+    missing : int, optional
+        A column of numbers; a row that has 1 there has no value, and surprises by 0.
+    """
+
+    kind: Literal["gaussian", "categorical"]
+    column: int
+    output: int
+    size: int = 2
+    missing: int | None = None
+
+
 class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A stack of recurrent layers between an encoded row and a linear head.
 
@@ -185,19 +230,36 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     categories : tuple of CategoryInput
         The columns of the row that are indices. All other columns are numbers. The first layer's
         input is the numbers, in row order, followed by the embeddings, in the order given here.
+    readout : {"outputs", "top", "surprise"}
+        Which numbers an event is answered with, `answer_size` of them. ``outputs``: the head's
+        outputs. ``top``: the `top` largest of them, falling, equal ones by index, then their
+        indices. ``surprise``: the head reads the last layer's h as it was before the event, and
+        predicts the event's row; the answer is minus the log likelihood of the row, in nats: the
+        sum over `parts`, then each part's.
+    top : int
+        ``top``: how many.
+    parts : tuple of SurprisePart
+        ``surprise``: what is predicted.
+    skip : bool
+        Whether the head also reads the row's numbers: ``head.skip @ numbers`` is added to its
+        outputs. (Not of ``surprise``, which is not to see them.)
 
     Examples
     --------
     >>> spec = ModelSpec(row_size=5, layers=(LayerSpec("gru", 8), LayerSpec("lstm", 4)),
     ...                  output_size=1, categories=(CategoryInput(4, 10, 3),))
-    >>> spec.input_sizes, spec.state_size
-    ((7, 8), 16)
+    >>> spec.input_sizes, spec.state_size, spec.answer_size
+    ((7, 8), 16, 1)
     """
 
     row_size: int
     layers: tuple[LayerSpec, ...]
     output_size: int
     categories: tuple[CategoryInput, ...] = ()
+    readout: Readout = "outputs"
+    top: int = 0
+    parts: tuple[SurprisePart, ...] = ()
+    skip: bool = False
 
     def __post_init__(self) -> None:
         columns = [category.column for category in self.categories]
@@ -211,23 +273,84 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         }
         for field, holds in rules.items():
             if not holds:
-                raise InputError(
-                    "bad_spec",
+                raise _bad_spec(
+                    field,
                     f"{getattr(self, field)!r} does not make a model",
-                    field=field,
-                    hint="a model has columns, layers and outputs, and distinct category columns",
+                    "a model has columns, layers and outputs, and distinct category columns",
                 )
         for index, (layer, size) in enumerate(zip(self.layers, self.input_sizes, strict=True)):
             dense = index > 0 or not self.categories
             if layer.residual and not (dense and size == layer.output_size):
-                raise InputError(
-                    "bad_spec",
+                raise _bad_spec(
+                    f"layers.{index}.residual",
                     f"the input has {size} numbers and the state {layer.output_size}"
                     if dense
                     else "the input holds categories, which are no numbers to add",
-                    field=f"layers.{index}.residual",
-                    hint="use residual where a layer's input and state have the same size",
+                    "use residual where a layer's input and state have the same size",
                 )
+        self._check_readout()
+
+    def _check_readout(self) -> None:
+        most = min(self.output_size, MOST_INDICES)
+        if not (1 <= self.top <= most if self.readout == "top" else self.top == 0):
+            raise _bad_spec(
+                "top",
+                f"{self.top} of {self.output_size} outputs, with readout {self.readout!r}",
+                f"use 1 to {most} with readout 'top', else 0",
+            )
+        if self.readout == "top" and self.output_size > MOST_INDICES:
+            raise _bad_spec(
+                "output_size",
+                f"{self.output_size} indices are not all float32 numbers",
+                f"use {MOST_INDICES} outputs at most with readout 'top'",
+            )
+        if bool(self.parts) != (self.readout == "surprise"):
+            raise _bad_spec(
+                "parts",
+                f"there are {len(self.parts)}, with readout {self.readout!r}",
+                "use one or more with readout 'surprise', else none",
+            )
+        if self.skip and (self.readout == "surprise" or not self.number_columns):
+            raise _bad_spec(
+                "skip",
+                "the head would read the row that it predicts"
+                if self.readout == "surprise"
+                else "the row has no numbers",
+                "leave skip out",
+            )
+        if self.readout == "surprise":
+            self._check_parts()
+
+    def _check_parts(self) -> None:
+        for index, layer in enumerate(self.layers):
+            last = index == len(self.layers) - 1
+            for option in ("bidirectional", *(["residual"] if last else [])):
+                if getattr(layer, option):
+                    raise _bad_spec(
+                        f"layers.{index}.{option}",
+                        "with readout 'surprise' the head reads the state before the event alone",
+                        f"leave {option} out",
+                    )
+        numbers = set(self.number_columns)
+        indices = {category.column: category.size for category in self.categories}
+        for index, part in enumerate(self.parts):
+            is_index = part.kind == "categorical"
+            rules = {
+                "column": part.column in (numbers | indices.keys() if is_index else numbers),
+                "missing": part.missing is None or part.missing in numbers,
+                "size": part.size == indices.get(part.column, part.size) >= 1
+                if is_index
+                else part.size == 2,
+                "output": 0 <= part.output <= self.output_size - part.size,
+            }
+            for field, holds in rules.items():
+                if not holds:
+                    raise _bad_spec(
+                        f"parts.{index}.{field}",
+                        f"{getattr(part, field)!r} does not fit the row and the outputs",
+                        "a part has a column of numbers or, categorical, one of indices of its "
+                        "size, and outputs of the head",
+                    )
 
     @property
     def number_columns(self) -> tuple[int, ...]:
@@ -255,6 +378,19 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         False
         """
         return not any(layer.bidirectional for layer in self.layers)
+
+    @property
+    def answer_size(self) -> int:
+        """Numbers that an event is answered with; see `readout`.
+
+        Examples
+        --------
+        >>> ModelSpec(2, (LayerSpec("gru", 4),), 40, readout="top", top=5).answer_size
+        10
+        """
+        if self.readout == "top":
+            return 2 * self.top
+        return 1 + len(self.parts) if self.readout == "surprise" else self.output_size
 
     @property
     def state_size(self) -> int:
@@ -292,7 +428,71 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                     shapes[f"layers.{index}.{direction}.{name}"] = shape
         shapes["head.weight"] = (self.output_size, self.layers[-1].output_size)
         shapes["head.bias"] = (self.output_size,)
+        if self.skip:
+            shapes["head.skip"] = (self.output_size, len(self.number_columns))
         return shapes
+
+
+def _bad_spec(field: str, what: str, hint: str) -> InputError:
+    return InputError("bad_spec", what, field=field, hint=hint)
+
+
+class ForecastSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a forecast says.
+
+    Parameters
+    ----------
+    horizons : int
+        Events ahead: the first is the next one.
+    quantiles : tuple of float
+        Rising shares, such as 0.1, 0.5, 0.9; none: one value a horizon.
+    """
+
+    horizons: int
+    quantiles: tuple[float, ...] = ()
+
+    @property
+    def output_size(self) -> int:
+        """Outputs of the head: horizons, each with its quantiles side by side."""
+        return self.horizons * max(1, len(self.quantiles))
+
+
+class ItemsSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is said of the next item, or the next token.
+
+    Parameters
+    ----------
+    top : int
+        How many of the likeliest are named.
+    """
+
+    top: int = 20
+
+
+class AnomalySpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What tells an anomaly from an ordinary event.
+
+    Parameters
+    ----------
+    size : int
+        Outputs of the head.
+    threshold : float
+        Surprise in nats above which an event is called anomalous.
+    false_alarm_rate : float
+        Share of ordinary events that the threshold was to let pass as anomalous.
+    """
+
+    size: int
+    threshold: float = math.inf
+    false_alarm_rate: float = 0.001
+
+
+TaskName = Literal[
+    "classify", "regress", "forecast", "next_item", "anomaly", "tag", "language", "embed"
+]
+
+LABELLED: frozenset[TaskName] = frozenset({"classify", "regress", "tag"})
+"""The tasks that learn from a label column; the others learn from the events that come."""
 
 
 class TaskSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -300,27 +500,41 @@ class TaskSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Parameters
     ----------
-    name : {"classify", "regress"}
+    name : TaskName
         The task.
+    label : str
+        Name of the label column in training tables, never a field of the event; of a task without
+        one, the field that it is about.
     per : {"event", "session"}
         Whether each event has a label, or each session has one (on its last event).
-    label : str
-        Name of the label column in training tables. Never a field of the event.
     classes : tuple of str
-        ``classify``: the classes, in the order of the head's outputs. Two classes share one output
-        (the logit of the second); more have one each.
+        The classes, in the order of the head's outputs. Of ``classify`` and ``tag``, two share one
+        output (the logit of the second); more have one each. Of ``next_item`` and ``language``,
+        the field's values in the order of the schema's indices, after an empty text for those that
+        it does not know.
     target_mean, target_scale : float
         ``regress``: the head's output is ``(value - target_mean) / target_scale``.
+    forecast, items, anomaly : optional
+        Of ``forecast``; of ``next_item`` and ``language``; of ``anomaly``.
     """
 
-    name: Literal["classify", "regress"]
+    name: TaskName
     label: str
     per: Literal["event", "session"] = "event"
     classes: tuple[str, ...] = ()
     target_mean: float = 0.0
     target_scale: float = 1.0
+    forecast: ForecastSpec | None = None
+    items: ItemsSpec | None = None
+    anomaly: AnomalySpec | None = None
 
     @property
     def output_size(self) -> int:
         """Outputs that the head must have for this task."""
+        if self.forecast is not None:
+            return self.forecast.output_size
+        if self.anomaly is not None:
+            return self.anomaly.size
+        if self.items is not None:
+            return len(self.classes)
         return len(self.classes) if len(self.classes) > 2 else 1

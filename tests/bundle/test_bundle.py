@@ -134,6 +134,26 @@ def test_bundles_from_before_there_were_precisions_are_as_they_were(folder):
     Engine.open(loaded)
 
 
+def test_a_spec_of_before_there_were_readouts_keeps_its_fingerprint(folder, tmp_path):
+    younger = {"readout", "top", "parts", "skip"}
+    document = manifest(folder)
+    assert not younger & document["spec"].keys()
+    loaded = bundles.load(folder)
+    again = bundles.save(loaded, tmp_path / "again")
+    assert again.fingerprint == loaded.fingerprint == bytes.fromhex(document["fingerprint"])
+
+
+def test_a_readout_is_part_of_the_fingerprint(make_bundle, tmp_path):
+    bundle = make_bundle()
+    spec = msgspec.structs.replace(bundle.spec, skip=True)
+    skip = np.zeros((1, len(spec.number_columns)), np.float32)
+    changed = dataclasses.replace(bundle, spec=spec, weights={**bundle.weights, "head.skip": skip})
+    saved = bundles.save(changed, tmp_path / "skip")
+    assert saved.fingerprint != bundles.save(bundle, tmp_path / "plain").fingerprint
+    assert bundles.load(tmp_path / "skip").spec == spec
+    Engine.open(saved)
+
+
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [

@@ -7,6 +7,7 @@ import dataclasses
 import msgspec
 import numpy as np
 import pytest
+from readouts import READOUTS
 
 from tidegate.engine import Engine, vectors
 from tidegate.errors import EngineError
@@ -59,3 +60,43 @@ def test_vectors_walk_every_policy(make_bundle):
     assert any(str(e["event"].get("road")).startswith("a value of no") for e in many)
     assert len({e["time"] for e in events}) > len(events) / 2
     assert events == vectors.draw(bundle.schema, bundle.baseline, seed=0)
+
+
+@pytest.mark.parametrize("readout", READOUTS)
+@pytest.mark.parametrize("backend", ["native", "reference"])
+def test_vectors_of_every_readout_are_reproduced(make_bundle, readout, backend):
+    bundle = make_bundle(readout=readout)
+    assert bundle.vectors["outputs"].shape[1] == bundle.spec.answer_size
+    Engine.open(bundle, backend)
+    changed = bundle.vectors["outputs"].copy()
+    changed[7, 0] += 0.1
+    spoiled = dataclasses.replace(bundle, vectors={**bundle.vectors, "outputs": changed})
+    with pytest.raises(EngineError, match="outputs"):
+        Engine.open(spoiled, backend)
+
+
+@pytest.mark.parametrize(
+    ("ranks", "indices", "reproduced"),
+    [
+        ([0, 1], [1, 0], True),  # equal outputs
+        ([0, 2], None, False),
+        ([3], [299], True),  # by a rounding the last of those that are given
+        ([0], [299], False),
+    ],
+)
+def test_indices_of_near_outputs_may_change_places(make_bundle, ranks, indices, reproduced):
+    bundle = make_bundle(readout="top_of_many")
+    bundle.weights["head.weight"][1] = bundle.weights["head.weight"][0]
+    bundle.weights["head.bias"][:2] = 40.0
+    engine = Engine.open(bundle, "reference", replay=False)
+    found = vectors.record(engine.fresh(), bundle.vectors["events"])
+    outputs = found["outputs"].copy()
+    assert (outputs[:, 4:6] == [0, 1]).all()
+    its = outputs[7, 4:]
+    its[ranks] = its[ranks[::-1]] if indices is None else indices
+    wanted = {**found, "outputs": outputs}
+    if reproduced:
+        vectors.replay(engine, wanted)
+        return
+    with pytest.raises(EngineError, match="outputs differ"):
+        vectors.replay(engine, wanted)

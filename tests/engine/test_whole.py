@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from kernel_models import CELLS, options_of
+from readouts import READOUTS
 
 from tidegate import bundle as bundles
 from tidegate.engine import Engine, offline, vectors
@@ -15,6 +16,7 @@ from tidegate.engine.compress import compress
 from tidegate.engine.whole import WholeSessions
 from tidegate.errors import EngineError, InputError
 from tidegate.nn import Network, load_bundle
+from tidegate.nn.readout import numbers
 from tidegate.spec import LayerSpec
 
 STACK = (
@@ -38,7 +40,8 @@ def by_network(bundle, columns, times, offsets):
     parts = []
     with torch.inference_mode():
         for begin, end in itertools.pairwise(offsets):
-            parts.append(network(torch.from_numpy(rows[None, begin:end]))[0][0].numpy())
+            given = torch.from_numpy(rows[None, begin:end])
+            parts.append(numbers(bundle.spec, network(given)[0], given)[0].numpy())
     return np.concatenate(parts)
 
 
@@ -70,6 +73,24 @@ def test_it_steps_as_an_engine_where_both_can(make_bundle, random_events):
     events = table(random_events, [9, 20])
     stepped = offline.outputs(Engine.open(bundle), *events)
     np.testing.assert_allclose(offline.outputs(whole, *events), stepped, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("readout", [name for name in READOUTS if "surprise" not in name])
+@pytest.mark.parametrize("backend", ["native", "reference"])
+def test_every_readout_of_two_directions(make_bundle, random_events, readout, backend):
+    bundle = make_bundle(STACK, readout=readout)
+    events = table(random_events, [1, 30, 7])
+    found = offline.outputs(offline.open(bundle, backend), *events)
+    np.testing.assert_allclose(found, by_network(bundle, *events), rtol=0, atol=1e-5)
+
+
+def test_a_surprise_is_that_of_an_engine(make_bundle, random_events):
+    layers = (LayerSpec("gru", 16), LayerSpec("lstm", 12, learned_initial_state=True))
+    bundle = make_bundle(layers, readout="surprise")
+    events = table(random_events, [9, 20])
+    stepped = offline.outputs(Engine.open(bundle, "reference"), *events)
+    whole = WholeSessions(bundle.spec, bundle.schema, bundle.weights)
+    np.testing.assert_allclose(offline.outputs(whole, *events), stepped, rtol=1e-5, atol=1e-5)
 
 
 def test_the_last_event_reaches_the_first_answer(make_bundle, random_events):

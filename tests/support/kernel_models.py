@@ -67,7 +67,7 @@ def random_rows(spec: ModelSpec, n: int, seed: int) -> np.ndarray:
 
 def walk(model, spec, rows, slots, states) -> np.ndarray:
     """Step events in order; return the outputs."""
-    outputs = np.empty((len(rows), spec.output_size), dtype=np.float32)
+    outputs = np.empty((len(rows), spec.answer_size), dtype=np.float32)
     model.step(rows, np.asarray(slots, dtype=np.int64), states, outputs)
     return outputs
 

@@ -12,7 +12,7 @@ from tidegate import tasks
 from tidegate.data.batches import Batch, Batches
 from tidegate.nn import Network, named_weights
 from tidegate.spec import ModelSpec, TaskSpec
-from tidegate.train.learner import Learner, labelled
+from tidegate.train.learner import Learner
 from tidegate.train.sequences import Sequences
 from tidegate.train.settings import TrainSettings
 
@@ -47,7 +47,7 @@ def test_batches_add_up_to_the_step_of_one_large_batch(
     whole = batches_of(train, 10**6)
     pieces = batches_of(train, 400)
     assert len(whole) == 1
-    assert len({labelled(piece) for piece in pieces}) > 1  # they do not weigh the same
+    assert len({piece.learned for piece in pieces}) > 1  # they do not weigh the same
     found = []
     for batches in (whole, pieces):
         network = network_of(spec)

@@ -13,23 +13,37 @@ Examples
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.answers.classify import Classify
 from tidegate.answers.columns import Column
-from tidegate.answers.labels import encode_labels, fit_task, session_labels, task_labels
+from tidegate.answers.events import Events
+from tidegate.answers.labels import (
+    Labelled,
+    encode_labels,
+    fit_task,
+    session_labels,
+    task_labels,
+)
 from tidegate.answers.metrics import HIGHER_IS_BETTER
 from tidegate.answers.regress import Regress
 from tidegate.core import AnswerWords
+from tidegate.errors import InputError
 from tidegate.spec import TaskSpec
+
+if TYPE_CHECKING:
+    from tidegate.schema import Schema
 
 __all__ = [
     "HIGHER_IS_BETTER",
     "Answers",
     "Column",
+    "Events",
+    "Labelled",
     "encode_labels",
     "fit_task",
     "open",
@@ -39,39 +53,43 @@ __all__ = [
 
 
 class Answers(Protocol):
-    """A task's answer half."""
+    """A task's answer half.
+
+    It reads the numbers with which a model answers an event, `ModelSpec.answer_size` of them: the
+    head's outputs, unless the model's readout makes others of them.
+    """
 
     def answer(self, outputs: NDArray[np.float32]) -> list[dict[str, Any]]:
-        """Word the outputs.
+        """Word the numbers.
 
         Parameters
         ----------
-        outputs : float32 array (events, output_size)
-            Outputs of the head.
+        outputs : float32 array (events, answer_size)
+            What the model answers with.
 
         Returns
         -------
         list of dict
-            One answer an event, JSON-able. An event's answer depends on its own output alone: bit
+            One answer an event, JSON-able. An event's answer depends on its own numbers alone: bit
             for bit the same in any batch.
         """
 
     def columns(self, outputs: NDArray[np.float32]) -> dict[str, Column]:
-        """Word the outputs as columns of a table, with the very numbers of `answer`.
+        """Word the numbers as columns of a table, with the very numbers of `answer`.
 
         Parameters
         ----------
-        outputs : float32 array (events, output_size)
-            Outputs of the head.
+        outputs : float32 array (events, answer_size)
+            What the model answers with.
 
         Returns
         -------
         dict of str to Column
-            Of a row an event. One whose output is NaN has no meaning.
+            Of a row an event. One whose numbers are NaN has no meaning.
         """
 
     def json(self, version: str) -> AnswerWords:
-        """Return what words answers in C: the JSON of what `answer` gives for finite outputs.
+        """Return what words answers in C: the JSON of what `answer` gives for finite numbers.
 
         Parameters
         ----------
@@ -79,29 +97,83 @@ class Answers(Protocol):
             Of the model that answers.
         """
 
-    def metrics(
-        self, outputs: NDArray[np.float32], labels: NDArray[np.float64]
-    ) -> dict[str, float]:
-        """Measure the outputs against labels.
+    def schema(self) -> dict[str, Any]:
+        """Return the JSON schema of an answer."""
+
+    @property
+    def summary(self) -> str:
+        """What the model does, as in "For each event it ..."."""
+
+    def truth(self, events: Events, schema: Schema) -> NDArray[np.float64]:
+        """Return what answers to a table's events are measured against.
 
         Parameters
         ----------
-        outputs : float32 array (events, output_size)
-            Outputs of the head.
-        labels : float64 array (events,)
-            From `encode_labels`; events whose label is NaN are left out.
+        events : Events
+            The table.
+        schema : Schema
+            Of the model.
+
+        Returns
+        -------
+        float64 array (events,) or (events, n)
+            NaN where nothing is known.
+
+        Raises
+        ------
+        InputError
+            ``no_labels``: the task has a label, the table none; what `task_labels` raises.
+        """
+
+    def metrics(
+        self,
+        outputs: NDArray[np.float32],
+        truth: NDArray[np.float64],
+        offsets: NDArray[np.int64] | None = None,
+    ) -> dict[str, float]:
+        """Measure answers against the truth.
+
+        Parameters
+        ----------
+        outputs : float32 array (events, answer_size)
+            What the model answers with.
+        truth : float64 array (events,) or (events, n)
+            From `truth`; events for which it is NaN are left out.
+        offsets : int64 array (sessions + 1,), optional
+            Session i is events ``offsets[i]:offsets[i + 1]``; all events are one, if left out.
 
         Returns
         -------
         dict of str to float
-            ``n`` (labelled events) and the task's metrics. A metric that the labels do not define
-            is left out: all but ``n`` without labels, the AUC of one class, the R2 of equal values.
+            ``n`` (events that were measured) and the task's metrics. A metric that the truth does
+            not define is left out: all but ``n`` without labels, the AUC of one class, the R2 of
+            equal values.
         """
 
     def scores(self, outputs: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return one number an answer, of which the drift baseline keeps a histogram."""
 
 
+_HALVES: Mapping[str, Callable[[TaskSpec], Answers]] = {
+    "classify": Classify,
+    "regress": Regress,
+}
+
+
 def open(task: TaskSpec) -> Answers:  # noqa: A001 - read as answers.open(task)
-    """Return the answer half of a task."""
-    return Classify(task) if task.name == "classify" else Regress(task)
+    """Return the answer half of a task.
+
+    Raises
+    ------
+    InputError
+        ``unknown_task``: this version has no such task.
+    """
+    half = _HALVES.get(task.name)
+    if half is None:
+        raise InputError(
+            "unknown_task",
+            f"{task.name!r} is no task of this version",
+            field="task.name",
+            hint=f"use one of {', '.join(_HALVES)}",
+        )
+    return half(task)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from tidegate import core
 from tidegate.answers import metrics
 from tidegate.answers.columns import Column
+from tidegate.answers.events import Events
+from tidegate.answers.labels import table_labels
+from tidegate.answers.words import closed
 from tidegate.spec import TaskSpec
+
+if TYPE_CHECKING:
+    from tidegate.schema import Schema
 
 __all__ = ["Classify"]
 
@@ -41,6 +47,7 @@ class Classify:
     """
 
     def __init__(self, task: TaskSpec) -> None:
+        self._task = task
         self._classes = task.classes
 
     def answer(self, outputs: NDArray[np.float32]) -> list[dict[str, Any]]:
@@ -68,24 +75,46 @@ class Classify:
         names = [msgspec.json.encode(name).decode() for name in self._classes]
         return core.AnswerWords.classify(msgspec.json.encode(version).decode(), names)
 
+    def schema(self) -> dict[str, Any]:
+        """Return the JSON schema of an answer."""
+        probability = {"type": "number", "minimum": 0, "maximum": 1}
+        return closed(
+            {
+                "label": {"enum": list(self._classes), "description": "The likeliest class."},
+                "probabilities": closed(dict.fromkeys(self._classes, probability)),
+            }
+        )
+
+    @property
+    def summary(self) -> str:
+        """What the model does."""
+        return f"classifies {self._task.label!r} into {', '.join(self._classes)}"
+
+    def truth(self, events: Events, schema: Schema) -> NDArray[np.float64]:  # noqa: ARG002
+        """Return the index of each label's class."""
+        return table_labels(self._task, events)
+
     def metrics(
-        self, outputs: NDArray[np.float32], labels: NDArray[np.float64]
+        self,
+        outputs: NDArray[np.float32],
+        truth: NDArray[np.float64],
+        offsets: NDArray[np.int64] | None = None,  # noqa: ARG002
     ) -> dict[str, float]:
         """Measure ``log_loss``, ``brier``, ``accuracy`` and, of two classes, ``auc``."""
-        known = ~np.isnan(labels)
-        truth = labels[known].astype(np.int64)
-        if len(truth) == 0:
+        known = ~np.isnan(truth)
+        classes = truth[known].astype(np.int64)
+        if len(classes) == 0:
             return {"n": 0}
         logits = self._logits(outputs[known])
         found: dict[str, float] = {
-            "n": len(truth),
-            "log_loss": metrics.log_loss(logits, truth),
-            "brier": metrics.brier(logits, truth),
-            "accuracy": metrics.accuracy(logits, truth),
+            "n": len(classes),
+            "log_loss": metrics.log_loss(logits, classes),
+            "brier": metrics.brier(logits, classes),
+            "accuracy": metrics.accuracy(logits, classes),
         }
-        if len(self._classes) == 2 and 0 < truth.sum() < len(truth):
+        if len(self._classes) == 2 and 0 < classes.sum() < len(classes):
             # The logit ranks as the probability does, without ties where that rounds to 1.
-            found["auc"] = metrics.roc_auc(logits[:, 1], truth == 1)
+            found["auc"] = metrics.roc_auc(logits[:, 1], classes == 1)
         return found
 
     def scores(self, outputs: NDArray[np.float32]) -> NDArray[np.float64]:

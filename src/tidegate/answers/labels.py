@@ -8,14 +8,19 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegate.answers.events import Events
 from tidegate.errors import InputError
 from tidegate.spec import TaskSpec
 
-__all__ = ["encode_labels", "fit_task", "session_labels", "task_labels"]
+__all__ = ["Labelled", "encode_labels", "fit_task", "session_labels", "table_labels", "task_labels"]
+
+
+Labelled = Literal["classify", "regress"]
+"""Tasks with a label column."""
 
 
 def fit_task(
-    name: Literal["classify", "regress"],
+    name: Labelled,
     label: str,
     per: Literal["event", "session"],
     labels: NDArray[Any],
@@ -201,6 +206,24 @@ def task_labels(
     """
     counted = session_labels(labels, offsets) if task.per == "session" else labels
     return encode_labels(task, counted)
+
+
+def table_labels(task: TaskSpec, events: Events) -> NDArray[np.float64]:
+    """Return `task_labels` of a table.
+
+    Raises
+    ------
+    InputError
+        ``no_labels``: it was read without a label column; else as `task_labels`.
+    """
+    if events.labels is None:
+        raise InputError(
+            "no_labels",
+            "the table has no labels",
+            field=task.label,
+            hint="name the label column when the table is read",
+        )
+    return task_labels(task, events.labels, events.offsets)
 
 
 def _numbers(label: str, labels: NDArray[Any]) -> NDArray[np.float64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 from tidegate import core
 from tidegate.answers import metrics
 from tidegate.answers.columns import Column
+from tidegate.answers.events import Events
+from tidegate.answers.labels import table_labels
+from tidegate.answers.words import NUMBER, closed
 from tidegate.spec import TaskSpec
+
+if TYPE_CHECKING:
+    from tidegate.schema import Schema
 
 __all__ = ["Regress"]
 
@@ -32,6 +38,7 @@ class Regress:
     """
 
     def __init__(self, task: TaskSpec) -> None:
+        self._task = task
         self._mean = task.target_mean
         self._scale = task.target_scale
 
@@ -48,22 +55,39 @@ class Regress:
         words = msgspec.json.encode(version).decode()
         return core.AnswerWords.regress(words, self._mean, self._scale)
 
+    def schema(self) -> dict[str, Any]:
+        """Return the JSON schema of an answer."""
+        value = f"{self._task.label}, in the unit of training."
+        return closed({"value": {**NUMBER, "description": value}})
+
+    @property
+    def summary(self) -> str:
+        """What the model does."""
+        return f"estimates {self._task.label!r}"
+
+    def truth(self, events: Events, schema: Schema) -> NDArray[np.float64]:  # noqa: ARG002
+        """Return the labels."""
+        return table_labels(self._task, events)
+
     def metrics(
-        self, outputs: NDArray[np.float32], labels: NDArray[np.float64]
+        self,
+        outputs: NDArray[np.float32],
+        truth: NDArray[np.float64],
+        offsets: NDArray[np.int64] | None = None,  # noqa: ARG002
     ) -> dict[str, float]:
         """Measure ``mae``, ``rmse`` and ``r2``."""
-        known = ~np.isnan(labels)
-        truth = labels[known]
-        if len(truth) == 0:
+        known = ~np.isnan(truth)
+        right = truth[known]
+        if len(right) == 0:
             return {"n": 0}
         values = self.scores(outputs[known])
         found: dict[str, float] = {
-            "n": len(truth),
-            "mae": metrics.mae(values, truth),
-            "rmse": metrics.rmse(values, truth),
+            "n": len(right),
+            "mae": metrics.mae(values, right),
+            "rmse": metrics.rmse(values, right),
         }
-        if np.any(truth != truth[0]):
-            found["r2"] = metrics.r2(values, truth)
+        if np.any(right != right[0]):
+            found["r2"] = metrics.r2(values, right)
         return found
 
     def scores(self, outputs: NDArray[np.float32]) -> NDArray[np.float64]:

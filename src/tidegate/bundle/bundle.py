@@ -240,7 +240,7 @@ def load(path: str | Path) -> Bundle:
 
 def _manifest(bundle: Bundle, contents: Mapping[str, bytes]) -> bytes:
     parts = {
-        "spec": msgspec.to_builtins(bundle.spec),
+        "spec": _members(bundle.spec, younger=("readout", "top", "parts", "skip")),
         "schema": bundle.schema.to_dict(),
         "task": msgspec.to_builtins(bundle.task),
         "precision": bundle.precision,
@@ -257,6 +257,20 @@ def _manifest(bundle: Bundle, contents: Mapping[str, bytes]) -> bytes:
         "files": {name: _sha256(content) for name, content in contents.items()},
     }
     return _sealed(document)
+
+
+def _members(struct: msgspec.Struct, younger: tuple[str, ...]) -> dict[str, Any]:
+    """Return a struct's members; of those that older bundles lack only what is no default.
+
+    A bundle that is read and written again so keeps its fingerprint.
+    """
+    usual = {field.name: field.default for field in msgspec.structs.fields(struct)}
+    members: dict[str, Any] = msgspec.to_builtins(struct)
+    return {
+        name: value
+        for name, value in members.items()
+        if name not in younger or getattr(struct, name) != usual[name]
+    }
 
 
 def _fingerprint(manifest: Mapping[str, Any], weights: bytes) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from tidegate import answers
+
 if TYPE_CHECKING:
     from tidegate.bundle.bundle import Bundle
 
@@ -89,12 +91,7 @@ def _origin(provenance: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 
 def _answers(bundle: Bundle) -> str:
-    task = bundle.task
-    if task.name == "classify":
-        what = f"classifies {task.label!r} into {', '.join(task.classes)}"
-    else:
-        what = f"estimates {task.label!r}"
-    return f"For each {task.per} it {what}."
+    return f"For each {bundle.task.per} it {answers.open(bundle.task).summary}."
 
 
 def _rounding(bundle: Bundle) -> str:

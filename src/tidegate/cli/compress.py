@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tidegate.cli.evaluate import LabelOption, measure
+from tidegate.cli.evaluate import LabelOption, label_of, measure
 from tidegate.cli.events import BundleArgument, SeqOption, SessionOption, TimeOption, read
 from tidegate.cli.verbs import CHECK_FAILED, verb, write_json
 from tidegate.errors import InputError
@@ -82,7 +82,7 @@ def command(
     }
     before, after = source.vectors["outputs"], made.vectors["outputs"]
     if events is not None:
-        table = read(source, events, session, time, seq, label or source.task.label)
+        table = read(source, events, session, time, seq, label or label_of(source.task))
         before, was = measure(source, table)
         after, now = measure(made, table)
         difference = {name: now[name] - was[name] for name in was if name != "n"}

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tidegate.bundle import Bundle
+    from tidegate.spec import TaskSpec
     from tidegate.tables import EventTable
 
-__all__ = ["EXAMPLES", "NAME", "LabelOption", "command", "measure"]
+__all__ = ["EXAMPLES", "NAME", "LabelOption", "command", "label_of", "measure"]
 
 NAME = "evaluate"
 EXAMPLES = (
@@ -49,7 +50,7 @@ def command(
     from tidegate import bundle as bundles
 
     loaded = bundles.load(bundle)
-    table = read(loaded, events, session, time, seq, label or loaded.task.label)
+    table = read(loaded, events, session, time, seq, label or label_of(loaded.task))
     _, metrics = measure(loaded, table)
     if json:
         write_json({"events": table.n_events, "sessions": len(table.sessions), "metrics": metrics})
@@ -70,9 +71,16 @@ def measure(bundle: Bundle, table: EventTable) -> tuple[NDArray[np.float32], dic
     from tidegate import answers, tables
     from tidegate.engine import offline
 
-    assert table.labels is not None  # a label column was named
     scorer = offline.open(bundle)
     with tables.naming_rows(table.source_rows):
         outputs = offline.outputs(scorer, table.columns, table.times, table.offsets)
-        labels = answers.task_labels(bundle.task, table.labels, table.offsets)
-    return outputs, answers.open(bundle.task).metrics(outputs, labels)
+        half = answers.open(bundle.task)
+        truth = half.truth(table, bundle.schema)
+    return outputs, half.metrics(outputs, truth, table.offsets)
+
+
+def label_of(task: TaskSpec) -> str | None:
+    """Return the label column of a task that has one."""
+    from tidegate.spec import LABELLED
+
+    return task.label if task.name in LABELLED else None

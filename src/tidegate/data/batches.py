@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegate.data import targets
 from tidegate.data.augment import Augmentation
+from tidegate.data.targets import Targets
 from tidegate.data.truncate import Spans, Windows
 from tidegate.errors import InputError
 
-__all__ = ["Batch", "Batches", "check_sessions", "pad"]
+__all__ = ["Batch", "Batches", "check_sessions", "pad", "vary"]
 
 WHOLE = Windows()
 PLAIN = Augmentation()
@@ -28,8 +31,8 @@ class Batch:
         Encoded rows; 0 in the padding.
     lengths : int64 array (B,)
         Events of each stretch.
-    labels : float64 array (B, T)
-        NaN where there is no label, and in the padding.
+    labels : float array (B, T) or (B, T, n)
+        What is to be learned of each event; NaN where nothing is, and in the padding.
     session_indices : int64 array (B,)
         Which sessions these are.
     starts : int64 array (B,)
@@ -43,7 +46,7 @@ class Batch:
 
     rows: NDArray[np.float32]
     lengths: NDArray[np.int64]
-    labels: NDArray[np.float64]
+    labels: NDArray[np.floating]
     session_indices: NDArray[np.int64]
     starts: NDArray[np.int64]
     before: NDArray[np.int64]
@@ -53,6 +56,11 @@ class Batch:
     def real(self) -> NDArray[np.bool_]:
         """Which places (B, T) hold an event."""
         return np.arange(self.rows.shape[1]) < self.lengths[:, None]
+
+    @property
+    def learned(self) -> int:
+        """How many events have something to learn."""
+        return int(targets.known(self.labels.reshape(-1, *self.labels.shape[2:])).sum())
 
     @property
     def events(self) -> NDArray[np.int64]:
@@ -73,8 +81,8 @@ class Batches:
         From `Schema.encode`.
     offsets : int64 array (sessions + 1,)
         Session i is events ``offsets[i]:offsets[i + 1]``; at least one event each.
-    labels : float64 array (events,)
-        From `answers.encode_labels`.
+    labels : float array (events,) or (events, n), or Targets
+        What is to be learned of each event; NaN: nothing.
     budget : int
         Events and padding of one batch.
     seed : int, optional
@@ -99,7 +107,7 @@ class Batches:
 
     rows: NDArray[np.float32]
     offsets: NDArray[np.int64]
-    labels: NDArray[np.float64]
+    labels: NDArray[np.floating] | Targets
     budget: int
     seed: int | None = None
     windows: Windows = WHOLE
@@ -112,6 +120,10 @@ class Batches:
             )
         check_sessions(self.offsets)
 
+    @cached_property
+    def _marks(self) -> NDArray[np.float64]:
+        return targets.marks(self.labels)
+
     def plan(self, epoch: int = 0) -> list[NDArray[np.int64]]:
         """Return the sessions of each batch of an epoch."""
         spans = self._spans(epoch)
@@ -121,7 +133,7 @@ class Batches:
         """Yield the batches of an epoch."""
         spans = self._spans(epoch)
         count = len(self.offsets) - 1
-        rows, labels = self.augmentation.vary(self.rows, self.labels, spans, count, epoch)
+        rows, labels = vary(self.augmentation, self.rows, self.labels, spans, count, epoch)
         for chosen in self._plan(spans, epoch):
             yield pad(
                 rows,
@@ -143,8 +155,8 @@ class Batches:
         return counts + [len(self.plan(epochs))] * rest if rest else counts
 
     def _spans(self, epoch: int) -> Spans:
-        spans = self.windows.of(self.offsets, epoch, self.labels)
-        return self.augmentation.cut(spans, self.labels, len(self.offsets) - 1, epoch)
+        spans = self.windows.of(self.offsets, epoch, self._marks)
+        return self.augmentation.cut(spans, self._marks, len(self.offsets) - 1, epoch)
 
     def _plan(self, spans: Spans, epoch: int) -> list[NDArray[np.int64]]:
         """Return which stretches each batch has."""
@@ -163,9 +175,37 @@ class Batches:
         return batches if rng is None else [batches[i] for i in rng.permutation(len(batches))]
 
 
+def vary(
+    augmentation: Augmentation,
+    rows: NDArray[np.float32],
+    labels: NDArray[np.floating] | Targets,
+    spans: Spans,
+    count: int,
+    epoch: int,
+) -> tuple[NDArray[np.float32], NDArray[np.floating] | Targets]:
+    """Return `Augmentation.vary` of an epoch; only labels of one number move with their events.
+
+    Raises
+    ------
+    InputError
+        ``unused_key``: others would have to move.
+    """
+    if isinstance(labels, np.ndarray) and labels.ndim == 1:
+        return augmentation.vary(rows, labels.astype(np.float64, copy=False), spans, count, epoch)
+    if augmentation.augment.warp:
+        raise InputError(
+            "unused_key",
+            "is given, and what this task learns of an event does not move with it",
+            field="augment.warp",
+            hint="leave it out",
+        )
+    varied, _ = augmentation.vary(rows, np.empty(0), spans, count, epoch)
+    return varied, labels
+
+
 def pad(
     rows: NDArray[np.float32],
-    labels: NDArray[np.float64],
+    labels: NDArray[np.floating] | Targets,
     offsets: NDArray[np.int64],
     sessions: NDArray[np.int64],
     starts: NDArray[np.int64],
@@ -174,10 +214,13 @@ def pad(
 ) -> Batch:
     """Return a batch of the stretches given; see `Batch`."""
     padded = np.zeros((len(starts), lengths.max(), rows.shape[1]), dtype=np.float32)
-    nothing, before = np.full(padded.shape[:2], np.nan), starts - offsets[sessions]
+    kind = np.float64 if labels.shape[1:] == () else np.float32
+    nothing = np.full((*padded.shape[:2], *labels.shape[1:]), np.nan, dtype=kind)
+    before = starts - offsets[sessions]
     batch = Batch(padded, lengths, nothing, sessions, starts, before, carried)
-    batch.rows[batch.real] = rows[batch.events]
-    batch.labels[batch.real] = labels[batch.events]
+    real, events = batch.real, batch.events
+    batch.rows[real] = rows[events]
+    batch.labels[real] = labels[events]
     return batch
 
 

@@ -13,12 +13,15 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegate.data import targets
 from tidegate.data.augment import Augmentation
-from tidegate.data.batches import PLAIN, WHOLE, Batch, check_sessions, pad
+from tidegate.data.batches import PLAIN, WHOLE, Batch, check_sessions, pad, vary
+from tidegate.data.targets import Targets
 from tidegate.data.truncate import Spans, Windows
 from tidegate.errors import InputError
 
@@ -62,8 +65,8 @@ class Lanes:
         From `Schema.encode`.
     offsets : int64 array (sessions + 1,)
         Session i is events ``offsets[i]:offsets[i + 1]``; at least one event each.
-    labels : float64 array (events,)
-        From `answers.encode_labels`.
+    labels : float array (events,) or (events, n), or Targets
+        What is to be learned of each event; NaN: nothing.
     lanes : int
         Sessions that run side by side.
     chunk : int
@@ -99,7 +102,7 @@ class Lanes:
 
     rows: NDArray[np.float32]
     offsets: NDArray[np.int64]
-    labels: NDArray[np.float64]
+    labels: NDArray[np.floating] | Targets
     lanes: int
     chunk: int
     seed: int | None = None
@@ -116,6 +119,10 @@ class Lanes:
                     hint="use 1 or more",
                 )
         check_sessions(self.offsets)
+
+    @cached_property
+    def _marks(self) -> NDArray[np.float64]:
+        return targets.marks(self.labels)
 
     def plan(self, epoch: int = 0) -> Timetable:
         """Return which segments each chunk of an epoch has."""
@@ -149,7 +156,7 @@ class Lanes:
         """Yield the chunks of an epoch."""
         plan, count = self.plan(epoch), len(self.offsets) - 1
         spans = self._spans(epoch)
-        rows, labels = self.augmentation.vary(self.rows, self.labels, spans, count, epoch)
+        rows, labels = vary(self.augmentation, self.rows, self.labels, spans, count, epoch)
         for begin, end in zip(plan.bounds[:-1].tolist(), plan.bounds[1:].tolist(), strict=True):
             yield pad(
                 rows,
@@ -166,8 +173,8 @@ class Lanes:
         return [len(self.plan(epoch).bounds) - 1 for epoch in range(1, epochs + 1)]
 
     def _spans(self, epoch: int) -> Spans:
-        spans = self.windows.of(self.offsets, epoch, self.labels)
-        return self.augmentation.cut(spans, self.labels, len(self.offsets) - 1, epoch)
+        spans = self.windows.of(self.offsets, epoch, self._marks)
+        return self.augmentation.cut(spans, self._marks, len(self.offsets) - 1, epoch)
 
     def _seat(self, lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the lane of each session and the step at which it begins there."""

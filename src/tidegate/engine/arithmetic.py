@@ -113,7 +113,7 @@ class PlainArithmetic:
         self._model = model
         self._lock = threading.RLock()
         self._categories = spec.categories
-        self._output_size = spec.output_size
+        self._answer_size = spec.answer_size
         self._row_size = spec.row_size
 
     @property
@@ -180,7 +180,7 @@ class PlainArithmetic:
         indices: NDArray[np.int64],
     ) -> int:
         """Step rows and sort all outputs; see `Arithmetic`."""
-        outputs = np.empty((len(rows), self._output_size), dtype=np.float32)
+        outputs = np.empty((len(rows), self._answer_size), dtype=np.float32)
         found = self.step(arena, sessions, rows, outputs)
         order = np.argsort(-outputs, axis=1, kind="stable")[:, : scores.shape[1]]
         indices[:], scores[:] = order, np.take_along_axis(outputs, order, axis=1)

@@ -65,7 +65,7 @@ class Engine:
         self.schema = schema
         self.fingerprint = fingerprint
         self._arithmetic = arithmetic
-        self._width = spec.output_size
+        self._width = spec.answer_size
         self._arena = core.Arena(spec.state_size, schema.state_size, arithmetic.initial)
 
     @classmethod
@@ -196,8 +196,8 @@ class Engine:
 
         Returns
         -------
-        float32 array (events, output_size)
-            Outputs of the head.
+        float32 array (events, answer_size)
+            What each event is answered with; see `ModelSpec.readout`.
 
         Raises
         ------
@@ -229,7 +229,8 @@ class Engine:
         sessions, rows
             As in `step`.
         k : int
-            How many; 1 to ``spec.output_size``. The model has more than 7 outputs.
+            How many; 1 to ``spec.output_size``. The model has more than 7 outputs, and answers
+            with them (its readout is ``outputs``).
 
         Returns
         -------
@@ -243,7 +244,8 @@ class Engine:
         InputError
             ``bad_k``; or as `step`. No session changes.
         """
-        if not (self.spec.output_size > core.FEW_OUTPUTS and 1 <= k <= self.spec.output_size):
+        many = self.spec.readout == "outputs" and self.spec.output_size > core.FEW_OUTPUTS
+        if not (many and 1 <= k <= self.spec.output_size):
             raise InputError(
                 "bad_k",
                 f"the {k} largest of {self.spec.output_size} outputs are not to be had",
@@ -286,7 +288,7 @@ class Engine:
         """
         times = refusals.numbers(times, np.float64, "times")
         self._check_events(sessions, columns, times)
-        outputs = np.empty((len(times), self.spec.output_size), dtype=np.float32)
+        outputs = np.empty((len(times), self._width), dtype=np.float32)
         try:
             failed = self._arithmetic.step_events(
                 self.schema, self._arena, sessions, columns, times, outputs
@@ -311,8 +313,8 @@ class Engine:
 
         Returns
         -------
-        float32 array (steps, output_size)
-            Outputs of the head after each step; equal to the bit to steps one by one.
+        float32 array (steps, answer_size)
+            What each step is answered with; equal to the bit to steps one by one.
 
         Raises
         ------
@@ -320,7 +322,7 @@ class Engine:
             As `step`. The session does not change.
         """
         rows = self._rows(rows, None)
-        outputs = np.empty((len(rows), self.spec.output_size), dtype=np.float32)
+        outputs = np.empty((len(rows), self._width), dtype=np.float32)
         with refusals.naming_ids():
             found = self._arithmetic.run(self._arena, session, rows, outputs)
         if found != DONE:

@@ -69,7 +69,7 @@ def outputs(
 
     Returns
     -------
-    float32 array (events, output_size)
+    float32 array (events, answer_size)
         Of an engine equal to the bit to `Engine.step_events`, event by event.
 
     Raises
@@ -78,7 +78,7 @@ def outputs(
         From the schema, naming the field and the row. Nothing was run.
     """
     rows = scorer.schema.encode(columns, times, offsets).rows
-    results = np.empty((len(rows), scorer.spec.output_size), dtype=np.float32)
+    results = np.empty((len(rows), scorer.spec.answer_size), dtype=np.float32)
     run = scorer.run if isinstance(scorer, WholeSessions) else _alone(scorer)
     for begin, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
         results[begin:end] = run(rows[begin:end])

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.core.quantise import widened
+from tidegate.engine.readout import numbers
 from tidegate.spec import GATES, LayerSpec, ModelSpec
 
 __all__ = ["ReferenceModel", "gru_step", "layer_norm", "lstm_step", "rnn_step"]
@@ -207,7 +208,7 @@ class ReferenceModel:
             Which state belongs to each event; a slot may occur several times.
         states : float32 array (capacity, state_size)
             Written at the slots.
-        outputs : float32 array (events, output_size)
+        outputs : float32 array (events, answer_size)
             Written.
         """
         for row, slot, output in zip(rows, slots, outputs, strict=True):
@@ -227,10 +228,14 @@ class ReferenceModel:
             after.append(zone_out(before, stepped, share[: layer.state_size]))
             h = after[-1][: layer.hidden_size]
             x = h + x if layer.residual else h
+        if self._spec.readout == "surprise":
+            x = before[: layer.hidden_size]
         # The head reads the state as it is kept: rounded to float32, like the next step will.
         kept = x.astype(np.float32).astype(np.float64)
         output = self._weights["head.weight"] @ kept + self._weights["head.bias"]
-        return np.concatenate(after), output
+        if self._spec.skip:
+            output += self._weights["head.skip"] @ row[list(self._spec.number_columns)]
+        return np.concatenate(after), numbers(self._spec, output[None], row[None])[0]
 
     def _inputs(self, row: NDArray[np.float32]) -> Vector:
         numbers = row[list(self._spec.number_columns)].astype(np.float64)

@@ -34,7 +34,7 @@ class Stepped:
 
     Parameters
     ----------
-    outputs : float32 array (events, output_size)
+    outputs : float32 array (events, answer_size)
         NaN in the rows of refused events.
     errors : dict of int to InputError
         Refused events by position. Their sessions' memory is as it was before them.

@@ -7,6 +7,7 @@ drawn from the baseline's distributions; no real session is in them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from tidegate.engine.whole import WholeSessions
 from tidegate.errors import EngineError, InputError
+from tidegate.spec import LOG_SCALES
 
 if TYPE_CHECKING:
     from tidegate.core import Precision
@@ -143,7 +145,7 @@ def record(engine: Scorer, events: NDArray[np.uint8]) -> dict[str, NDArray[Any]]
     Returns
     -------
     dict of str to array
-        ``events``, ``outputs`` (events, output_size), ``encoder`` and ``hidden`` (the sessions'
+        ``events``, ``outputs`` (events, answer_size), ``encoder`` and ``hidden`` (the sessions'
         states after their last event; hidden ones of no columns, if the model cannot stream).
 
     Raises
@@ -192,8 +194,12 @@ def replay(
     for name in ("outputs", "encoder", "hidden"):
         array, wanted = found[name], vectors[name]
         allowed = min(tolerance, TOLERANCE) if name == "encoder" else tolerance
+        if name == "outputs" and engine.spec.readout == "surprise":
+            allowed *= math.exp(LOG_SCALES[1])  # a mean's error is divided by the scale
         if array.shape != wanted.shape:
             raise _mismatch(name, f"shape {array.shape} is not the bundle's {wanted.shape}")
+        if name == "outputs" and engine.spec.readout == "top":
+            array, wanted = _paired(array, wanted)
         with np.errstate(invalid="ignore"):  # an infinity gives NaN, which counts as a mismatch
             scale = np.maximum(1.0, np.abs(wanted))
             if allowed > TOLERANCE:  # what rounding does grows with the largest terms of a sum
@@ -204,6 +210,20 @@ def replay(
         worst = float(np.max(np.nan_to_num(difference, nan=np.inf), initial=0.0))
         if worst > allowed:
             raise _mismatch(name, f"differ by {worst:.2g}, {allowed:g} is allowed")
+
+
+def _paired(
+    found: NDArray[np.float32], wanted: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the scores of largest outputs, by rank and by index, so that near ones may change.
+
+    An index that is not wanted at all is taken for the last one.
+    """
+    (scores, indices), (its_scores, its_indices) = (np.split(x, 2, axis=1) for x in (found, wanted))
+    same = indices[:, :, None] == its_indices[:, None, :]
+    rank = np.where(same.any(axis=2), same.argmax(axis=2), scores.shape[1] - 1)
+    by_index = np.take_along_axis(its_scores, rank, axis=1)
+    return np.tile(scores, 2), np.concatenate([its_scores, by_index], axis=1)
 
 
 def _walk(
@@ -238,7 +258,7 @@ def _score(
     offsets = np.concatenate([[0], np.cumsum(np.bincount(numbers))])
     sorted_columns = {name: column[order] for name, column in columns.items()}
     encoded = whole.schema.encode(sorted_columns, times[order], offsets)
-    outputs = np.empty((len(sessions), whole.spec.output_size), dtype=np.float32)
+    outputs = np.empty((len(sessions), whole.spec.answer_size), dtype=np.float32)
     for name, begin, end in zip(names, offsets[:-1], offsets[1:], strict=True):
         outputs[order[begin:end]] = whole.run(encoded.rows[begin:end], name)
     return outputs, encoded.states, np.empty((len(names), 0), dtype=np.float32)

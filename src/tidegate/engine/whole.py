@@ -10,6 +10,7 @@ from tidegate import core
 from tidegate.engine import refusals
 from tidegate.engine.arithmetic import StatesModel
 from tidegate.engine.native import packed
+from tidegate.engine.readout import numbers
 from tidegate.engine.reference import ReferenceModel
 from tidegate.schema import Schema
 from tidegate.spec import ModelSpec
@@ -63,7 +64,11 @@ class WholeSessions:
             [_direction(spec, index, name, weights, precision) for name in layer.directions]
             for index, layer in enumerate(spec.layers)
         ]
-        self._head = [weights[f"head.{part}"].astype(np.float64) for part in ("weight", "bias")]
+        self._head = {
+            name: array.astype(np.float64)
+            for name, array in weights.items()
+            if name.startswith("head.")
+        }
 
     def run(self, rows: NDArray[np.float32], session: str = "session") -> NDArray[np.float32]:
         """Score a session.
@@ -77,27 +82,32 @@ class WholeSessions:
 
         Returns
         -------
-        float32 array (events, output_size)
-            Outputs of the head for each event.
+        float32 array (events, answer_size)
+            What each event is answered with.
 
         Raises
         ------
         InputError
             ``bad_rows``; ``not_finite_output``: an output would not be finite.
         """
-        x = refusals.numbers(rows, np.float32, "rows")
+        rows = x = refusals.numbers(rows, np.float32, "rows")
         if x.ndim != 2 or x.shape[1] != self.spec.row_size:
             wanted = f"(events, {self.spec.row_size})"
             raise refusals.bad_rows(f"shape {x.shape} is not (events, columns) = {wanted}")
         refusals.check_rows(self.spec, x)
         for layer, directions in zip(self.spec.layers, self._directions, strict=True):
             forward, *backward = directions
-            outputs = [_steps(forward, x, layer.hidden_size)]
-            outputs += [_steps(model, x[::-1], layer.hidden_size)[::-1] for model in backward]
-            y = np.concatenate(outputs, axis=1)
+            both = [_steps(forward, x, layer.hidden_size)]
+            both += [_steps(model, x[::-1], layer.hidden_size)[::-1] for model in backward]
+            y = np.concatenate(both, axis=1)
             x = y + x if layer.residual else y
-        weight, bias = self._head
-        scores = (x.astype(np.float64) @ weight.T + bias).astype(np.float32)
+        if self.spec.readout == "surprise":
+            begin = self._directions[-1][0].initial[: self.spec.layers[-1].hidden_size]
+            x = np.concatenate([begin[None], x])[:-1]
+        outputs = x.astype(np.float64) @ self._head["head.weight"].T + self._head["head.bias"]
+        if self.spec.skip:
+            outputs += rows[:, self.spec.number_columns] @ self._head["head.skip"].T
+        scores = numbers(self.spec, outputs, rows).astype(np.float32)
         if not np.isfinite(scores).all():
             raise refusals.not_finite_output(session)
         return scores

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -15,7 +16,7 @@ from tidegate.nn.layer import Layer
 from tidegate.nn.rows import Rows
 from tidegate.spec import ModelSpec
 
-__all__ = ["Init", "Network"]
+__all__ = ["Headless", "Init", "Network"]
 
 Init = Literal["default", "chrono"]
 
@@ -49,8 +50,9 @@ class Network(nn.Module):
 
     Notes
     -----
-    The head begins as Xavier (Glorot, Bengio 2010). Embeddings begin as normal, but that of index
-    0, out of vocabulary, as zero. All are drawn from torch's global generator.
+    The head begins as Xavier (Glorot, Bengio 2010), and what it reads of the row counts for nothing
+    then. Embeddings begin as normal, but that of index 0, out of vocabulary, as zero. All are drawn
+    from torch's global generator.
 
     Examples
     --------
@@ -90,6 +92,8 @@ class Network(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(spec.layers[-1].output_size, spec.output_size)
+        skip = torch.zeros(spec.output_size, len(spec.number_columns))
+        self.skip = nn.Parameter(skip) if spec.skip else None
         number_columns = torch.tensor(spec.number_columns, dtype=torch.long)
         self.register_buffer("_number_columns", number_columns, persistent=False)
         for embedding in self.embeddings:
@@ -103,7 +107,12 @@ class Network(nn.Module):
                     chrono(cell, longest or 0)
 
     def forward(
-        self, rows: torch.Tensor, state: State | None = None, lengths: torch.Tensor | None = None
+        self,
+        rows: torch.Tensor,
+        state: State | None = None,
+        lengths: torch.Tensor | None = None,
+        *,
+        head: bool = True,
     ) -> tuple[torch.Tensor, State]:
         """Run sessions from their first event on, or from `state`.
 
@@ -115,11 +124,15 @@ class Network(nn.Module):
             What an earlier call returned.
         lengths : int tensor (B,), optional
             Real events of each session, 0 to T; all T if left out.
+        head : bool
+            False: return what goes up from the last layer, (B, T, hidden_size), in place of the
+            head's outputs.
 
         Returns
         -------
         outputs : float32 tensor (B, T, output_size)
-            Outputs of the head after each event; 0 in the padding.
+            Outputs of the head after each event, of a spec whose readout is ``surprise`` before
+            it; 0 in the padding. `readout.numbers` makes what the events are answered with.
         state : tuple of tensors (B, hidden_size)
             After each session's last real event: layers in order; an LSTM's h, then its c; of two
             directions, the forward one's first.
@@ -133,25 +146,60 @@ class Network(nn.Module):
         if lengths is not None:
             check_lengths(lengths, *rows.shape[:2])
         events = Rows.of(rows, lengths)
-        x = self.inputs(events.pack(rows))
-        before = [None] * len(self.layers) if state is None else self._split(state, rows.shape[0])
+        packed = events.pack(rows)
+        x = self.inputs(packed)
+        before: Sequence[State | None] = [None] * len(self.layers)
+        if state is not None:
+            before = self._split(state, rows.shape[0])
         after: list[torch.Tensor] = []
         for layer, begun in zip(self.layers, before, strict=True):
             x, end, _ = layer(x, begun, events)
             x = self.dropout(x)
             after += end
-        return events.unpack(self.head(x)), tuple(after)
+        if head:
+            x = self.outputs(x, packed, events, before[-1])
+        return events.unpack(x), tuple(after)
 
     def inputs(self, rows: torch.Tensor) -> torch.Tensor:
         """Return the first layer's input, (events, input_size)."""
         if not self.embeddings:
             return rows
-        numbers = rows.index_select(-1, self.get_buffer("_number_columns"))
         embedded = [
             embedding(rows[:, category.column].long())
             for category, embedding in zip(self.spec.categories, self.embeddings, strict=True)
         ]
-        return torch.cat([numbers, *embedded], dim=-1)
+        return torch.cat([self._numbers(rows), *embedded], dim=-1)
+
+    def outputs(
+        self, x: torch.Tensor, rows: torch.Tensor, events: Rows, begun: State | None = None
+    ) -> torch.Tensor:
+        """Return the head's outputs.
+
+        Parameters
+        ----------
+        x : tensor (events, hidden_size)
+            What goes up from the last layer.
+        rows : tensor (events, row_size)
+            The encoded rows.
+        events : Rows
+            Which event is whose.
+        begun : tuple of tensors (B, hidden_size), optional
+            The last layer's state before the first event; None: what sessions begin with.
+
+        Returns
+        -------
+        tensor (events, output_size)
+        """
+        if self.spec.readout == "surprise":
+            last = self.layers[-1]
+            assert isinstance(last, Layer)
+            first, *_ = last.initial_state(x, events.sessions) if begun is None else begun
+            x = events.before(first, x)
+        outputs: torch.Tensor = self.head(x)
+        return outputs if self.skip is None else outputs + self._numbers(rows) @ self.skip.T
+
+    def _numbers(self, rows: torch.Tensor) -> torch.Tensor:
+        return rows.index_select(-1, self.get_buffer("_number_columns"))
 
     def _split(self, state: State, sessions: int) -> list[State]:
         """Return each layer's part of a state of so many sessions."""
@@ -163,3 +211,24 @@ class Network(nn.Module):
         ]
         parts = iter(check_state(state, shapes, self.head.weight))
         return [tuple(itertools.islice(parts, count)) for count in counts]
+
+
+class Headless(nn.Module):
+    """A network without its head, for losses that read what goes up from the last layer.
+
+    Parameters
+    ----------
+    network : Network
+        Whose layers it has.
+    """
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(
+        self, rows: torch.Tensor, state: State | None = None, lengths: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, State]:
+        """Run sessions; see `Network.forward`."""
+        found: tuple[torch.Tensor, State] = self.network(rows, state, lengths, head=False)
+        return found

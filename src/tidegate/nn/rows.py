@@ -73,6 +73,23 @@ class Rows:
         whole = y.new_zeros(self.sessions * self.steps, y.shape[-1])
         return whole.index_copy_(0, self.real, y).reshape(shape)  # the copy that makes none is slow
 
+    def before(self, first: Tensor, y: Tensor) -> Tensor:
+        """Return what each session had before each of its events.
+
+        Parameters
+        ----------
+        first : tensor (B, width)
+            Before its first.
+        y : tensor (count, width)
+            After each.
+
+        Returns
+        -------
+        tensor (count, width)
+        """
+        whole = torch.cat([first[:, None], self.unpack(y)], dim=1)
+        return self.pack(whole[:, : self.steps])
+
     def _real(self, like: Tensor) -> Tensor:
         """Mark the rows that are a session's, (sessions * steps, 1)."""
         marks = torch.arange(self.steps) < self.lengths[:, None]

@@ -85,4 +85,5 @@ def named_weights(network: Network) -> dict[str, torch.Tensor]:
             for part in spec.weight_shapes(layer.input_size):
                 found = layer.initial[number] if part == "initial" else cell.get_parameter(part)
                 named[f"layers.{index}.{direction}.{part}"] = found
-    return {**named, "head.weight": network.head.weight, "head.bias": network.head.bias}
+    named |= {"head.weight": network.head.weight, "head.bias": network.head.bias}
+    return named if network.skip is None else {**named, "head.skip": network.skip}

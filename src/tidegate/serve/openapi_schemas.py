@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tidegate import answers, instants
+from tidegate.answers.words import NUMBER, closed
 from tidegate.bundle import Bundle
 from tidegate.engine import Engine
 from tidegate.schema.config import Field
@@ -28,7 +29,6 @@ __all__ = [
 
 _SHOWN_VALUES = 20
 _TIME = 1_700_000_000.0
-_NUMBERS: dict[str, Any] = {"type": "number"}
 
 SESSION_ID: dict[str, Any] = {
     "type": "string",
@@ -126,27 +126,7 @@ def _kind_words(config: Field, values: tuple[str, ...]) -> list[str]:
 
 def answer_words(bundle: Bundle) -> dict[str, Any]:
     """Return the schema of what the task answers."""
-    task = bundle.task
-    if task.name == "regress":
-        value = {**_NUMBERS, "description": f"{task.label}, in the unit of training."}
-        return _closed({"value": value})
-    probability = {"type": "number", "minimum": 0, "maximum": 1}
-    return _closed(
-        {
-            "label": {"enum": list(task.classes), "description": "The likeliest class."},
-            "probabilities": _closed(dict.fromkeys(task.classes, probability)),
-        }
-    )
-
-
-def _closed(properties: dict[str, Any], optional: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Return the schema of an object that has these members and no others."""
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": [name for name in properties if name not in optional],
-        "additionalProperties": False,
-    }
+    return answers.open(bundle.task).schema()
 
 
 _SEQ: dict[str, Any] = {
@@ -162,7 +142,7 @@ _INSTANT: dict[str, Any] = {
     "maximum": instants.LATEST,
     "description": "RFC 3339 with an offset, or unix seconds. Without it, the time of receipt.",
 }
-_SECONDS = {**_NUMBERS, "description": "Unix seconds."}
+_SECONDS = {**NUMBER, "description": "Unix seconds."}
 
 
 def envelope(fields: str, *, session: bool) -> dict[str, Any]:
@@ -177,7 +157,7 @@ def envelope(fields: str, *, session: bool) -> dict[str, Any]:
     """
     identity = SESSION_ID if session else {**SESSION_ID, "type": ["string", "null"]}
     optional = () if session else ("session",)
-    return _closed(
+    return closed(
         {
             "session": identity,
             "seq": {**_SEQ, "type": ["integer", "null"]},
@@ -196,7 +176,7 @@ def answer(words: str) -> dict[str, Any]:
         "duplicate": "The event had been answered before; nothing was applied now.",
         "session_reset": "The session began anew: it belonged to another model.",
     }
-    return _closed(
+    return closed(
         {
             "session": SESSION_ID,
             "seq": _SEQ,
@@ -209,7 +189,7 @@ def answer(words: str) -> dict[str, Any]:
     )
 
 
-_ERROR = _closed(
+_ERROR = closed(
     {
         "code": {"enum": list(CODES), "description": "Stable: for programs."},
         "message": {"type": "string", "description": "What was wrong, naming the value."},
@@ -225,16 +205,16 @@ _ERROR = _closed(
 )
 
 COMMON: dict[str, Any] = {
-    "Error": _closed({"error": {"$ref": "#/components/schemas/ErrorBody"}}),
+    "Error": closed({"error": {"$ref": "#/components/schemas/ErrorBody"}}),
     "ErrorBody": _ERROR,
-    "LineError": _closed(
+    "LineError": closed(
         {
             "error": {"$ref": "#/components/schemas/ErrorBody"},
             "line": {"type": "integer", "minimum": 1, "description": "Line of the body, from 1."},
         },
         ("line",),
     ),
-    "Session": _closed(
+    "Session": closed(
         {
             "session": SESSION_ID,
             "status": {"enum": ["live", "ended", "deleted", "expired"]},
@@ -243,7 +223,7 @@ COMMON: dict[str, Any] = {
             "model_version": {"type": "string"},
         }
     ),
-    "Model": _closed(
+    "Model": closed(
         {
             "name": {"type": "string"},
             "version": {"type": "string"},
@@ -256,9 +236,9 @@ COMMON: dict[str, Any] = {
             "fields": {"type": "object", "description": "The fields of an event, by name."},
         }
     ),
-    "Models": _closed(
+    "Models": closed(
         {"models": {"type": "array", "items": {"$ref": "#/components/schemas/Model"}}}
     ),
-    "Health": _closed({"status": {"type": "string"}}),
+    "Health": closed({"status": {"type": "string"}}),
 }
 """Schemas that no model changes."""

@@ -6,49 +6,79 @@ of its answer half tells when to stop. The answer half is in `tidegate.answers`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
+from tidegate.errors import InputError
+from tidegate.schema import Schema
 from tidegate.spec import TaskSpec
+from tidegate.tables import EventTable, naming_rows
+from tidegate.tasks import labelled
+from tidegate.tasks.base import Task
 from tidegate.tasks.classify import Classify
+from tidegate.tasks.config import TaskConfig
 from tidegate.tasks.regress import Regress
 
-__all__ = ["Task", "open"]
+__all__ = ["Task", "TaskConfig", "fit", "open"]
 
 
-class Task(Protocol):
-    """A task's training half."""
+class _Fit(Protocol):
+    def __call__(
+        self, config: TaskConfig, label: str | None, table: EventTable, schema: Schema
+    ) -> TaskSpec:
+        """Learn from the training part what is needed to word answers."""
 
-    @property
-    def watch(self) -> str:
-        """The metric that early stopping watches unless told otherwise."""
 
-    def targets(self, labels: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Turn encoded labels into what the outputs are compared with; NaN stays NaN."""
-
-    def loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Return the mean loss of the labelled events.
-
-        Parameters
-        ----------
-        outputs : float32 tensor (..., output_size)
-            Outputs of the head.
-        targets : float32 tensor (...)
-            From `targets`. Where it is NaN, nothing is contributed: no loss and no gradient.
-
-        Returns
-        -------
-        float32 tensor ()
-            Zero when no event has a label.
-        """
-
-    def constant_loss(self, targets: NDArray[np.float32]) -> float:
-        """Return the loss, over labelled events, of the best outputs that never change."""
+_HALVES: Mapping[str, type[Task]] = {
+    "classify": Classify,
+    "regress": Regress,
+}
+_FITS: Mapping[str, _Fit] = {
+    "classify": labelled.fit,
+    "regress": labelled.fit,
+}
 
 
 def open(spec: TaskSpec) -> Task:  # noqa: A001 - read as tasks.open(spec)
-    """Return the training half of a task."""
-    return Classify(spec) if spec.name == "classify" else Regress(spec)
+    """Return the training half of a task.
+
+    Raises
+    ------
+    InputError
+        ``unknown_task``: this version has no such task.
+    """
+    return _HALVES[_checked(spec.name)](spec)
+
+
+def fit(config: TaskConfig, label: str | None, table: EventTable, schema: Schema) -> TaskSpec:
+    """Learn from the training part what is needed to word answers.
+
+    Parameters
+    ----------
+    config : TaskConfig
+        What is wanted.
+    label : str, optional
+        The label column, of a task that has one.
+    table : EventTable
+        The training part.
+    schema : Schema
+        Fitted on it.
+
+    Raises
+    ------
+    InputError
+        ``unknown_task``; ``no_labels`` and what else the labels or the field lack.
+    """
+    with naming_rows(table.source_rows):
+        return _FITS[_checked(config.name)](config, label, table, schema)
+
+
+def _checked(name: str) -> str:
+    if name not in _HALVES:
+        raise InputError(
+            "unknown_task",
+            f"{name!r} is no task of this version",
+            field="task.name",
+            hint=f"use one of {', '.join(_HALVES)}",
+        )
+    return name

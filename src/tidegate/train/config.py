@@ -12,6 +12,8 @@ from tidegate import tables, toml
 from tidegate.data import splits
 from tidegate.errors import InputError
 from tidegate.schema import SchemaConfig
+from tidegate.spec import LABELLED
+from tidegate.tasks.config import TaskConfig
 from tidegate.train.settings import ModelSettings, TrainSettings
 
 __all__ = [
@@ -32,15 +34,17 @@ class DataConfig(msgspec.Struct, frozen=True):
     ----------
     events : str
         A .csv or .parquet file; a relative path is relative to the configuration's folder.
-    session, label : str
-        Columns of the session id and of the label.
+    session : str
+        Column of the session id.
+    label : str or None
+        Column of the label, if the task has one.
     time : str or None
         Column of the event time; None: events are in order and have no time.
     """
 
     events: str
     session: str
-    label: str
+    label: str | None = None
     time: str | None = None
 
 
@@ -117,24 +121,6 @@ class SplitConfig(msgspec.Struct, frozen=True):
         return tuple(starts)
 
 
-class TaskConfig(msgspec.Struct, frozen=True):
-    """Section ``[task]``: what the model is for.
-
-    Parameters
-    ----------
-    name : {"classify", "regress"}
-        The task.
-    per : {"event", "session"}
-        Whether each event or each session (at its last event) has a label.
-    classes : tuple of str
-        ``classify``: the classes in the order wanted; by default those that occur, sorted.
-    """
-
-    name: Literal["classify", "regress"]
-    per: Literal["event", "session"] = "event"
-    classes: tuple[str, ...] = ()
-
-
 class BundleConfig(msgspec.Struct, frozen=True):
     """Section ``[bundle]``: what is made of it.
 
@@ -197,6 +183,13 @@ class TrainConfig(msgspec.Struct, frozen=True):
                 "lanes carry a state forward, and a backward direction needs whole sessions",
                 field="model.bidirectional",
                 hint='leave it out, or train with mode = "sessions"',
+            )
+        if self.data.label is None and self.task.name in LABELLED:
+            raise InputError(
+                "missing_key",
+                "missing",
+                field="data.label",
+                hint=f"{self.task.name} learns from a label column: name it",
             )
         cut = self.train.max_length is not None and self.train.truncate != "tail"
         if cut and self.task.per == "session":

@@ -110,13 +110,14 @@ def _diagnose(network: Network, task: Task, sample: Sample) -> Diagnosis:
     inputs: list[Tensor] = []
     units: list[Tensor] = []
     gates: list[tuple[tuple[Tensor, ...], ...]] = []
-    x = network.inputs(events.pack(sample.rows))
+    rows = events.pack(sample.rows)
+    x = network.inputs(rows)
     for layer in cast("Iterable[Layer]", network.layers):
         inputs.append(x.requires_grad_())
         x, _, found = layer(x, None, events, gates=True)
         units.append((x - inputs[-1] if layer.spec.residual else x).detach())
         gates.append(found)
-    outputs = events.unpack(network.head(x))
+    outputs = events.unpack(network.outputs(x, rows, events))
     loss = task.loss(outputs, sample.targets)
     gradients = torch.autograd.grad(
         loss, list(weights.values()), retain_graph=True, allow_unused=True

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from tidegate import answers, tasks
+from tidegate.data.batches import Batches
 from tidegate.errors import InputError
 from tidegate.nn import Network
 from tidegate.spec import TaskSpec
@@ -23,7 +25,7 @@ from tidegate.train.given import Given
 from tidegate.train.history import Epoch
 from tidegate.train.learner import Learner
 from tidegate.train.plan import make_plan
-from tidegate.train.predict import predict
+from tidegate.train.predict import BUDGET, measure
 from tidegate.train.progress import Listener
 from tidegate.train.recovery import Recovery, not_finite
 from tidegate.train.repeatable import repeatable
@@ -149,8 +151,9 @@ class _Run:
         self.answers = answers.open(self.spec)
         self.watch = self.settings.watch or self.task.watch
         # Which metrics there are depends on the labels alone: no need to train an epoch to know.
-        nothing = np.zeros((len(self.valid.rows), self.spec.output_size), dtype=np.float32)
-        measured = self.answers.metrics(nothing, self.valid.labels).keys() - {"n"}
+        size = self.network.spec.answer_size
+        nothing = np.zeros((len(self.valid.rows), size), dtype=np.float32)
+        measured = self._metrics(nothing).keys() - {"n"}
         if self.watch not in measured:
             raise _unknown_metric(self.watch, sorted(measured))
         self.given = Given.of(self.network.spec, self.settings, self.task, self.train)
@@ -254,9 +257,13 @@ class _Run:
         self.position.step = step
 
     def _validate(self) -> tuple[float, dict[str, float]]:
-        outputs = predict(self.network, self.valid.rows, self.valid.offsets)
-        loss = self.task.loss(torch.from_numpy(outputs), torch.from_numpy(self.valid.targets))
-        return loss.item(), self.answers.metrics(outputs, self.valid.labels)
+        valid = self.valid
+        batches = Batches(valid.rows, valid.offsets, valid.targets, BUDGET)
+        found = measure(self.network, batches, self.task)
+        return found.loss, self._metrics(found.outputs)
+
+    def _metrics(self, outputs: NDArray[np.float32]) -> dict[str, float]:
+        return self.answers.metrics(outputs, self.valid.labels, self.valid.offsets)
 
     def _keep_best(self, epoch: int, value: float) -> bool:
         """Keep an epoch's weights if they are the best so far, and say whether they are."""

@@ -11,6 +11,7 @@ import torch
 
 from tidegate.data.batches import Batch
 from tidegate.nn import Network, named_weights
+from tidegate.nn.model import Headless
 from tidegate.tasks import Task
 from tidegate.train import source
 from tidegate.train.checkpoint import State, optimizer_state, optimizer_tensors
@@ -21,7 +22,7 @@ from tidegate.train.settings import TrainSettings
 from tidegate.train.tbptt import Carry
 from tidegate.train.weight_noise import noisy
 
-__all__ = ["Learner", "Outcome", "labelled"]
+__all__ = ["Learner", "Outcome"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +81,7 @@ class Learner:
         self._device = self._parameters[0].device
         self._optimizer = make_optimizer(network, settings)
         self._scaler = make_scaler(settings.precision, self._device)
-        self._carry = Carry(network)
+        self._carry = Carry(Headless(network) if task.reads_states else network)
         self.average = MovingAverage(network, settings.ema_decay)
 
     def step(self, batches: Sequence[Batch], rate: float, *, measure: bool = False) -> Outcome:
@@ -140,7 +141,7 @@ class Learner:
     def _gradient(self, batches: Sequence[Batch], rate: float) -> Outcome:
         """Add up the gradients of batches until one is not finite."""
         self._optimizer.zero_grad()
-        counts = [labelled(batch) for batch in batches]
+        counts = [batch.learned for batch in batches]
         loss = norm = 0.0
         outputs = torch.empty(0)
         for at, (batch, count) in enumerate(zip(batches, counts, strict=True)):
@@ -149,7 +150,7 @@ class Learner:
                 continue
             outputs = self._outputs(batch)
             labels = torch.from_numpy(batch.labels.astype(np.float32)).to(self._device)
-            part = self._task.loss(outputs, labels) * (count / sum(counts))
+            part = self._loss(outputs, labels) * (count / sum(counts))
             loss += part.item()
             if not math.isfinite(loss):
                 return Outcome(loss, norm, False, rate, at, outputs)
@@ -170,6 +171,11 @@ class Learner:
     def _outputs(self, batch: Batch) -> torch.Tensor:
         with autocast(self._settings.precision, self._device):
             return self._carry(batch).float()
+
+    def _loss(self, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        if self._task.reads_states:
+            return self._task.states_loss(outputs, self._network.head, labels)
+        return self._task.loss(outputs, labels)
 
     def _norm(self) -> float:
         gradients = [p.grad for p in self._parameters if p.grad is not None]
@@ -194,11 +200,6 @@ class Learner:
             for name, was in before.items()
             if was.any()  # a bias that is still zero has no size to compare with
         }
-
-
-def labelled(batch: Batch) -> int:
-    """Return how many events of a batch have a label."""
-    return int((~np.isnan(batch.labels)).sum())
 
 
 def _copied(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

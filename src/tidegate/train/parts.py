@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from tidegate import answers, tables
+from tidegate import tables, tasks
 from tidegate.data import splits
 from tidegate.data.check import Parts
 from tidegate.schema import Schema
+from tidegate.spec import TaskSpec
 from tidegate.tables import EventTable
 from tidegate.train.config import SplitConfig, TrainConfig
-from tidegate.train.trained import raw_labels
 
-__all__ = ["for_check", "read", "split"]
+__all__ = ["Prepared", "for_check", "prepare", "read", "split"]
 
 
 def read(config: TrainConfig) -> EventTable:
@@ -38,6 +39,48 @@ def split(
     return train, valid, test[0] if test else None
 
 
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What a configuration trains on.
+
+    Parameters
+    ----------
+    train, valid : EventTable
+        What is learned from, and what decides.
+    test : EventTable, optional
+        What is measured once, at the end.
+    schema : Schema
+        Fitted on the training part.
+    task : TaskSpec
+        Fitted on it, too.
+    notes : tuple of str
+        What the reader of the table has to say.
+    """
+
+    train: EventTable
+    valid: EventTable
+    test: EventTable | None
+    schema: Schema
+    task: TaskSpec
+    notes: tuple[str, ...] = ()
+
+
+def prepare(config: TrainConfig) -> Prepared:
+    """Read and split the events of a configuration, and fit schema and task on its training part.
+
+    Raises
+    ------
+    InputError
+        From the table, the split, the schema or the task.
+    """
+    table = read(config)
+    train, valid, test = split(table, config.split)
+    with tables.naming_rows(train.source_rows):
+        schema = Schema.fit(config.schema, train.columns, train.times, train.offsets)
+    task = tasks.fit(config.task, config.data.label, train, schema)
+    return Prepared(train, valid, test, schema, task, tuple(table.notes))
+
+
 def for_check(config: TrainConfig) -> Parts:
     """Return what `data.check.examine` looks at.
 
@@ -50,14 +93,9 @@ def for_check(config: TrainConfig) -> Parts:
         From the table, the split, the schema or the labels.
     """
     table = read(config)
-    label, per, classes = config.data.label, config.task.per, config.task.classes
-    labels = raw_labels(table, label)
-    if per == "session":
-        labels = answers.session_labels(labels, table.offsets)
-    with tables.naming_rows(table.source_rows):
-        task = answers.fit_task(config.task.name, label, per, labels, classes=classes)
     train, valid, test = split(table, config.split)
     with tables.naming_rows(train.source_rows):
         schema = Schema.fit(config.schema, train.columns, train.times, train.offsets)
+    task = tasks.fit(config.task, config.data.label, table, schema)
     starts = config.split.starts if config.split.by == "time" else ()
     return Parts.of(train, valid, test, schema=schema, task=task, starts=starts)

@@ -61,7 +61,7 @@ def make_plan(train: Sequences, settings: TrainSettings, columns: tuple[int, ...
     >>> make_plan(part, TrainSettings(mode="lanes", lanes=1, chunk=3)).counts(2)
     [2, 2]
     """
-    rows, offsets, targets = train.rows, train.offsets, train.targets.astype(np.float64)
+    rows, offsets, targets = train.rows, train.offsets, train.targets
     windows, seed = settings.windows, settings.seed
     if settings.augment.of_numbers and not columns:
         raise InputError(

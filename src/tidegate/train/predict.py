@@ -1,6 +1,8 @@
-"""A network's outputs for encoded sessions."""
+"""What a network answers encoded sessions with."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -8,8 +10,13 @@ from numpy.typing import NDArray
 
 from tidegate.data.batches import Batches
 from tidegate.nn import Network
+from tidegate.nn.readout import numbers
+from tidegate.tasks import Task
 
-__all__ = ["predict"]
+__all__ = ["BUDGET", "Measured", "measure", "predict"]
+
+BUDGET = 65_536
+"""Events and padding of a batch that is only measured."""
 
 
 def predict(
@@ -17,7 +24,7 @@ def predict(
     rows: NDArray[np.float32],
     offsets: NDArray[np.int64],
     *,
-    budget: int = 65_536,
+    budget: int = BUDGET,
 ) -> NDArray[np.float32]:
     """Run sessions through a network, each from its beginning.
 
@@ -34,11 +41,43 @@ def predict(
 
     Returns
     -------
-    float32 array (events, output_size)
-        Outputs of the head after each event, in the order of the rows.
+    float32 array (events, answer_size)
+        What each event is answered with, in the order of the rows; see `ModelSpec.readout`.
     """
-    outputs = np.empty((len(rows), network.spec.output_size), dtype=np.float32)
-    batches = Batches(rows, offsets, np.full(len(rows), np.nan), budget)
+    nothing = np.full(len(rows), np.nan)
+    return measure(network, Batches(rows, offsets, nothing, budget)).outputs
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What a network makes of some sessions.
+
+    Parameters
+    ----------
+    outputs : float32 array (events, answer_size)
+        What each event is answered with, in the order of the rows.
+    loss : float
+        Mean over the events that something is learned of; 0 if there is none, or no loss.
+    """
+
+    outputs: NDArray[np.float32]
+    loss: float
+
+
+def measure(network: Network, batches: Batches, task: Task | None = None) -> Measured:
+    """Run sessions through a network, each from its beginning; see `predict`.
+
+    Parameters
+    ----------
+    network : Network
+        Its mode is left as it was.
+    batches : Batches
+        The sessions and, for the loss, their targets.
+    task : Task, optional
+        Gives the loss.
+    """
+    outputs = np.empty((len(batches.rows), network.spec.answer_size), dtype=np.float32)
+    losses, counts = [0.0], [0]
     device = network.head.weight.device
     was_training = network.training
     network.eval()
@@ -46,8 +85,14 @@ def predict(
         with torch.inference_mode():
             for batch in batches.epoch():
                 lengths = torch.from_numpy(batch.lengths)
-                found, _ = network(torch.from_numpy(batch.rows).to(device), lengths=lengths)
-                outputs[batch.events] = found.cpu().numpy()[batch.real]
+                given = torch.from_numpy(batch.rows).to(device)
+                found, _ = network(given, lengths=lengths)
+                answered = numbers(network.spec, found, given)
+                outputs[batch.events] = answered.cpu().numpy()[batch.real]
+                if task is not None:
+                    targets = torch.from_numpy(batch.labels.astype(np.float32)).to(device)
+                    losses.append(task.loss(found, targets).item())
+                    counts.append(batch.learned)
     finally:
         network.train(was_training)
-    return outputs
+    return Measured(outputs, float(np.dot(losses, counts)) / max(1, sum(counts)))

@@ -9,17 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tidegate import answers, bundle, tables
+from tidegate import bundle
 from tidegate.bundle import Bundle
 from tidegate.data.profile import LengthProfile
 from tidegate.errors import InputError
-from tidegate.spec import TaskSpec
-from tidegate.tables import EventTable
 from tidegate.train import parts
 from tidegate.train.config import BundleConfig, SplitConfig, TrainConfig
 from tidegate.train.package import save_bundle
 from tidegate.train.progress import Listener, TensorBoard, Terminal
-from tidegate.train.trained import raw_labels, train_model
+from tidegate.train.trained import train_model
 
 __all__ = ["run"]
 
@@ -73,19 +71,18 @@ def run(
 
 
 def _run(config: TrainConfig, out: Path, listeners: Sequence[Listener], resume: bool) -> Bundle:
-    table = parts.read(config)
+    prepared = parts.prepare(config)
     provenance = _provenance(config)  # now: training may take long enough for the file to change
-    train, valid, test = parts.split(table, config.split)
     for listener in listeners:
-        for note in table.notes:
+        for note in prepared.notes:
             listener.note(note)
-        listener.note(f"training part: {LengthProfile.of(train.lengths)}")
+        listener.note(f"training part: {LengthProfile.of(prepared.train.lengths)}")
     checkpoint = out.with_name(f"{out.name}.checkpoint")
     trained = train_model(
-        train,
-        valid,
-        schema=config.schema,
-        task=_fit_task(config, train),
+        prepared.train,
+        prepared.valid,
+        schema=prepared.schema,
+        task=prepared.task,
         model=config.model,
         settings=config.train,
         listeners=listeners,
@@ -97,7 +94,7 @@ def _run(config: TrainConfig, out: Path, listeners: Sequence[Listener], resume: 
         out,
         name=config.bundle.name,
         version=config.bundle.version,
-        metrics={} if test is None else {"test": trained.evaluate(test)},
+        metrics={} if prepared.test is None else {"test": trained.evaluate(prepared.test)},
         provenance=provenance,
         overwrite=config.bundle.overwrite,
     )
@@ -112,15 +109,6 @@ def _check_target(config: BundleConfig) -> None:
         keys = {"name": "bundle.name", "version": "bundle.version"}
         field = keys.get(error.field or "", "bundle.out")
         raise InputError(error.code, error.message, field=field, hint=error.hint) from error
-
-
-def _fit_task(config: TrainConfig, train: EventTable) -> TaskSpec:
-    label, per, classes = config.data.label, config.task.per, config.task.classes
-    labels = raw_labels(train, label)
-    if per == "session":
-        labels = answers.session_labels(labels, train.offsets)
-    with tables.naming_rows(train.source_rows):
-        return answers.fit_task(config.task.name, label, per, labels, classes=classes)
 
 
 def _provenance(config: TrainConfig) -> dict[str, Any]:

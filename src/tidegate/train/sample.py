@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tidegate.data.targets import known
 from tidegate.train.sequences import Sequences
 
 __all__ = ["Sample"]
@@ -30,7 +31,7 @@ class Sample:
         Encoded rows, padded.
     lengths : int64 tensor (B,)
         Events of each.
-    targets, last_targets : float32 tensor (B, T)
+    targets, last_targets : float32 tensor (B, T) or (B, T, n)
         Of all events, and of the last one of each session alone; NaN without label.
     """
 
@@ -77,10 +78,11 @@ class Sample:
             return None
         lengths = ends[order] - begins[order]
         rows = np.zeros((len(order), lengths.max(), sequences.rows.shape[1]), dtype=np.float32)
-        targets = np.full(rows.shape[:2], np.nan, dtype=np.float32)
+        shape = (*rows.shape[:2], *sequences.targets.shape[1:])
+        targets = np.full(shape, np.nan, dtype=np.float32)
         for place, (begin, end) in enumerate(zip(begins[order], ends[order], strict=True)):
             rows[place, : end - begin] = sequences.rows[begin:end]
-            targets[place, : end - begin] = sequences.targets[begin:end]
+            targets[place, : end - begin] = sequences.targets[np.arange(begin, end)]
         last = np.full_like(targets, np.nan)
         at = np.arange(len(order)), lengths - 1
         last[at] = targets[at]
@@ -94,8 +96,8 @@ class Sample:
 
 def _ends(sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
     """Return the first row, and the one after the last label, of each session that will do."""
-    known = ~np.isnan(sequences.targets)
-    place = np.where(known, np.arange(len(known)), -1)
+    learned = known(sequences.targets)
+    place = np.where(learned, np.arange(len(learned)), -1)
     ends = np.maximum.reduceat(place, sequences.offsets[:-1]) + 1
     begins = np.maximum(sequences.offsets[:-1], ends - MAX_EVENTS)
     broken = np.concatenate([[0], np.cumsum(~np.isfinite(sequences.rows).all(axis=1))])

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegate.data.targets import Targets, known
+
 __all__ = ["Sequences"]
 
 
@@ -21,10 +23,10 @@ class Sequences:
         From `Schema.encode`.
     offsets : int64 array (sessions + 1,)
         Session i is events ``offsets[i]:offsets[i + 1]``; at least one event each.
-    labels : float64 array (events,)
-        From `answers.task_labels`; NaN without label.
-    targets : float32 array (events,)
-        From `tasks.Task.targets`: what the outputs are compared with; NaN without label.
+    labels : float64 array (events,) or (events, n)
+        The truth, from `answers.Answers.truth`; NaN where nothing is known.
+    targets : float32 array (events,) or (events, n), or Targets
+        From `tasks.Task.targets`: what the outputs are compared with; NaN where nothing is learned.
     ids : sequence of str
         Session ids, to name sessions by; may be left out.
     columns : sequence of str
@@ -37,12 +39,12 @@ class Sequences:
     rows: NDArray[np.float32]
     offsets: NDArray[np.int64]
     labels: NDArray[np.float64]
-    targets: NDArray[np.float32]
+    targets: NDArray[np.float32] | Targets
     ids: Sequence[str] = ()
     columns: Sequence[str] = ()
     measured: tuple[int, ...] | None = None
 
     @property
     def labelled(self) -> int:
-        """Events with a label."""
-        return int((~np.isnan(self.labels)).sum())
+        """Events that something is learned of."""
+        return int(known(self.targets).sum())

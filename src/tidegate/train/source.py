@@ -46,7 +46,7 @@ def of_outputs(network: Network, batch: Batch) -> str | None:
             x, _, _ = layer(x, None, events)
             if not _finite(x):
                 return f"layers.{index}"
-        return None if _finite(network.head(x)) else "head"
+        return None if _finite(network.outputs(x, packed, events)) else "head"
     finally:
         network.train(was_training)
 

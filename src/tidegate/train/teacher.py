@@ -10,7 +10,7 @@ from itertools import islice
 from tidegate.data.batches import Batch
 from tidegate.errors import InputError
 from tidegate.train.checkpoint import Position
-from tidegate.train.learner import Learner, labelled
+from tidegate.train.learner import Learner
 from tidegate.train.plan import Plan
 from tidegate.train.progress import Listener
 from tidegate.train.recovery import Recovery
@@ -77,7 +77,7 @@ class Teacher:
             position.step += 1
             events = sum(int(batch.lengths.sum()) for batch in batches)
             tally.events += events
-            labels = sum(labelled(batch) for batch in batches)
+            labels = sum(batch.learned for batch in batches)
             if labels == 0:
                 self.learner.skip(batches)
                 continue

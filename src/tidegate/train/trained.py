@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -25,7 +25,7 @@ from tidegate.train.repeatable import repeatable
 from tidegate.train.sequences import Sequences
 from tidegate.train.settings import ModelSettings, TrainSettings
 
-__all__ = ["Trained", "raw_labels", "train_model"]
+__all__ = ["Trained", "train_model"]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Trained:
         return self.network.spec
 
     def outputs(self, table: EventTable) -> NDArray[np.float32]:
-        """Return the network's outputs, (events, output_size), in the table's order."""
+        """Return what events are answered with, (events, answer_size), in the table's order."""
         rows = _rows(table, self.schema)
         with repeatable(self.settings.seed, self.settings.threads):
             return predict(self.network, rows, table.offsets)
@@ -73,9 +73,10 @@ class Trained:
     def evaluate(
         self, table: EventTable, outputs: NDArray[np.float32] | None = None
     ) -> dict[str, float]:
-        """Return the task's metrics on a labelled table, or of outputs for it."""
+        """Return the task's metrics on a table, or of outputs for it."""
         outputs = self.outputs(table) if outputs is None else outputs
-        return answers.open(self.task).metrics(outputs, _labels(table, self.task))
+        truth = _truth(table, self.schema, self.task)
+        return answers.open(self.task).metrics(outputs, truth, table.offsets)
 
 
 def train_model(
@@ -99,7 +100,7 @@ def train_model(
     schema : SchemaConfig or Schema
         What an event holds: a configuration is fitted on `train`.
     task : TaskSpec
-        From `answers.fit_task`, of the training part's labels.
+        From `tasks.fit`, or `answers.fit_task`, of the training part.
     model : ModelSettings, optional
         The model's size.
     settings : TrainSettings, optional
@@ -134,10 +135,14 @@ def train_model(
     if isinstance(schema, SchemaConfig):
         with naming_rows(train.source_rows):
             schema = Schema.fit(schema, train.columns, train.times, train.offsets)
-    spec = model.spec(schema.width, schema.categories, task.output_size)
+    half = tasks.open(task)
+    spec = msgspec.structs.replace(
+        model.spec(schema.width, schema.categories, task.output_size), **half.readout(schema)
+    )
     learned, watched = (_sequences(table, schema, task) for table in (train, valid))
     with repeatable(settings.seed, settings.threads):
         network = model.network(spec)
+    half.furnish(network, schema)
     result = fit(
         network,
         task,
@@ -149,12 +154,14 @@ def train_model(
         resume=resume,
         key=_key([spec, task, model, settings], [learned, watched]) if checkpoint else "",
     )
-    return Trained(network, schema, task, model, settings, result, train, valid)
+    trained = Trained(network, schema, task, model, settings, result, train, valid)
+    settled = half.finish(network, trained.outputs(valid), watched.labels)
+    return dataclasses.replace(trained, task=settled)
 
 
 def _sequences(table: EventTable, schema: Schema, task: TaskSpec) -> Sequences:
-    rows, labels = _rows(table, schema), _labels(table, task)
-    targets = tasks.open(task).targets(labels)
+    rows, labels = _rows(table, schema), _truth(table, schema, task)
+    targets = tasks.open(task).targets(labels, rows)
     return Sequences(
         rows, table.offsets, labels, targets, table.sessions, schema.columns, schema.measured
     )
@@ -165,27 +172,9 @@ def _rows(table: EventTable, schema: Schema) -> NDArray[np.float32]:
         return schema.encode(table.columns, table.times, table.offsets).rows
 
 
-def raw_labels(table: EventTable, label: str) -> NDArray[Any]:
-    """Return a table's label column.
-
-    Raises
-    ------
-    InputError
-        ``no_labels``: it was read without one.
-    """
-    if table.labels is None:
-        raise InputError(
-            "no_labels",
-            "the table has no labels",
-            field=label,
-            hint="name the label column when the table is read",
-        )
-    return table.labels
-
-
-def _labels(table: EventTable, task: TaskSpec) -> NDArray[np.float64]:
+def _truth(table: EventTable, schema: Schema, task: TaskSpec) -> NDArray[np.float64]:
     with naming_rows(table.source_rows):
-        return answers.task_labels(task, raw_labels(table, task.label), table.offsets)
+        return answers.open(task).truth(table, schema)
 
 
 def _key(settings: Sequence[msgspec.Struct], parts: Sequence[Sequences]) -> str:
