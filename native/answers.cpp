@@ -13,7 +13,17 @@ AnswerWords::AnswerWords(std::string version, std::vector<std::string> classes)
 AnswerWords::AnswerWords(std::string version, double mean, double scale)
     : version_(std::move(version)), mean_(mean), scale_(scale) {}
 
-size_t AnswerWords::outputs() const { return classes_.size() > 2 ? classes_.size() : 1; }
+AnswerWords AnswerWords::anomaly(std::string version, std::vector<std::string> fields, double threshold) {
+    AnswerWords words(std::move(version), {});
+    words.fields_ = std::move(fields);
+    words.threshold_ = threshold;
+    return words;
+}
+
+size_t AnswerWords::outputs() const {
+    if (!fields_.empty()) return 1 + fields_.size();
+    return classes_.size() > 2 ? classes_.size() : 1;
+}
 
 void AnswerWords::write(std::string &to, const Answered &answered) const {
     to.append("{\"session\":\"").append(answered.session);
@@ -27,11 +37,23 @@ void AnswerWords::write(std::string &to, const Answered &answered) const {
 }
 
 void AnswerWords::write_answer(std::string &to, const float *outputs) const {
+    if (!fields_.empty()) return write_surprise(to, outputs);
     if (classes_.size() > 2) return write_many(to, outputs);
     if (classes_.size() == 2) return write_two(to, outputs[0]);
     to += "{\"value\":";
     write_number(to, outputs[0] * scale_ + mean_);
     to += '}';
+}
+
+void AnswerWords::write_surprise(std::string &to, const float *scores) const {
+    to += "{\"score\":";
+    write_number(to, scores[0]);
+    to.append(",\"anomalous\":").append(scores[0] > threshold_ ? "true" : "false").append(",\"fields\":");
+    for (size_t i = 0; i < fields_.size(); i++) {
+        to.append(1, i == 0 ? '{' : ',').append(fields_[i]).append(1, ':');
+        write_number(to, scores[1 + i]);
+    }
+    to += "}}";
 }
 
 // Both from exp(-|logit|): neither overflows, and the small one keeps its digits.

@@ -23,19 +23,22 @@ public:
     // `version` and `classes` are JSON. Two classes share an output, the logit of the second; more have one each.
     AnswerWords(std::string version, std::vector<std::string> classes);
     AnswerWords(std::string version, double mean, double scale);
+    // `fields` are JSON. An answer is a score and each field's; above `threshold` the event is anomalous.
+    static AnswerWords anomaly(std::string version, std::vector<std::string> fields, double threshold);
 
     size_t outputs() const;
     void write(std::string &to, const Answered &answered) const;
     void write_answer(std::string &to, const float *outputs) const; // the task's words alone
 
 private:
+    void write_surprise(std::string &to, const float *scores) const;
     void write_two(std::string &to, double logit) const;
     void write_many(std::string &to, const float *logits) const;
     void write_classes(std::string &to, size_t likeliest, const double *probabilities) const;
 
     std::string version_;
-    std::vector<std::string> classes_;
-    double mean_ = 0.0, scale_ = 1.0;
+    std::vector<std::string> classes_, fields_; // one of them, or none
+    double mean_ = 0.0, scale_ = 1.0, threshold_ = 0.0;
 };
 
 // A number as the JSON library writes it: the shortest digits that give it back, or null.

@@ -220,6 +220,10 @@ void bind_lines(nb::module_ &m) {
         .def_static("regress", [](std::string version, double mean, double scale) {
             return AnswerWords(std::move(version), mean, scale);
         }, "version"_a, "mean"_a, "scale"_a)
+        .def_static("anomaly", [](std::string version, std::vector<std::string> fields, double threshold) {
+            if (fields.empty()) throw nb::value_error("fields: none");
+            return AnswerWords::anomaly(std::move(version), std::move(fields), threshold);
+        }, "version"_a, "fields"_a, "threshold"_a, "The version and the names are JSON.")
         .def("lines", &write_lines, "events"_a, "processed"_a, "A line each.")
         .def("answers", [](const AnswerWords &self, nb::handle outputs) {
             return write_answers(self, tidegate::ArrayOf<float, 2>(outputs, "outputs"));

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegate.answers.anomaly import Anomaly
 from tidegate.answers.classify import Classify
 from tidegate.answers.columns import Column
 from tidegate.answers.events import Events
@@ -157,6 +158,7 @@ class Answers(Protocol):
 _HALVES: Mapping[str, Callable[[TaskSpec], Answers]] = {
     "classify": Classify,
     "regress": Regress,
+    "anomaly": Anomaly,
 }
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 __all__ = [
     "HIGHER_IS_BETTER",
     "accuracy",
+    "average_precision",
     "brier",
     "log_loss",
     "log_softmax",
@@ -21,7 +22,9 @@ __all__ = [
     "roc_auc",
 ]
 
-HIGHER_IS_BETTER = frozenset({"accuracy", "auc", "r2"})
+HIGHER_IS_BETTER = frozenset(
+    {"accuracy", "auc", "average_precision", "f1", "precision", "r2", "recall"}
+)
 """Of the other metrics, lower is."""
 
 Floats = NDArray[np.float64]
@@ -62,6 +65,30 @@ def roc_auc(scores: Floats, positive: NDArray[np.bool_]) -> float:
     negatives = len(positive) - positives
     above = mean_ranks[rank][positive].sum() - positives * (positives + 1) / 2
     return float(above / (positives * negatives))
+
+
+def average_precision(scores: Floats, positive: NDArray[np.bool_]) -> float:
+    """Return the mean, over positives, of the precision where each is found.
+
+    Events of equal score are found together. A positive must occur.
+
+    Parameters
+    ----------
+    scores : float64 array (events,)
+        Higher means positive.
+    positive : bool array (events,)
+        The truth.
+
+    Examples
+    --------
+    >>> average_precision(np.array([0.9, 0.8, 0.1]), np.array([True, False, True])).__round__(4)
+    0.8333
+    """
+    order = np.argsort(-scores, kind="stable")
+    ranked, found = scores[order], np.cumsum(positive[order])
+    ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
+    precision = found[ends] / (ends + 1)
+    return float((np.diff(found[ends], prepend=0) * precision).sum() / found[-1])
 
 
 def log_loss(logits: Floats, truth: Classes) -> float:

@@ -13,7 +13,8 @@ from tidegate.errors import InputError
 from tidegate.schema import Schema
 from tidegate.spec import TaskSpec
 from tidegate.tables import EventTable, naming_rows
-from tidegate.tasks import labelled
+from tidegate.tasks import anomaly, labelled
+from tidegate.tasks.anomaly import Anomaly
 from tidegate.tasks.base import Task
 from tidegate.tasks.classify import Classify
 from tidegate.tasks.config import TaskConfig
@@ -32,10 +33,12 @@ class _Fit(Protocol):
 _HALVES: Mapping[str, type[Task]] = {
     "classify": Classify,
     "regress": Regress,
+    "anomaly": Anomaly,
 }
 _FITS: Mapping[str, _Fit] = {
     "classify": labelled.fit,
     "regress": labelled.fit,
+    "anomaly": anomaly.fit,
 }
 
 
