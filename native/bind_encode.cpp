@@ -64,7 +64,8 @@ std::vector<Failure> encode(const Encoder &encoder, nb::dict columns, Times time
 } // namespace
 
 void bind_encode(nb::module_ &m) {
-    m.def("exp", &each<tg_exp_array>, "numbers"_a, "e^x of each x, to the bit as `math.exp` gives it.");
+    m.def("exp", &each<tg_library_exp_array>, "numbers"_a, "e^x of each x, to the bit as `math.exp` gives it.");
+    m.def("own_exp", &each<tg_exp_array>, "numbers"_a, "e^x of each x; the same bits on every processor.");
     m.def("log1p", &each<tg_log1p_array>, "numbers"_a, "log(1 + x) of each x >= 0.");
     m.def("sin_turn", &each<tg_sin_turn_array>, "shares"_a, "Sine of each share of a turn, 0 to 1.");
     m.def("cos_turn", &each<tg_cos_turn_array>, "shares"_a, "Cosine of each share of a turn, 0 to 1.");

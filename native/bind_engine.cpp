@@ -109,8 +109,8 @@ void check_states(const Model &model, const Arena &arena) {
 }
 
 void check_outputs(const Model &model, size_t n, const Outputs &outputs) {
-    if (outputs.shape(0) != n || outputs.shape(1) != model.output_size())
-        refuse("outputs: shape is not (events, outputs)");
+    if (outputs.shape(0) != n || outputs.shape(1) != model.answer_size())
+        refuse("outputs: shape is not (events, answers)");
 }
 
 // Steps encoded rows. -1, or the first event whose output or state would not be finite, or -2: a row that is
@@ -212,7 +212,7 @@ size_t step_events(const Model &model, const Encoder &encoder, Arena &arena, nb:
     const Outputs outputs(outputs_, "outputs");
     const ArrayOf<int32_t, 2, true> faults(faults_, "faults");
     const Keys keys = keys_of(sessions);
-    const size_t n = keys.size(), width = model.model().row_size, n_outputs = model.output_size();
+    const size_t n = keys.size(), width = model.model().row_size, n_outputs = model.answer_size();
     const tg_schema *schema = encoder.schema();
     if (times.shape(0) != n) refuse("times: length is not the number of events");
     if (faults.shape(0) != n || faults.shape(1) != 2) refuse("faults: shape is not (events, 2)");

@@ -4,6 +4,7 @@
 
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
@@ -232,7 +233,8 @@ void Model::add_category(size_t column, Matrix table) {
     categories_.push_back({column, table.shape(0), keep(table.data(), table.size())});
 }
 
-void Model::set_head(const std::string &kind, nb::dict parts) {
+void Model::set_head(const std::string &kind, nb::dict parts, std::optional<Matrix> skip, size_t top,
+                     const std::vector<Part> &surprise) {
     refuse_when_ready();
     if (layers_.empty()) refuse("set_head: comes after the layers");
     if (kind == "linear") model_.head = TG_LINEAR;
@@ -250,6 +252,7 @@ void Model::set_head(const std::string &kind, nb::dict parts) {
     } else {
         model_.catalogue = product(TG_F32, parts, hidden_size, model_.output_size, 1); // in any model
     }
+    set_readout(skip, top, surprise);
     model_.n_numbers = numbers_.size();
     model_.numbers = numbers_.data();
     model_.n_categories = categories_.size();
@@ -261,6 +264,33 @@ void Model::set_head(const std::string &kind, nb::dict parts) {
     scratch_ = Memory(tg_scratch_size(&model_) * threads_);
     if (threads_ > 1 && !(pool_ = tg_pool_new(threads_))) throw std::bad_alloc();
     ready_ = true;
+}
+
+void Model::set_readout(std::optional<Matrix> skip, size_t top, const std::vector<Part> &surprise) {
+    const size_t outputs = model_.output_size;
+    model_.skip = nullptr; // of an earlier call, as above
+    model_.top = top;
+    parts_.clear();
+    if (top > outputs) refuse("top: more than there are outputs");
+    if ((top || !surprise.empty()) && model_.head != TG_LINEAR) refuse("head: only linear outputs are read out");
+    if (!surprise.empty() && (top || skip || layers_.back().residual))
+        refuse("surprise: the head reads the last state alone, and all outputs are its");
+    for (const auto &[categorical, column, output, size, missing] : surprise) {
+        if (column >= model_.row_size || (missing && *missing >= model_.row_size))
+            refuse("surprise: a column is outside the row");
+        if (size == 0 || size > outputs || output > outputs - size || (!categorical && size != 2))
+            refuse("surprise: a part's outputs are not the head's");
+        parts_.push_back({categorical, column, output, size, missing ? static_cast<ptrdiff_t>(*missing) : -1});
+    }
+    if (skip) {
+        if (skip->shape(0) != numbers_.size() || skip->shape(1) != outputs)
+            refuse("skip: shape is not (numbers, outputs)");
+        check_finite(skip->data(), skip->size(), "skip");
+        model_.skip = keep(skip->data(), skip->size());
+    }
+    model_.parts = parts_.data();
+    model_.n_parts = parts_.size();
+    model_.answer_size = top ? 2 * top : parts_.empty() ? outputs : 1 + parts_.size();
 }
 
 void Model::refuse_when_ready() const {
@@ -308,8 +338,8 @@ void Model::step(nb::handle rows_, nb::handle slots_, nb::handle states_, nb::ha
     const ArrayOf<int64_t, 1> slots(slots_, "slots");
     const ArrayOf<float, 2, true> states(states_, "states"), outputs(outputs_, "outputs");
     const std::vector<float *> at = states_of(rows, slots, states);
-    if (outputs.shape(0) != at.size() || outputs.shape(1) != model_.output_size)
-        refuse("outputs: shape is not (rows, outputs)");
+    if (outputs.shape(0) != at.size() || outputs.shape(1) != model_.answer_size)
+        refuse("outputs: shape is not (rows, answers)");
     refuse_overlap(rows, states);
     refuse_overlap(rows, outputs);
     Work work(*this);
@@ -336,6 +366,7 @@ void Model::step_top(nb::handle rows_, nb::handle slots_, nb::handle states_, nb
 
 void Model::check_top(size_t n, size_t k, size_t scores, size_t indices, size_t width) const {
     if (model_.head_weight) refuse("scores: a model of a few outputs has no large head");
+    if (model_.top || model_.n_parts) refuse("scores: the model answers with something else");
     if (scores != n || k == 0 || k > model_.output_size) refuse("scores: shape is not (events, k)");
     if (indices != n || width != k) refuse("indices: shape is not that of the scores");
 }
@@ -348,8 +379,8 @@ void Model::run(nb::handle rows_, nb::handle state_, nb::handle outputs_) const 
     const size_t n = rows.shape(0);
     if (rows.shape(1) != model_.row_size) refuse("rows: width is not the model's row size");
     if (state.shape(0) != model_.state_size) refuse("state: length is not the model's state size");
-    if (outputs.shape(0) != n || outputs.shape(1) != model_.output_size)
-        refuse("outputs: shape is not (rows, outputs)");
+    if (outputs.shape(0) != n || outputs.shape(1) != model_.answer_size)
+        refuse("outputs: shape is not (rows, answers)");
     refuse_overlap(rows, state);
     refuse_overlap(rows, outputs);
     check_rows(rows.data(), n);
@@ -395,8 +426,10 @@ void bind_model(nb::module_ &m) {
              "Products in panels; called from the input up.")
         .def("add_category", &Model::add_category, "column"_a, "table"_a,
              "What each index of a category column adds to the first layer's gates.")
-        .def("set_head", &Model::set_head, "kind"_a, "parts"_a,
-             "The last part: rows of weights for a few outputs, a product in panels for many.")
+        .def("set_head", &Model::set_head, "kind"_a, "parts"_a, "skip"_a = nb::none(), "top"_a = 0,
+             "surprise"_a = std::vector<Model::Part>(),
+             "The last part: rows of weights for a few outputs, a product in panels for many; what the row's\n"
+             "numbers add to them; and what an event is answered with, if not with all of them.")
         .def("step", &Model::step, "rows"_a, "slots"_a, "states"_a, "outputs"_a,
              "Step events in order; the states at their slots and the outputs are written.")
         .def("step_top", &Model::step_top, "rows"_a, "slots"_a, "states"_a, "scores"_a, "indices"_a,
@@ -406,7 +439,8 @@ void bind_model(nb::module_ &m) {
         .def_prop_ro("initial", &initial, nb::rv_policy::automatic,
                      "A copy of the state with which a session begins.")
         .def_prop_ro("state_size", &Model::state_size)
-        .def_prop_ro("output_size", &Model::output_size);
+        .def_prop_ro("output_size", &Model::output_size)
+        .def_prop_ro("answer_size", &Model::answer_size, "Numbers that an event is answered with.");
     m.def("isas", &tidegate::isas, "Instruction sets that this processor and build have, widest last.");
     m.def(
         "isa", [] { return tg_isas(), tg_active()->name; }, "The instruction set in use.");

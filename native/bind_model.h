@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -59,7 +60,10 @@ public:
                    float zoneout, float zoneout_cell, std::optional<Vector> peephole,
                    std::optional<Vector> initial);
     void add_category(size_t column, Matrix table);
-    void set_head(const std::string &kind, nb::dict parts);
+    // categorical, column, first output, outputs, column that says what is missing
+    using Part = std::tuple<bool, size_t, size_t, size_t, std::optional<size_t>>;
+    void set_head(const std::string &kind, nb::dict parts, std::optional<Matrix> skip, size_t top,
+                  const std::vector<Part> &surprise);
     void step(nb::handle rows, nb::handle slots, nb::handle states, nb::handle outputs) const;
     void step_top(nb::handle rows, nb::handle slots, nb::handle states, nb::handle scores,
                   nb::handle indices) const;
@@ -71,6 +75,7 @@ public:
     bool ready() const { return ready_; }
     size_t state_size() const { return model_.state_size; }
     size_t output_size() const { return model_.output_size; }
+    size_t answer_size() const { return model_.answer_size; }
     const std::vector<float> &initial() const { return initial_; }
 
     class Work {
@@ -93,6 +98,7 @@ private:
     const float *keep_floats(const Floats &array, size_t count, const char *name);
     tg_product product(tg_precision precision, const nb::dict &parts, size_t inputs, size_t hidden_size,
                        size_t gates);
+    void set_readout(std::optional<Matrix> skip, size_t top, const std::vector<Part> &surprise);
     void refuse_when_ready() const;
     void check_rows(const float *rows, size_t n) const;
     std::vector<float *> states_of(const ArrayOf<float, 2> &rows, const ArrayOf<int64_t, 1> &slots,
@@ -101,6 +107,7 @@ private:
     std::vector<size_t> numbers_;
     std::vector<tg_layer> layers_;
     std::vector<tg_category> categories_;
+    std::vector<tg_part> parts_;
     std::vector<float> initial_; // of all layers, zeros where nothing was learned
     bool begins_ = false;        // something was
     std::list<Memory> kept_;

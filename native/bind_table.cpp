@@ -300,7 +300,7 @@ private:
     }
 
     Processed run(tg_batch &batch, const Values &values, const std::function<void()> &gather = {}) {
-        const auto results = std::make_shared<Results>(batch.n, model_.output_size());
+        const auto results = std::make_shared<Results>(batch.n, model_.answer_size());
         batch.raw = values.raw.get();
         batch.texts = values.texts.get();
         batch.codes = results->codes;

@@ -14,6 +14,9 @@
 /* log(1 + x) for x >= 0; infinity of infinity, NaN of anything else. */
 double tg_log1p(double x);
 
+/* e^x; 0 below -708, infinity above 709. */
+double tg_exp(double x);
+
 /* Sine and cosine of a share of a full turn, 0 to 1 (both included), exact at quarter turns; NaN of
  * anything else. Zeros are +0. */
 double tg_sin_turn(double share);
@@ -21,7 +24,8 @@ double tg_cos_turn(double share);
 
 /* Element by element; `out` may be `x`. */
 void tg_log1p_array(size_t n, const double *x, double *out);
-void tg_exp_array(size_t n, const double *x, double *out); /* the C library's, one by one */
+void tg_exp_array(size_t n, const double *x, double *out);
+void tg_library_exp_array(size_t n, const double *x, double *out); /* the C library's, one by one */
 void tg_sin_turn_array(size_t n, const double *shares, double *out);
 void tg_cos_turn_array(size_t n, const double *shares, double *out);
 

@@ -7,7 +7,7 @@
 int tg_bench_new(tg_bench *bench, const tg_model *model, const tg_schema *schema, size_t capacity) {
     *bench = (tg_bench){.model = model, .schema = schema, .capacity = capacity};
     bench->rows = malloc((capacity * model->row_size + 1) * sizeof(float));
-    bench->made = malloc((capacity * model->output_size + 1) * sizeof(float));
+    bench->made = malloc((capacity * model->answer_size + 1) * sizeof(float));
     bench->saved = malloc((capacity * model->state_size + 1) * sizeof(float));
     bench->saved_encoder = malloc((capacity * schema->state_size + 1) * sizeof(double));
     bench->states = malloc((capacity + 1) * sizeof *bench->states);
@@ -41,14 +41,14 @@ static void fail(const tg_bench *bench, size_t k, tg_event *event, int32_t fault
     const size_t floats = bench->model->state_size, doubles = bench->schema->state_size;
     memcpy(event->hidden, bench->saved + k * floats, floats * sizeof(float));
     if (doubles) memcpy(event->encoder, bench->saved_encoder + k * doubles, doubles * sizeof(double));
-    for (size_t o = 0; o < bench->model->output_size; o++) event->output[o] = NAN;
+    for (size_t o = 0; o < bench->model->answer_size; o++) event->output[o] = NAN;
     event->fault = fault;
     event->field = (int32_t)field;
 }
 
 size_t tg_step_events(const tg_bench *bench, size_t n, tg_event *events, tg_threads threads) {
     const tg_model *model = bench->model;
-    const size_t width = model->row_size, n_outputs = model->output_size;
+    const size_t width = model->row_size, n_outputs = model->answer_size;
     size_t stepped = 0;
     for (size_t k = 0; k < n; k++) {
         tg_event *event = &events[k];

@@ -17,6 +17,10 @@ typedef struct {
     float *gated;                   /* r * h, or the new c */
     float *candidate;               /* the product of r * h, or the new c normalised */
     float *scores;                  /* some of many outputs */
+    float *best;                    /* the largest of them */
+    int64_t *indices;
+    float *before;  /* the last layer's h before the step, padded to whole panels */
+    float *outputs; /* what the head makes of it */
     size_t bytes;
 } tg_scratch;
 
@@ -34,13 +38,13 @@ enum { TG_SCORES = 256 }; /* outputs of a large head that are looked at together
 typedef struct {
     const char *name;
     /* One event each of n <= TG_BLOCK different sessions. */
-    void (*block)(const tg_model *model, size_t n, const float *rows, float *const *states, float *outputs,
+    void (*block)(const tg_model *model, size_t n, const float *rows, float *const *states, float *answers,
                   const tg_scratch *scratch);
     /* The same, giving each one's k largest outputs. */
     void (*top)(const tg_model *model, size_t n, const float *rows, float *const *states, size_t k,
                 float *scores, int64_t *indices, const tg_scratch *scratch);
     /* n <= TG_BLOCK events of one session, in order. */
-    void (*run)(const tg_model *model, size_t n, const float *rows, float *state, float *outputs,
+    void (*run)(const tg_model *model, size_t n, const float *rows, float *state, float *answers,
                 const tg_scratch *scratch);
     bool (*finite)(size_t n, const float *x);
     /* All steps of a cohort of sessions, and the gradients of all of them. */

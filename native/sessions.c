@@ -21,7 +21,7 @@ tg_table *tg_table_new(const tg_table_options *options) {
     if (!table) return NULL;
     memcpy(table->fingerprint, options->fingerprint, TG_FINGERPRINT_SIZE);
     table->positions = options->positions;
-    table->limits = (tg_limits){options->answers, options->answer_bytes, model->output_size * sizeof(float), 0};
+    table->limits = (tg_limits){options->answers, options->answer_bytes, model->answer_size * sizeof(float), 0};
     table->limits.home = tg_kept_home(&table->limits);
     table->ttl = options->ttl_seconds;
     table->tombstone = options->tombstone_seconds;

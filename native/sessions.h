@@ -82,7 +82,7 @@ typedef struct {
     int64_t *numbers, *expected;
     double *effective;
     uint8_t *marks;
-    float *outputs;  /* n x output_size; NaN where there is no answer */
+    float *outputs;  /* n x answer_size; NaN where there is no answer */
     int32_t *faults; /* n x 2 */
     /* Written: */
     size_t changed; /* sessions */

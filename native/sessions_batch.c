@@ -62,7 +62,7 @@ static uint8_t flags_of(const tg_batch *batch, size_t event) {
 }
 
 static void refuse(tg_table *table, tg_batch *batch, size_t event, tg_outcome outcome, int64_t expected) {
-    const size_t n_outputs = table->bench.model->output_size;
+    const size_t n_outputs = table->bench.model->answer_size;
     batch->codes[event] = (uint8_t)outcome;
     batch->expected[event] = expected;
     for (size_t o = 0; o < n_outputs; o++) batch->outputs[event * n_outputs + o] = NAN;
@@ -85,7 +85,7 @@ static int repeat(tg_table *table, tg_batch *batch, size_t event, const tg_sessi
     batch->numbers[event] = verdict.seq;
     batch->effective[event] = kept.time;
     batch->marks[event] = (uint8_t)(TG_MARK_DUPLICATE | (kept.reset ? TG_MARK_RESET : 0));
-    memcpy(batch->outputs + event * table->bench.model->output_size, kept.answer.data,
+    memcpy(batch->outputs + event * table->bench.model->answer_size, kept.answer.data,
            table->limits.answer_size);
     if (!kept.version.size || tg_same(kept.version, table->versions[0])) return 0;
     const size_t end = table->text_size + kept.version.size;
@@ -159,7 +159,7 @@ static int judge(tg_table *table, tg_batch *batch, size_t event) {
                                   .encoder = tg_arena_encoder(table->arena, slot),
                                   .hidden = tg_arena_hidden(table->arena, slot),
                                   .begins = begins,
-                                  .output = table->outputs + k * table->bench.model->output_size};
+                                  .output = table->outputs + k * table->bench.model->answer_size};
     return 0;
 }
 
@@ -180,7 +180,7 @@ static void keep(tg_table *table, tg_batch *batch, const tg_pending *done) {
     its->time = batch->effective[event];
     its->updated = batch->received;
     tg_kept_add(&its->kept, &table->limits, done->seq, done->hash, its->time, batch->outputs +
-                event * table->bench.model->output_size, done->marks & TG_MARK_RESET);
+                event * table->bench.model->answer_size, done->marks & TG_MARK_RESET);
     batch->codes[event] = (uint8_t)done->outcome;
     batch->numbers[event] = done->seq;
     batch->marks[event] = (uint8_t)(done->marks | (ends ? TG_MARK_ENDED : 0));
@@ -203,7 +203,7 @@ static int keep_met(tg_table *table, const tg_event *event, size_t index) {
 
 /* Steps the events that were judged to be. */
 static int flush(tg_table *table, tg_batch *batch) {
-    const size_t n = table->n_steps, n_outputs = table->bench.model->output_size;
+    const size_t n = table->n_steps, n_outputs = table->bench.model->answer_size;
     int result = 0;
     table->n_steps = 0;
     tg_step_events(&table->bench, n, table->events, batch->threads);
@@ -334,7 +334,7 @@ int tg_batches_new(tg_table *table, const tg_model *model, const tg_schema *sche
     const size_t most = TG_MOST_EVENTS;
     table->steps = malloc(most * sizeof *table->steps);
     table->events = malloc(most * sizeof *table->events);
-    table->outputs = malloc(most * model->output_size * sizeof *table->outputs);
+    table->outputs = malloc(most * model->answer_size * sizeof *table->outputs);
     table->words = malloc((schema->n_fields + 1) * sizeof *table->words);
     if (!table->steps || !table->events || !table->outputs || !table->words) return -1;
     return tg_bench_new(&table->bench, model, schema, most);

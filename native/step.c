@@ -52,7 +52,13 @@ tg_scratch tg_carve(const tg_model *model, void *memory) {
     scratch.recurrent = carve(memory, &used, TG_BLOCK * width * sizeof(float));
     scratch.gated = carve(memory, &used, TG_BLOCK * units * sizeof(float));
     scratch.candidate = carve(memory, &used, TG_BLOCK * units * sizeof(float));
-    scratch.scores = carve(memory, &used, model->head_weight ? 0 : TG_BLOCK * TG_SCORES * sizeof(float));
+    const bool whole = model->head_weight && !model->top;
+    const size_t last = tg_padded(model->layers[model->n_layers - 1].hidden_size);
+    scratch.scores = carve(memory, &used, whole ? 0 : TG_BLOCK * TG_SCORES * sizeof(float));
+    scratch.best = carve(memory, &used, TG_BLOCK * model->top * sizeof(float));
+    scratch.indices = carve(memory, &used, TG_BLOCK * model->top * sizeof(int64_t));
+    scratch.before = carve(memory, &used, model->n_parts ? TG_BLOCK * last * sizeof(float) : 0);
+    scratch.outputs = carve(memory, &used, model->n_parts ? TG_BLOCK * model->output_size * sizeof(float) : 0);
     scratch.bytes = used;
     return scratch;
 }
@@ -69,8 +75,8 @@ typedef struct {
     size_t n;
     const float *rows;
     float *const *states;
-    size_t k; /* the k largest outputs; 0: all */
-    float *outputs;
+    size_t k; /* of the call, not the model: the k largest outputs; 0: what the model answers with */
+    float *answers;
     int64_t *indices;
 } wave;
 
@@ -81,10 +87,10 @@ static void step_part(void *context, size_t job, size_t thread) {
     const tg_scratch scratch = tg_carve(model, (uint8_t *)w->threads.scratch + thread * w->scratch_size);
     const float *rows = w->rows + i * model->row_size;
     if (w->k)
-        w->kernels->top(model, count, rows, w->states + i, w->k, w->outputs + i * w->k, w->indices + i * w->k,
+        w->kernels->top(model, count, rows, w->states + i, w->k, w->answers + i * w->k, w->indices + i * w->k,
                         &scratch);
     else
-        w->kernels->block(model, count, rows, w->states + i, w->outputs + i * model->output_size, &scratch);
+        w->kernels->block(model, count, rows, w->states + i, w->answers + i * model->answer_size, &scratch);
 }
 
 enum { WAVE = 1024 };
@@ -107,7 +113,7 @@ static size_t distinct(size_t most, float *const *states, uint64_t *seen) {
 
 static void step_all(wave w, size_t n) {
     uint64_t *const seen = tg_carve(w.model, w.threads.scratch).seen;
-    const size_t width = w.k ? w.k : w.model->output_size, most = w.threads.pool ? WAVE : TG_BLOCK;
+    const size_t width = w.k ? w.k : w.model->answer_size, most = w.threads.pool ? WAVE : TG_BLOCK;
     w.kernels = tg_active();
     w.scratch_size = tg_scratch_size(w.model);
     for (; n; n -= w.n) {
@@ -118,14 +124,14 @@ static void step_all(wave w, size_t n) {
             step_part(&w, 0, 0);
         w.rows += w.n * w.model->row_size;
         w.states += w.n;
-        w.outputs += w.n * width;
+        w.answers += w.n * width;
         if (w.k) w.indices += w.n * w.k;
     }
 }
 
-void tg_step(const tg_model *model, size_t n, const float *rows, float *const *states, float *outputs,
+void tg_step(const tg_model *model, size_t n, const float *rows, float *const *states, float *answers,
              tg_threads threads) {
-    step_all((wave){.model = model, .threads = threads, .rows = rows, .states = states, .outputs = outputs}, n);
+    step_all((wave){.model = model, .threads = threads, .rows = rows, .states = states, .answers = answers}, n);
 }
 
 void tg_step_top(const tg_model *model, size_t n, const float *rows, float *const *states, size_t k,
@@ -135,18 +141,18 @@ void tg_step_top(const tg_model *model, size_t n, const float *rows, float *cons
                     .rows = rows,
                     .states = states,
                     .k = k,
-                    .outputs = scores,
+                    .answers = scores,
                     .indices = indices},
              n);
 }
 
-void tg_run(const tg_model *model, size_t n, const float *rows, float *state, float *outputs,
+void tg_run(const tg_model *model, size_t n, const float *rows, float *state, float *answers,
             void *memory) {
     const tg_kernels *kernels = tg_active();
     const tg_scratch scratch = tg_carve(model, memory);
     for (size_t i = 0; i < n; i += TG_BLOCK)
         kernels->run(model, n - i < TG_BLOCK ? n - i : TG_BLOCK, rows + i * model->row_size, state,
-                     outputs + i * model->output_size, &scratch);
+                     answers + i * model->answer_size, &scratch);
 }
 
 bool tg_finite(size_t n, const float *x) { return tg_active()->finite(n, x); }

@@ -83,6 +83,14 @@ typedef struct {
     const float *table; /* size x (panels x gates x 16) of the first layer */
 } tg_category;
 
+/* A column of the row that the head predicts before it sees the row: see tidegate.spec.SurprisePart. */
+typedef struct {
+    bool categorical;
+    size_t column;
+    size_t output, size; /* its outputs */
+    ptrdiff_t missing;   /* a column; -1: there is none */
+} tg_part;
+
 typedef struct {
     tg_precision precision;
     bool fast_activations;
@@ -103,6 +111,14 @@ typedef struct {
     const float *head_weight; /* output_size x head_stride; NULL: many outputs, which are one gate of panels */
     const float *head_bias;   /* output_size */
     tg_product catalogue;     /* always fp32 */
+    const float *skip;        /* what the row's numbers add to the outputs: n_numbers x output_size, or NULL */
+    /* An event is answered with the outputs; or, of linear ones, with the `top` largest (falling, equal ones
+     * in the order of their indices) and then their indices; or with the surprise of its row, in all and by
+     * each part, in the eyes of a head that reads the last layer's h as it was before. */
+    size_t answer_size;
+    size_t top;    /* or 0 */
+    size_t n_parts; /* or 0 */
+    const tg_part *parts;
 } tg_model;
 
 enum { TG_FEW_OUTPUTS = 7 }; /* as many at most are rows */
@@ -124,17 +140,17 @@ typedef struct {
 } tg_threads;
 
 /* Steps `n` events in order. Event i takes rows[i * row_size ..], reads and writes the state at states[i]
- * (state_size floats) and writes outputs[i * output_size ..]. A state may occur several times. Category
+ * (state_size floats) and writes answers[i * answer_size ..]. A state may occur several times. Category
  * indices are trusted here: check them with tg_check_categories. */
-void tg_step(const tg_model *model, size_t n, const float *rows, float *const *states, float *outputs,
+void tg_step(const tg_model *model, size_t n, const float *rows, float *const *states, float *answers,
              tg_threads threads);
 
 /* The same for `n` events of one session: equal to the bit to single steps, and faster, since the input
  * products of many events are one. */
-void tg_run(const tg_model *model, size_t n, const float *rows, float *state, float *outputs,
+void tg_run(const tg_model *model, size_t n, const float *rows, float *state, float *answers,
             void *scratch);
 
-/* As tg_step, for a model of many outputs; instead of all of them, the `k` largest linear ones of each event,
+/* As tg_step, for a model that answers with many outputs; instead of all of them, the `k` largest linear ones of each event,
  * falling, equal ones in the order of their indices; NaN, where any output is not finite. k <= output_size. */
 void tg_step_top(const tg_model *model, size_t n, const float *rows, float *const *states, size_t k,
                  float *scores, int64_t *indices, tg_threads threads);

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tidegate.core import cos_turn, crc32c, log1p, sin_turn
+from tidegate.core import cos_turn, crc32c, log1p, own_exp, sin_turn
 
 BOUND = 1.5
 TURN = Decimal("6.28318530717958647692528676655900576839433879875021164194988918461563281257")
@@ -88,6 +88,15 @@ def test_log1p_is_near_the_truth() -> None:
     assert worst(log1p, true_log1p, xs) < BOUND
 
 
+def test_exp_is_near_the_truth() -> None:
+    random = np.random.default_rng(3)
+    # Where x passes half a doubling, the reduction changes.
+    seams = near((np.arange(-40, 40) + 0.5) * math.log(2))
+    xs = np.concatenate([seams, random.uniform(-1, 1, 4000), random.uniform(-708, 709, 3000)])
+    assert worst(own_exp, lambda x: Decimal(x).exp(), xs) < BOUND
+    assert (np.diff(own_exp(np.linspace(-2, 2, 1_000_001))) >= 0).all()
+
+
 @pytest.mark.parametrize(
     ("function", "truth"), [(sin_turn, true_sin_turn), (cos_turn, true_cos_turn)]
 )
@@ -105,6 +114,9 @@ def test_sine_and_cosine_are_near_the_truth(
 def test_exact_values() -> None:
     xs = np.array([0.0, -0.0, 5e-324, 1e-300, 2.0**-54])
     assert log1p(xs).tobytes() == np.abs(xs).tobytes()
+    assert own_exp(xs).tolist() == [1.0] * 5
+    ends = np.array([-np.inf, -1e9, -709, 710, np.inf])
+    assert own_exp(ends).tolist() == [0, 0, 0, np.inf, np.inf]
     quarters = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
     assert sin_turn(quarters).tobytes() == np.array([0.0, 1.0, 0.0, -1.0, 0.0]).tobytes()
     assert cos_turn(quarters).tobytes() == np.array([1.0, 0.0, -1.0, 0.0, 1.0]).tobytes()
@@ -113,6 +125,7 @@ def test_exact_values() -> None:
 def test_what_has_no_value_is_nan() -> None:
     assert np.isnan(log1p(np.array([np.nan, -1e-9, -np.inf]))).all()
     assert log1p(np.array([np.inf])) == np.inf
+    assert np.isnan(own_exp(np.array([np.nan]))).all()
     outside = np.array([np.nan, -1e-9, 1.0000001, np.inf, -np.inf])
     assert np.isnan(sin_turn(outside)).all()
     assert np.isnan(cos_turn(outside)).all()
@@ -130,7 +143,7 @@ def test_log1p_rises_and_the_circle_is_symmetric() -> None:
 
 def test_shapes_and_strides() -> None:
     grid = np.arange(24.0).reshape(2, 3, 4) / 24
-    for function in (log1p, sin_turn, cos_turn):
+    for function in (log1p, own_exp, sin_turn, cos_turn):
         whole = function(grid)
         assert whole.shape == grid.shape
         assert whole.dtype == np.float64

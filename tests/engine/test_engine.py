@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_models import random_weights
+from readouts import READOUTS
 
 from tidegate import core, record
 from tidegate.engine import Engine, SessionState, offline
@@ -39,8 +40,10 @@ MODELS = {
 }
 
 
-@pytest.fixture(params=MODELS)
+@pytest.fixture(params=[*MODELS, *READOUTS])
 def bundle(request, make_bundle):
+    if request.param in READOUTS:
+        return make_bundle(MODELS["mixed"], readout=request.param)
     return make_bundle(MODELS[request.param])
 
 

@@ -1,8 +1,8 @@
 """The Python face of the C core: kernels, checksums, the encoder, elementary functions, peaks.
 
 `pack` turns a bundle's weights into a `Model` whose `step` runs in C, without the
-interpreter's lock. An `Encoder` is the schema in C (`schema.native` makes one). `log1p`, and
-`sin_turn` and `cos_turn` of a share of a full turn, map float64 arrays to new ones: within 1.5
+interpreter's lock. An `Encoder` is the schema in C (`schema.native` makes one). `log1p`, `own_exp`,
+and `sin_turn` and `cos_turn` of a share of a full turn, map float64 arrays to new ones: within 1.5
 units in the last place and, unlike NumPy's, the same bits on every processor. `peak_gops` and
 `read_gbps` measure what one thread can do at most. A `Group` holds changes for a store's
 `Log` (`tidegate.store.LogStore` is its face). A `Table` holds the sessions of a server, and takes
@@ -38,6 +38,7 @@ from tidegate._core import (
     exp,
     judge_each,
     log1p,
+    own_exp,
     peak_gops,
     read_gbps,
     run,
@@ -82,6 +83,7 @@ __all__ = [
     "isas",
     "judge_each",
     "log1p",
+    "own_exp",
     "pack",
     "peak_gops",
     "read_gbps",

@@ -106,7 +106,7 @@ def pack(
                 table = weights[f"embeddings.{category.column}"].astype(np.float64) @ columns.T
                 model.add_category(category.column, _rows(table, len(GATES[layer.cell])))
                 first += category.embedding_size
-    model.set_head(head, _head(spec, weights))
+    model.set_head(head, _head(spec, weights), **_readout(spec, weights))
     return model
 
 
@@ -117,6 +117,13 @@ def _head(spec: ModelSpec, weights: Weights) -> dict[str, Any]:
         return {"outputs": len(weight), **_product(weight, None, bias, 1, "fp32", False)}
     padded = np.pad(weight, ((0, 0), (0, -weight.shape[1] % UNITS)))
     return {"outputs": len(weight), "weight": np.ascontiguousarray(padded), "bias": bias}
+
+
+def _readout(spec: ModelSpec, weights: Weights) -> dict[str, Any]:
+    parts = [(p.kind == "categorical", p.column, p.output, p.size, p.missing) for p in spec.parts]
+    # The other way round, all outputs of a number lie side by side.
+    skip = np.ascontiguousarray(weights["head.skip"].T) if spec.skip else None
+    return {"skip": skip, "top": spec.top, "surprise": parts}
 
 
 def _products(
