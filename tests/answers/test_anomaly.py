@@ -76,6 +76,11 @@ def test_metrics_that_labels_do_not_define_are_left_out() -> None:
     assert opened.metrics(outputs, np.full(10, np.nan)).keys() == few
     assert opened.metrics(outputs, np.zeros(10)).keys() == few
     assert opened.metrics(outputs[:0], np.zeros(0)) == {"n": 0}
+    unset = answers.open(
+        msgspec.structs.replace(TASK, anomaly=AnomalySpec(TASK.anomaly.fields, PARTS))
+    )
+    few = {"n", "nats", "anomalies", "average_precision", "auc"}
+    assert unset.metrics(outputs, np.arange(10.0) % 2).keys() == few
     quiet = np.full((2, 3), -1.0, np.float32)
     found = opened.metrics(quiet, np.ones(2))
     assert found.keys().isdisjoint({"precision", "auc", "nats", "false_alarm_rate"})
@@ -90,8 +95,8 @@ def test_an_answer_does_not_depend_on_the_batch_and_is_what_its_columns_say() ->
     columns = opened.columns(outputs)
     for at, answer in enumerate(together):
         assert answer["score"] == columns["score"][at]
-        assert answer["anomalous"] is (columns["anomalous"][at] == 1)
-        assert answer["anomalous"] is (outputs[at, 0] > 1)
+        assert answer["anomalous"] == (columns["anomalous"][at] == 1)
+        assert answer["anomalous"] == (outputs[at, 0] > 1)
         assert answer["fields"]["heat"] == columns["score of heat"][at]
 
 

