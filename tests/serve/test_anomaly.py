@@ -120,13 +120,3 @@ def constant_loss(trained: Trained) -> float:
     constant = trained.result.given.constant_loss
     assert constant is not None
     return constant
-
-
-def test_a_series_that_never_changed_is_no_surprise_until_it_does(trained: Trained) -> None:
-    events = machines(1, 6)
-    at = answers.open(trained.task).columns(trained.outputs(events))["score of flat"]
-    assert np.isfinite(at).all()
-    events.columns["flat"][12] = 8.0
-    changed = answers.open(trained.task).answer(trained.outputs(events))
-    assert changed[12]["anomalous"]
-    assert not any(answer["anomalous"] for answer in changed[:12])

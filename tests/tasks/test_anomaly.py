@@ -167,6 +167,31 @@ def test_what_cannot_be_predicted_is_refused(wanted: TaskConfig, field: str) -> 
     assert (caught.value.code, caught.value.field) == ("bad_config", field)
 
 
+def test_a_number_that_never_changes_is_not_predicted() -> None:
+    events = table()
+    events.columns["load"][:] = 7.0
+    fitted = schema(events)
+    spec = tasks.fit(TaskConfig("anomaly"), None, events, fitted).anomaly
+    assert spec is not None
+    assert "load" not in spec.fields
+    with pytest.raises(InputError, match="load: all values") as caught:
+        tasks.fit(config("load", "mode"), None, events, fitted)
+    assert caught.value.code == "constant_series"
+    alone = SchemaConfig({"load": Field("numeric", missing="carry")})
+    only = EventTable(
+        events.sessions,
+        events.offsets,
+        events.times,
+        {"load": np.where(np.arange(60) % 3 == 0, np.nan, 7.0)},
+        None,
+        events.source_rows,
+    )
+    with pytest.raises(InputError) as caught:
+        lone = Schema.fit(alone, only.columns, only.times, only.offsets)
+        tasks.fit(TaskConfig("anomaly"), None, only, lone)
+    assert caught.value.code == "constant_series"
+
+
 def test_labels_of_another_column_are_refused() -> None:
     events = table(labels=table().columns["load"])
     with pytest.raises(InputError, match="right column") as caught:

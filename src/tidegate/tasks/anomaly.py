@@ -33,13 +33,15 @@ def fit(
     """Choose what is predicted of an event: numbers as Gaussians, booleans and categories as such.
 
     Labels, where there are any, are of use for measuring; what is labelled an anomaly is not
-    learned from.
+    learned from. A number that is the same in the whole training part is not predicted: how far it
+    may go from there cannot be learned, and its density would have no bound.
 
     Raises
     ------
     InputError
-        ``bad_config``: a field that is none or is constant, or a task of sessions; ``no_labels``:
-        no event of the training part is ordinary; ``wrong_label``.
+        ``bad_config``: a field that is none or is constant in a session, or a task of sessions;
+        ``constant_series``: a number that never changes is asked for, or there is nothing else;
+        ``no_labels``: no event of the training part is ordinary; ``wrong_label``.
     """
     if config.per == "session" or config.classes:
         raise InputError(
@@ -49,11 +51,19 @@ def fit(
             hint="leave it out",
         )
     wanted = config.anomaly or AnomalyConfig()
-    fields = wanted.fields or tuple(
-        name for name, field in schema.config.fields.items() if not field.constant
-    )
+    fields = _checked(wanted.fields, schema)
+    still = {name for name in fields if _never_changes(name, table, schema)}
+    if not wanted.fields:
+        fields = tuple(name for name in fields if name not in still)
+    if not fields or (wanted.fields and still):
+        raise InputError(
+            "constant_series",
+            f"{', '.join(sorted(still))}: all values in the training part are equal",
+            field="task.anomaly.fields",
+            hint="leave it out: what never changed cannot be told from what is not to",
+        )
     parts: list[SurprisePart] = []
-    for name in _checked(fields, schema):
+    for name in fields:
         parts.append(_part(name, sum(part.size for part in parts), schema))
     spec = TaskSpec(
         "anomaly",
@@ -154,26 +164,34 @@ class Anomaly(Task):
         return msgspec.structs.replace(self.spec, anomaly=settled)
 
 
-def _checked(fields: tuple[str, ...], schema: Schema) -> tuple[str, ...]:
-    """Return the fields, if each is one of the event's that can change."""
-    known = {name for name, field in schema.config.fields.items() if not field.constant}
-    for name in fields:
-        if name not in known or fields.count(name) > 1:
+def _checked(wanted: tuple[str, ...], schema: Schema) -> tuple[str, ...]:
+    """Return the fields that are wanted, or all, if each can change in a session."""
+    known = tuple(name for name, field in schema.config.fields.items() if not field.constant)
+    for name in wanted:
+        if name not in known or wanted.count(name) > 1:
             what = "is named twice" if name in known else "is no field that changes in a session"
             raise InputError(
                 "bad_config",
                 f"{name!r} {what}",
                 field="task.anomaly.fields",
-                hint=f"use some of {', '.join(sorted(known))}",
+                hint=f"use some of {', '.join(known)}",
             )
-    if not fields:
+    if not known:
         raise InputError(
             "bad_config",
             "no field changes in a session: there is nothing to predict",
             field="task.anomaly.fields",
             hint="give the schema a field that is not constant",
         )
-    return fields
+    return wanted or known
+
+
+def _never_changes(name: str, table: EventTable, schema: Schema) -> bool:
+    """Say whether a field is a number with one value, or none, in the training part."""
+    if schema.config.fields[name].kind != "numeric":
+        return False
+    values = table.columns[name]
+    return len(np.unique(values[~np.isnan(values)])) < 2
 
 
 def _part(name: str, output: int, schema: Schema) -> SurprisePart:
