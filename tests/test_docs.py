@@ -96,6 +96,12 @@ def test_the_page_of_the_layers(tmp_path: Path) -> None:
     assert "(8, 1000, 64) False" in said
 
 
+def test_the_page_of_anomalies(tmp_path: Path) -> None:
+    said = walk(ROOT / "docs" / "anomaly.md", tmp_path)
+    assert "anomalies 3" in said
+    assert (tmp_path / "surprise.parquet").exists()
+
+
 def test_the_operators_page_names_what_there_is() -> None:
     page = (ROOT / "docs" / "operate.md").read_text()
     metrics = GateMetrics("0", {"pumps": "1"}, memory_bound=1)

@@ -59,11 +59,11 @@ def test_the_windowed_gaussian_knows_the_values_before(data: Path) -> None:
 def test_no_row_is_learned_from_before_it_is_scored(data: Path) -> None:
     series = nab.read(data)["nyc_taxi"]
     rows, learning = nab.features(series), nab.Learning(units=4, first=3, windows=2, every=50)
-    found = nab.errors(rows, 300, 0, learning)
+    found = nab.surprise(rows, 0, learning)
     changed = rows.copy()
     changed[260:] = 0.0
-    np.testing.assert_array_equal(nab.errors(changed, 300, 0, learning)[:260], found[:260])
-    assert not np.array_equal(nab.errors(changed, 300, 0, learning)[260:], found[260:])
+    np.testing.assert_array_equal(nab.surprise(changed, 0, learning)[:260], found[:260])
+    assert not np.array_equal(nab.surprise(changed, 0, learning)[260:], found[260:])
 
 
 def test_the_forest_finds_what_stands_out(data: Path) -> None:
@@ -82,11 +82,14 @@ def test_quick_runs_make_what_is_missing(data: Path, tmp_path: Path) -> None:
     again = run(*options, "--seeds", "0")
     assert again.returncode == 0, again.stderr
     assert (out / "gaussian-seed0.json").read_bytes() == was
-    assert re.findall(r"^(\S+): ", again.stdout, re.MULTILINE) == ["gru-seed0"]
-    gaussian, gru = nab.read_runs(out)
-    assert (gaussian.detector, gru.detector) == ("gaussian", "gru")
+    assert re.findall(r"^(\S+): ", again.stdout, re.MULTILINE) == [
+        "range-seed0",
+        "gru-seed0",
+    ]
+    gaussian, gru, outside = nab.read_runs(out)
+    assert [each.detector for each in (gaussian, gru, outside)] == ["gaussian", "gru", "range"]
     # What stands so far out is found wherever it begins.
-    assert gaussian.found == 7
+    assert gaussian.found == outside.found == 7
     assert again.stdout.endswith(run("--table", "--out", out).stdout)
 
 

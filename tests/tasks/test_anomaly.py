@@ -186,8 +186,8 @@ def test_a_number_that_never_changes_is_not_predicted() -> None:
         None,
         events.source_rows,
     )
+    lone = Schema.fit(alone, only.columns, only.times, only.offsets)
     with pytest.raises(InputError) as caught:
-        lone = Schema.fit(alone, only.columns, only.times, only.offsets)
         tasks.fit(TaskConfig("anomaly"), None, only, lone)
     assert caught.value.code == "constant_series"
 
