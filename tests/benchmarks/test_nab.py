@@ -104,3 +104,7 @@ def test_what_is_missing_or_broken_is_named(data: Path) -> None:
     (data / "nyc_taxi.csv").unlink()
     with pytest.raises(InputError, match="nyc_taxi"):
         nab.read(data)
+
+
+def test_the_docs_hold_the_runs_that_are_kept() -> None:
+    assert nab.table(nab.RESULTS) in (ROOT / "docs" / "anomaly.md").read_text()
