@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tidegate import answers
 from tidegate.errors import InputError
 from tidegate.schema import Schema
-from tidegate.spec import TaskSpec
+from tidegate.spec import LABELLED, TaskSpec
 from tidegate.tables import EventTable, naming_rows
 
 __all__ = ["Parts"]
@@ -60,14 +60,16 @@ class Parts:
 
     @cached_property
     def labels(self) -> dict[str, NDArray[np.float64]]:
-        """Of each part, an encoded label an event, NaN: none.
+        """Of each part, an encoded label an event, NaN: none; empty for a task that learns none.
 
         Raises
         ------
         InputError
             ``no_labels``: a table was read without; from `answers.task_labels`.
         """
-        found = {}
+        found: dict[str, NDArray[np.float64]] = {}
+        if self.task.name not in LABELLED:
+            return found
         for name, table in self.tables.items():
             if table.labels is None:
                 raise InputError(
