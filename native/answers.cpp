@@ -3,25 +3,19 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <numeric>
 #include <utility>
 
 namespace tidegate {
 
-AnswerWords::AnswerWords(std::string version, std::vector<std::string> classes)
-    : version_(std::move(version)), classes_(std::move(classes)) {}
+AnswerWords::AnswerWords(std::string version, std::vector<std::string> classes, std::string word, size_t most)
+    : version_(std::move(version)), word_(std::move(word)), classes_(std::move(classes)), most_(most) {}
 
-AnswerWords::AnswerWords(std::string version, double mean, double scale)
-    : version_(std::move(version)), mean_(mean), scale_(scale) {}
-
-AnswerWords AnswerWords::anomaly(std::string version, std::vector<std::string> fields, double threshold) {
-    AnswerWords words(std::move(version), {});
-    words.fields_ = std::move(fields);
-    words.threshold_ = threshold;
-    return words;
-}
+AnswerWords::AnswerWords(std::string version, size_t size, std::vector<Piece> pieces, std::string tail)
+    : version_(std::move(version)), size_(size), pieces_(std::move(pieces)), tail_(std::move(tail)) {}
 
 size_t AnswerWords::outputs() const {
-    if (!fields_.empty()) return 1 + fields_.size();
+    if (classes_.empty()) return size_;
     return classes_.size() > 2 ? classes_.size() : 1;
 }
 
@@ -37,23 +31,26 @@ void AnswerWords::write(std::string &to, const Answered &answered) const {
 }
 
 void AnswerWords::write_answer(std::string &to, const float *outputs) const {
-    if (!fields_.empty()) return write_surprise(to, outputs);
     if (classes_.size() > 2) return write_many(to, outputs);
     if (classes_.size() == 2) return write_two(to, outputs[0]);
-    to += "{\"value\":";
-    write_number(to, outputs[0] * scale_ + mean_);
-    to += '}';
+    write_pieces(to, outputs);
 }
 
-void AnswerWords::write_surprise(std::string &to, const float *scores) const {
-    to += "{\"score\":";
-    write_number(to, scores[0]);
-    to.append(",\"anomalous\":").append(scores[0] > threshold_ ? "true" : "false").append(",\"fields\":");
-    for (size_t i = 0; i < fields_.size(); i++) {
-        to.append(1, i == 0 ? '{' : ',').append(fields_[i]).append(1, ':');
-        write_number(to, scores[1 + i]);
+void AnswerWords::write_pieces(std::string &to, const float *numbers) const {
+    for (const Piece &piece : pieces_) {
+        const double number = numbers[piece.index];
+        to += piece.literal;
+        switch (piece.kind) {
+        case Piece::Kind::number: write_number(to, number * piece.scale + piece.mean); break;
+        case Piece::Kind::above: to += number > piece.threshold ? "true" : "false"; break;
+        case Piece::Kind::name: {
+            const std::vector<std::string> &names = *piece.names;
+            const bool is_index = number >= 0.0 && number < static_cast<double>(names.size());
+            to += is_index ? names[static_cast<size_t>(number)] : "null";
+        }
+        }
     }
-    to += "}}";
+    to += tail_;
 }
 
 // Both from exp(-|logit|): neither overflows, and the small one keeps its digits.
@@ -77,12 +74,27 @@ void AnswerWords::write_many(std::string &to, const float *logits) const {
 }
 
 void AnswerWords::write_classes(std::string &to, size_t likeliest, const double *probabilities) const {
-    to.append("{\"label\":").append(classes_[likeliest]).append(",\"probabilities\":");
-    for (size_t i = 0; i < classes_.size(); i++) {
-        to.append(1, i ? ',' : '{').append(classes_[i]).append(1, ':');
+    to.append("{\"").append(word_).append("\":").append(classes_[likeliest]).append(",\"probabilities\":");
+    char before = '{';
+    for (size_t i : named(probabilities)) {
+        to.append(1, before).append(classes_[i]).append(1, ':');
         write_number(to, probabilities[i]);
+        before = ',';
     }
     to += "}}";
+}
+
+// Which classes an answer names: all, as they stand, or the likeliest, falling; of equals the first.
+std::vector<size_t> AnswerWords::named(const double *probabilities) const {
+    std::vector<size_t> order(classes_.size());
+    std::iota(order.begin(), order.end(), size_t{0});
+    if (most_ == 0 || most_ >= order.size()) return order;
+    const auto end = order.begin() + static_cast<std::ptrdiff_t>(most_);
+    std::partial_sort(order.begin(), end, order.end(), [probabilities](size_t a, size_t b) {
+        return probabilities[a] != probabilities[b] ? probabilities[a] > probabilities[b] : a < b;
+    });
+    order.resize(most_);
+    return order;
 }
 
 double exact_sum(const std::vector<double> &numbers) {

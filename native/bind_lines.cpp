@@ -5,6 +5,7 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,6 +33,7 @@ using tidegate::Events;
 using tidegate::Field;
 using tidegate::Fields;
 using tidegate::Kind;
+using tidegate::Piece;
 using tidegate::Processed;
 using tidegate::Results;
 
@@ -146,6 +148,43 @@ const Results &check_answers(const AnswerWords &words, const Events &events, con
     return results;
 }
 
+// ("number", literal, index, scale, mean), ("above", literal, index, threshold) or ("name", literal, index, names)
+AnswerWords template_of(std::string version, size_t size, nb::list given, std::string tail) {
+    using Kind = Piece::Kind;
+    struct Catalogue {
+        nb::object names; // kept alive: no other object gets its address
+        std::shared_ptr<const std::vector<std::string>> texts;
+    };
+    std::map<PyObject *, Catalogue> catalogues;
+    std::vector<Piece> pieces;
+    for (const nb::handle each : given) {
+        const nb::tuple parts = nb::cast<nb::tuple>(each, false);
+        const auto kind = parts.size() > 3 ? nb::cast<std::string>(parts[0]) : std::string();
+        const bool is_number = kind == "number" && parts.size() == 5;
+        if (!is_number && !((kind == "above" || kind == "name") && parts.size() == 4))
+            throw nb::value_error("pieces: one is no number, above or name");
+        Piece piece{nb::cast<std::string>(parts[1]), Kind::number, nb::cast<size_t>(parts[2])};
+        if (piece.index >= size) throw nb::value_error("pieces: an index is not below the size");
+        if (is_number) {
+            piece.scale = nb::cast<double>(parts[3]);
+            piece.mean = nb::cast<double>(parts[4]);
+        } else if (kind == "above") {
+            piece.kind = Kind::above;
+            piece.threshold = nb::cast<double>(parts[3]);
+        } else {
+            piece.kind = Kind::name;
+            const nb::object names = parts[3];
+            Catalogue &known = catalogues[names.ptr()];
+            if (!known.texts)
+                known = {names, std::make_shared<const std::vector<std::string>>(
+                                    nb::cast<std::vector<std::string>>(names))};
+            piece.names = known.texts;
+        }
+        pieces.push_back(std::move(piece));
+    }
+    return {std::move(version), size, std::move(pieces), std::move(tail)};
+}
+
 nb::bytes write_lines(const AnswerWords &words, const Events &events, const Processed &processed) {
     const Results &results = check_answers(words, events, processed);
     std::string text;
@@ -213,17 +252,21 @@ void bind_lines(nb::module_ &m) {
              "The events of bodies, one each, and the sessions of their paths (\"\": the body names its session).\n"
              "None: they are not all plain.");
     nb::class_<AnswerWords>(m, "AnswerWords", "A task's answers as JSON, to the bit as `tidegate.answers` has them.")
-        .def_static("classify", [](std::string version, std::vector<std::string> classes) {
+        .def_static("classify", [](std::string version, std::vector<std::string> classes, std::string word, size_t most) {
             if (classes.size() < 2) throw nb::value_error("classes: fewer than two");
-            return AnswerWords(std::move(version), std::move(classes));
-        }, "version"_a, "classes"_a, "The version and the names are JSON.")
-        .def_static("regress", [](std::string version, double mean, double scale) {
-            return AnswerWords(std::move(version), mean, scale);
-        }, "version"_a, "mean"_a, "scale"_a)
-        .def_static("anomaly", [](std::string version, std::vector<std::string> fields, double threshold) {
-            if (fields.empty()) throw nb::value_error("fields: none");
-            return AnswerWords::anomaly(std::move(version), std::move(fields), threshold);
-        }, "version"_a, "fields"_a, "threshold"_a, "The version and the names are JSON.")
+            return AnswerWords(std::move(version), std::move(classes), std::move(word), most);
+        }, "version"_a, "classes"_a, "word"_a = "label", "most"_a = 0,
+           "The version and the names are JSON. Of more classes than `most`, if it is not 0, that many are named.")
+        .def_static("template", [](std::string version, size_t size, nb::list pieces, std::string tail) {
+            try {
+                return template_of(std::move(version), size, std::move(pieces), std::move(tail));
+            } catch (const nb::cast_error &) {
+                throw nb::type_error("pieces: one has a part of a wrong type");
+            }
+        }, "version"_a, "size"_a, "pieces"_a, "tail"_a,
+           "Of `size` numbers: JSON, and behind each part of it a number (\"number\", literal, index, scale, mean),\n"
+           "whether it is above (\"above\", literal, index, threshold) or the text (\"name\", literal, index, names)\n"
+           "that it is the index of, null where there is none; then the tail. The version and the names are JSON.")
         .def("lines", &write_lines, "events"_a, "processed"_a, "A line each.")
         .def("answers", [](const AnswerWords &self, nb::handle outputs) {
             return write_answers(self, tidegate::ArrayOf<float, 2>(outputs, "outputs"));

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from tidegate.metrics import GateMetrics, StoreFigures
 from tidegate.serve.config import about
@@ -66,23 +69,67 @@ def test_the_readme(tmp_path: Path) -> None:
     assert '"duplicate":true' in said
 
 
-def test_the_pages_of_the_docs(tmp_path: Path) -> None:
-    walk(ROOT / "docs" / "train.md", tmp_path)  # the others go on from it
-    said = walk(ROOT / "docs" / "check-data.md", tmp_path)
+@pytest.fixture(scope="module")
+def pumps(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the page about training leaves behind, from which others go on."""
+    folder = tmp_path_factory.mktemp("docs")
+    walk(ROOT / "docs" / "train.md", folder)
+    return folder
+
+
+@pytest.fixture
+def trained(pumps: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(pumps, tmp_path, dirs_exist_ok=True))
+
+
+def test_the_page_of_checks(trained: Path) -> None:
+    said = walk(ROOT / "docs" / "check-data.md", trained)
     assert "clean: nothing was found" in said
     found = ["target_among_fields", "future_field", "identifier_among_fields"]
     assert [f"warning {name}" in said for name in found] == [False, True, True]
     assert "serious target_among_fields\nwarning future_field" in said  # the Python block
-    said = walk(ROOT / "docs" / "doctor.md", tmp_path)
+
+
+def test_the_page_of_tuning(trained: Path) -> None:
+    said = walk(ROOT / "docs" / "tune.md", trained)
+    assert "trials: 4 finished, 0 ended early, 0 failed" in said
+    assert "next: tidegate train train-tune/best.toml" in said
+
+
+def test_the_page_of_the_doctor(trained: Path) -> None:
+    said = walk(ROOT / "docs" / "doctor.md", trained)
     assert "healthy: nothing is wrong" in said
     assert "serious learning_rate_too_high" in said
-    assert len(list((tmp_path / "pictures").iterdir())) == 6
-    assert "1-bf16 bf16" in walk(ROOT / "docs" / "compress.md", tmp_path)
-    assert "port = 8711 " in walk(ROOT / "docs" / "operate.md", tmp_path)
-    said = walk(ROOT / "docs" / "serve.md", tmp_path)
+    assert len(list((trained / "pictures").iterdir())) == 6
+
+
+def test_the_page_of_reports(trained: Path) -> None:
+    said = walk(ROOT / "docs" / "report.md", trained)
+    assert "report: pumps.html" in said
+    assert "What each field is worth: The model leans most on noise" in said
+    assert "<h2" in (trained / "mine.html").read_text()
+
+
+def test_the_page_of_comparisons(trained: Path) -> None:
+    said = walk(ROOT / "docs" / "compare.md", trained)
+    assert "GRU or LSTM: " in said
+    assert "NOTHING WAS MEASURED" in said
+    assert said.splitlines()[-1] in {"gru", "lstm"}  # the Python block, which trains nothing anew
+    assert (trained / "train.compare" / "comparison.html").is_file()
+
+
+def test_the_page_of_compression(trained: Path) -> None:
+    assert "1-bf16 bf16" in walk(ROOT / "docs" / "compress.md", trained)
+
+
+def test_the_pages_of_the_server(trained: Path) -> None:
+    assert "port = 8711 " in walk(ROOT / "docs" / "operate.md", trained)
+    said = walk(ROOT / "docs" / "serve.md", trained)
     assert '"seq":4' in said
     assert 'tidegate_events_total{model="pumps",outcome="answered"} 5.0' in said
-    said = walk(ROOT / "docs" / "client.md", tmp_path)
+    assert '"answer":{"state":[' in walk(ROOT / "docs" / "embed.md", trained)
+    said = walk(ROOT / "docs" / "client.md", trained)
     assert "3 True" in said
     assert "100 sessions, each with 3 answers" in said
     assert "7500 answers, 0 errors" in said
@@ -100,6 +147,19 @@ def test_the_page_of_anomalies(tmp_path: Path) -> None:
     said = walk(ROOT / "docs" / "anomaly.md", tmp_path)
     assert "anomalies 3" in said
     assert (tmp_path / "surprise.parquet").exists()
+
+
+def test_the_page_of_tags(tmp_path: Path) -> None:
+    said = walk(ROOT / "docs" / "tag.md", tmp_path)
+    assert "f1 PER" in said
+    assert re.search(r"^(PER|LOC) \w+", said, re.MULTILINE)
+
+
+def test_the_page_of_language(tmp_path: Path) -> None:
+    said = walk(ROOT / "docs" / "language.md", tmp_path)
+    assert "bits_per_character" in said
+    assert re.search(r"^two c\w+$", said, re.MULTILINE)
+    assert "[48 tokens]" in said
 
 
 def test_the_operators_page_names_what_there_is() -> None:
@@ -121,3 +181,11 @@ def test_links_lead_somewhere() -> None:
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_page_of_the_next_item(tmp_path: Path) -> None:
+    said = walk(ROOT / "docs" / "next-item.md", tmp_path)
+    assert "page" in (tmp_path / "next.csv").read_text()
+    found = re.search(r"recall │ (0\.\d+)", said)
+    assert found
+    assert float(found[1]) > 0.6

@@ -48,7 +48,7 @@ class Models:
 
 def config_for(events: Path, out: Path) -> TrainConfig:
     """Return ``train.toml`` with these events and this folder for the bundle."""
-    config = train.load_config(Path(__file__).with_name("train.toml"))
+    config = train.load_config(Path(__file__).with_name("flights.toml"))
     return msgspec.structs.replace(
         config,
         data=msgspec.structs.replace(config.data, events=str(events)),

@@ -1,5 +1,5 @@
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -249,13 +249,19 @@ class Events:
 
 def cut_lines(data: bytes, begin: int, most: int, bytes: int) -> tuple[int, int, int, bool]: ...
 
+Piece = (
+    tuple[Literal["number"], str, int, float, float]
+    | tuple[Literal["above"], str, int, float]
+    | tuple[Literal["name"], str, int, Sequence[str]]
+)
+
 class AnswerWords:
     @staticmethod
-    def classify(version: str, classes: Sequence[str]) -> AnswerWords: ...
+    def classify(
+        version: str, classes: Sequence[str], word: str = "label", most: int = 0
+    ) -> AnswerWords: ...
     @staticmethod
-    def regress(version: str, mean: float, scale: float) -> AnswerWords: ...
-    @staticmethod
-    def anomaly(version: str, fields: Sequence[str], threshold: float) -> AnswerWords: ...
+    def template(version: str, size: int, pieces: list[Piece], tail: str) -> AnswerWords: ...
     def lines(self, events: Events, processed: Processed) -> bytes: ...
     def bodies(self, events: Events, processed: Processed) -> list[bytes]: ...
     def answers(self, outputs: NDArray[np.float32]) -> list[bytes]: ...

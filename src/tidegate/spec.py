@@ -457,6 +457,9 @@ class ForecastSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.horizons * max(1, len(self.quantiles))
 
 
+ItemLoss = Literal["cross_entropy", "sampled", "bpr_max"]
+
+
 class ItemsSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is said of the next item, or the next token.
 
@@ -464,9 +467,31 @@ class ItemsSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ----------
     top : int
         How many of the likeliest are named.
+    loss : {"cross_entropy", "sampled", "bpr_max"}
+        What training compares the right item with: all items, with cross-entropy; or drawn ones,
+        with cross-entropy or BPR-max. See `tasks.item_losses`.
+    negatives, batch_negatives : int
+        Items that are drawn for a batch: by how frequent they are, and from what the batch itself
+        goes on with.
+    sample_alpha : float
+        `negatives` are drawn as the items' counts to this power.
+    bpr_reg : float
+        ``bpr_max``: weight of the scores' squares.
+    shared_embedding : bool
+        The head's weights are the embedding of the field.
+    counts : tuple of int
+        How often training met each item, in the order of the head's outputs. Where all are compared
+        it is empty.
     """
 
     top: int = 20
+    loss: ItemLoss = "cross_entropy"
+    negatives: int = 2048
+    batch_negatives: int = 128
+    sample_alpha: float = 0.5
+    bpr_reg: float = 1.0
+    shared_embedding: bool = False
+    counts: tuple[int, ...] = ()
 
 
 class AnomalySpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -519,7 +544,7 @@ class TaskSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         The classes, in the order of the head's outputs. Of ``classify`` and ``tag``, two share one
         output (the logit of the second); more have one each. Of ``next_item`` and ``language``,
         the field's values in the order of the schema's indices, after an empty text for those that
-        it does not know.
+        it does not know. Of ``embed``, names of the state's numbers.
     target_mean, target_scale : float
         ``regress``: the head's output is ``(value - target_mean) / target_scale``.
     forecast, items, anomaly : optional
@@ -543,6 +568,6 @@ class TaskSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return self.forecast.output_size
         if self.anomaly is not None:
             return self.anomaly.output_size
-        if self.items is not None:
+        if self.items is not None or self.name == "embed":
             return len(self.classes)
         return len(self.classes) if len(self.classes) > 2 else 1

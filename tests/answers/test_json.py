@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tidegate import answers, core
-from tidegate.spec import TaskSpec
+from tidegate.spec import ItemsSpec, TaskSpec
 
 LOGITS = st.floats(width=32, allow_nan=False, allow_infinity=False)
 NAMES = st.text(st.characters(exclude_categories=["Cs"]))
@@ -43,6 +43,20 @@ def test_of_many_classes(data: Any, size: int) -> None:
     task = TaskSpec("classify", "c", classes=tuple(map(str, range(size))))
     found, expected = words(task, [row, row[::-1]])
     assert found == expected
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data(), st.integers(3, 40), st.sampled_from(["tag", "language"]))
+def test_of_the_likeliest_alone(data: Any, size: int, name: Literal["tag", "language"]) -> None:
+    near = st.integers(-3, 3).map(float)  # many are equal
+    row = data.draw(st.lists(near | LOGITS, min_size=size, max_size=size))
+    classes = ("", *map(chr, range(35, 34 + size)))
+    items = ItemsSpec(top=data.draw(st.integers(1, 12))) if name == "language" else None
+    found, expected = words(TaskSpec(name, "c", classes=classes, items=items), [row, row[::-1]])
+    assert found == expected
+    limit = items.top if items else 5 if size > 20 else size
+    for each in found:
+        assert len(msgspec.json.decode(each)["probabilities"]) == min(limit, size)
 
 
 @settings(max_examples=300, deadline=None)
@@ -76,8 +90,9 @@ def test_a_plain_sum_would_differ() -> None:
 @example(math.nan)
 def test_numbers_are_written_as_the_library_writes_them(number: float) -> None:
     """A mean to which nothing is added."""
-    found = core.AnswerWords.regress('"1"', number, 0.0).answers(np.array([[-0.0]], np.float32))
-    assert found == [b'{"value":' + msgspec.json.encode(number) + b"}"]
+    words = core.AnswerWords.template('"1"', 1, [("number", "[", 0, 0.0, number)], "]")
+    found = words.answers(np.array([[-0.0]], np.float32))
+    assert found == [b"[" + msgspec.json.encode(number) + b"]"]
 
 
 @settings(max_examples=300, deadline=None)
@@ -89,6 +104,19 @@ def test_of_a_number(output: float, mean: float, scale: float) -> None:
     assert found == expected
 
 
+@settings(max_examples=300, deadline=None)
+@given(st.data(), st.lists(NAMES, min_size=2, max_size=9, unique=True))
+def test_of_items(data: Any, names: list[str]) -> None:
+    top = data.draw(st.integers(1, len(names) - 1))
+    scores = data.draw(st.lists(LOGITS | st.just(math.nan), min_size=top, max_size=top))
+    # Answers that come back from disk may hold any number.
+    index = st.integers(0, len(names) - 1) | st.sampled_from([-1.0, math.nan, math.inf, 99.0])
+    indices = data.draw(st.lists(index, min_size=top, max_size=top))
+    task = TaskSpec("next_item", "item", classes=tuple(names), items=ItemsSpec(top=top))
+    found, expected = words(task, [[*scores, *indices]])
+    assert found == expected
+
+
 def test_what_does_not_fit_is_refused() -> None:
     binary = answers.open(TaskSpec("classify", "c", classes=("a", "b"))).json("1")
     with pytest.raises(ValueError, match="outputs: not as many as the task's"):
@@ -97,3 +125,82 @@ def test_what_does_not_fit_is_refused() -> None:
         binary.answers(np.zeros((1, 1)))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="classes: fewer than two"):
         core.AnswerWords.classify('"1"', ['"a"'])
+
+
+@st.composite
+def pieces(draw: st.DrawFn, size: int) -> tuple[Any, Any]:
+    """Return a piece, and what makes the same of a row of numbers."""
+    index, near = draw(st.integers(0, size - 1)), st.floats(-1e9, 1e9)
+    kind = draw(st.sampled_from(["number", "above", "name"]))
+    if kind == "number":
+        scale, mean = draw(near), draw(near)
+        return (kind, index, scale, mean), lambda row: row[index] * scale + mean
+    if kind == "above":
+        threshold = draw(LOGITS | near)
+        return (kind, index, threshold), lambda row: row[index] > threshold
+    names = draw(st.lists(NAMES, max_size=4))
+    encoded = [msgspec.json.encode(name).decode() for name in names]
+
+    def named(row: list[float]) -> str | None:
+        return names[int(row[index])] if 0 <= row[index] < len(names) else None
+
+    return (kind, index, encoded), named
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data(), st.integers(1, 4))
+def test_a_template_is_the_json_of_the_same_object(data: Any, size: int) -> None:
+    numbers = LOGITS | st.integers(-1, 4).map(float)
+    rows = data.draw(
+        st.lists(st.lists(numbers, min_size=size, max_size=size), min_size=1, max_size=4)
+    )
+    made = data.draw(st.lists(pieces(size), max_size=6))
+    keys = data.draw(st.lists(NAMES, min_size=len(made), max_size=len(made), unique=True))
+    given: list[Any] = []
+    for place, (key, ((kind, *rest), _)) in enumerate(zip(keys, made, strict=True)):
+        literal = (",", '{"inner":{')[place == 0] + msgspec.json.encode(key).decode() + ":"
+        given.append((kind, literal, *rest))
+    words = core.AnswerWords.template('"1"', size, given, "}}" if made else '{"inner":{}}')
+    expected = [
+        {"inner": {key: word(row) for key, (_, word) in zip(keys, made, strict=True)}}
+        for row in rows
+    ]
+    found = words.answers(np.array(rows, dtype=np.float32))
+    assert found == [msgspec.json.encode(answer) for answer in expected]
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf, 3.0, -0.5, -1.0, 1e30])
+def test_what_is_no_index_has_no_name(number: float) -> None:
+    names = ['"a"', '"b"', '"c"']
+    pieces: list[Any] = [("name", "[", 0, names), ("name", ",", 1, names)]
+    words = core.AnswerWords.template('"1"', 2, pieces, "]")
+    assert words.answers(np.array([[number, 2.0]], np.float32)) == [b'[null,"c"]']
+
+
+@pytest.mark.parametrize(
+    ("piece", "error"),
+    [
+        (("number", "", 1, 1.0, 0.0), ValueError),
+        (("number", "", 0, 1.0), ValueError),
+        (("above", "", 0, 1.0, 0.0), ValueError),
+        (("share", "", 0, 1.0), ValueError),
+        (("name", "", 0), ValueError),
+        ((), ValueError),
+        (("number", "", -1, 1.0, 0.0), TypeError),
+        (("number", 7, 0, 1.0, 0.0), TypeError),
+        (("above", "", 0, "much"), TypeError),
+        (("name", "", 0, [1]), TypeError),
+        ((7, "", 0, []), TypeError),
+        ("number", TypeError),
+    ],
+)
+def test_what_is_no_piece_is_refused(piece: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match="pieces"):
+        core.AnswerWords.template('"1"', 1, [piece], "")
+
+
+def test_a_template_takes_as_many_numbers_as_it_says() -> None:
+    words = core.AnswerWords.template('"1"', 3, [("number", "", 2, 1.0, 0.0)], "")
+    assert words.answers(np.arange(3, dtype=np.float32)[None]) == [b"2.0"]
+    with pytest.raises(ValueError, match="outputs: not as many as the task's"):
+        words.answers(np.zeros((1, 2), np.float32))

@@ -45,7 +45,7 @@ static void take(void *to, size_t bytes) {
 
 void open_cases(const char *path) {
     file = fopen(path, "rb");
-    if (!file || number() != UINT64_C(0x3279616c706572)) fail("this is no file of cases"); /* "replay2" */
+    if (!file || number() != UINT64_C(0x3379616c706572)) fail("this is no file of cases"); /* "replay3" */
 }
 
 void close_cases(void) { fclose(file); }

@@ -99,6 +99,19 @@ static tg_model model(void) {
     } else {
         made.catalogue = product(TG_F32, units, 1, tg_padded(made.output_size) / TG_UNITS);
     }
+    made.skip = optional();
+    made.top = number();
+    made.n_parts = number();
+    tg_part *parts = exact(made.n_parts * sizeof *parts);
+    for (size_t p = 0; p < made.n_parts; p++) {
+        parts[p].categorical = number();
+        parts[p].column = number();
+        parts[p].output = number();
+        parts[p].size = number();
+        parts[p].missing = (ptrdiff_t)number() - 1;
+    }
+    made.parts = parts;
+    made.answer_size = made.top ? 2 * made.top : made.n_parts ? 1 + made.n_parts : made.output_size;
     return made;
 }
 
@@ -148,7 +161,7 @@ static float **states_before(const replayed *c) {
 /* The case in calls of `at_once` events. */
 static result walk(const replayed *c, size_t at_once) {
     const tg_model *m = &c->model;
-    const size_t row_bytes = m->row_size * sizeof(float), out_bytes = m->output_size * sizeof(float);
+    const size_t row_bytes = m->row_size * sizeof(float), out_bytes = m->answer_size * sizeof(float);
     const size_t state_bytes = m->state_size * sizeof(float);
     void *scratch = room(tg_scratch_size(m));
     memset(scratch, 0, tg_scratch_size(m));
@@ -165,7 +178,7 @@ static result walk(const replayed *c, size_t at_once) {
             tg_run(m, n, rows, at[0], some, scratch);
         else
             tg_step(m, n, rows, at, some, (tg_threads){scratch, NULL});
-        memcpy(outputs + i * m->output_size, some, n * out_bytes);
+        memcpy(outputs + i * m->answer_size, some, n * out_bytes);
     }
     float *together = exact(c->sessions * state_bytes);
     for (size_t s = 0; s < c->sessions; s++) memcpy(together + s * m->state_size, states[s], state_bytes);
@@ -174,7 +187,7 @@ static result walk(const replayed *c, size_t at_once) {
 
 static double differences(const replayed *c, result x, result y) {
     return fmax(difference(c->sessions * c->model.state_size, x.states, y.states),
-                difference(c->n * c->model.output_size, x.outputs, y.outputs));
+                difference(c->n * c->model.answer_size, x.outputs, y.outputs));
 }
 
 /* The few largest outputs are those among all. */
@@ -211,7 +224,8 @@ static double play(const replayed *c, const char *set, bool fma) {
             fprintf(stderr, "replay: %s: %s: calls of %zu events give other bits\n", set, c->name, parts[i]);
             exit(1);
         }
-    if (c->model.catalogue.weights && c->model.head == TG_LINEAR && !c->run && !top_agrees(c, whole.outputs)) {
+    const bool plainly = c->model.head == TG_LINEAR && c->model.answer_size == c->model.output_size;
+    if (c->model.catalogue.weights && plainly && !c->run && !top_agrees(c, whole.outputs)) {
         fprintf(stderr, "replay: %s: %s: the largest outputs are others\n", set, c->name);
         exit(1);
     }

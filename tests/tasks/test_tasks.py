@@ -5,12 +5,14 @@ import pytest
 import torch
 
 from tidegate import answers, tasks
-from tidegate.spec import TaskSpec
+from tidegate.spec import ItemsSpec, TaskSpec
 
 ROWS = np.zeros((0, 1), np.float32)  # which these tasks do not read
 SPECS = {
     "two": TaskSpec("classify", "y", classes=("a", "b")),
     "many": TaskSpec("classify", "y", classes=("a", "b", "c", "d")),
+    "tag": TaskSpec("tag", "y", classes=("O", "B-a", "I-a")),
+    "language": TaskSpec("language", "y", classes=("", "a", "b", "c"), items=ItemsSpec()),
     "number": TaskSpec("regress", "y", target_mean=5.0, target_scale=3.0),
 }
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from tidegate.answers.anomaly import Anomaly
 from tidegate.answers.classify import Classify
 from tidegate.answers.columns import Column
+from tidegate.answers.embed import Embed
 from tidegate.answers.events import Events
 from tidegate.answers.labels import (
     Labelled,
@@ -30,8 +31,11 @@ from tidegate.answers.labels import (
     session_labels,
     task_labels,
 )
+from tidegate.answers.language import Language
 from tidegate.answers.metrics import HIGHER_IS_BETTER
+from tidegate.answers.next_item import NextItem
 from tidegate.answers.regress import Regress
+from tidegate.answers.tag import Tag
 from tidegate.core import AnswerWords
 from tidegate.errors import InputError
 from tidegate.spec import TaskSpec
@@ -159,6 +163,10 @@ _HALVES: Mapping[str, Callable[[TaskSpec], Answers]] = {
     "classify": Classify,
     "regress": Regress,
     "anomaly": Anomaly,
+    "next_item": NextItem,
+    "tag": Tag,
+    "language": Language,
+    "embed": Embed,
 }
 
 

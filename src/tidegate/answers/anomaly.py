@@ -73,9 +73,18 @@ class Anomaly:
 
     def json(self, version: str) -> core.AnswerWords:
         """Return what words answers in C."""
-        names = [msgspec.json.encode(name).decode() for name in self._spec.fields]
+        pieces: list[Any] = [
+            # Adding -0.0 leaves every number as it is, -0.0 too.
+            ("number", '{"score":', 0, 1.0, -0.0),
+            ("above", ',"anomalous":', 0, self._spec.threshold),
+        ]
+        before = ',"fields":{'
+        for at, field in enumerate(self._spec.fields, 1):
+            name = msgspec.json.encode(field).decode()
+            pieces.append(("number", f"{before}{name}:", at, 1.0, -0.0))
+            before = ","
         words = msgspec.json.encode(version).decode()
-        return core.AnswerWords.anomaly(words, names, self._spec.threshold)
+        return core.AnswerWords.template(words, 1 + len(self._spec.fields), pieces, "}}")
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON schema of an answer."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 import numpy as np
@@ -46,14 +46,18 @@ class Classify:
     [{'label': 's', 'probabilities': {'s': 0.5, 'm': 0.5, 'l': 0.0}}]
     """
 
+    word: ClassVar[str] = "label"
+    """What the likeliest class is called."""
+
     def __init__(self, task: TaskSpec) -> None:
         self._task = task
         self._classes = task.classes
+        self._most = len(task.classes)
 
     def answer(self, outputs: NDArray[np.float32]) -> list[dict[str, Any]]:
         """Return the likeliest class (the first of equals) and every class's probability."""
         if len(self._classes) > 2:
-            return [_of_many(self._classes, logits) for logits in outputs.tolist()]
+            return [self._of_many(logits) for logits in outputs.tolist()]
         first, second = self._classes
         return [_of_two(first, second, logit) for (logit,) in outputs.tolist()]
 
@@ -61,10 +65,9 @@ class Classify:
         """Return ``label`` and ``probability``: the second class's of two, the label's of more."""
         if len(self._classes) > 2:
             words = self.answer(outputs)
-            labels = [self._classes.index(each["label"]) for each in words]
-            likeliest = [each["probabilities"][each["label"]] for each in words]
+            likeliest = [each["probabilities"][each[self.word]] for each in words]
             return {
-                "label": (np.array(labels, np.int32), self._classes),
+                self.word: (outputs.argmax(axis=1).astype(np.int32), self._classes),
                 "probability": np.array(likeliest, np.float64),
             }
         label, second = _two(outputs)
@@ -73,17 +76,22 @@ class Classify:
     def json(self, version: str) -> core.AnswerWords:
         """Return what words answers in C."""
         names = [msgspec.json.encode(name).decode() for name in self._classes]
-        return core.AnswerWords.classify(msgspec.json.encode(version).decode(), names)
+        words = msgspec.json.encode(version).decode()
+        return core.AnswerWords.classify(words, names, self.word, self._most)
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON schema of an answer."""
         probability = {"type": "number", "minimum": 0, "maximum": 1}
-        return closed(
-            {
-                "label": {"enum": list(self._classes), "description": "The likeliest class."},
-                "probabilities": closed(dict.fromkeys(self._classes, probability)),
+        named: dict[str, Any] = closed(dict.fromkeys(self._classes, probability))
+        if self._most < len(self._classes):  # some of them, and there may be very many
+            named = {
+                "type": "object",
+                "additionalProperties": probability,
+                "minProperties": self._most,
+                "maxProperties": self._most,
             }
-        )
+        likeliest = {"enum": list(self._classes), "description": "The likeliest."}
+        return closed({self.word: likeliest, "probabilities": named})
 
     @property
     def summary(self) -> str:
@@ -122,6 +130,20 @@ class Classify:
         probabilities = np.exp(metrics.log_softmax(self._logits(outputs)))
         return probabilities[:, 1] if len(self._classes) == 2 else probabilities.max(axis=1)
 
+    def _of_many(self, logits: list[float]) -> dict[str, Any]:
+        highest = max(logits)
+        exps = [math.exp(logit - highest) for logit in logits]
+        # fsum: the plain sum's rounding differs between versions of Python.
+        total = math.fsum(exps)
+        shares = [e / total for e in exps]
+        named = list(range(len(shares)))
+        if self._most < len(shares):
+            named = sorted(named, key=lambda at: -shares[at])[: self._most]
+        return {
+            self.word: self._classes[logits.index(highest)],
+            "probabilities": {self._classes[at]: shares[at] for at in named},
+        }
+
     def _logits(self, outputs: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return one logit a class, (events, classes)."""
         logits = outputs.astype(np.float64)
@@ -146,14 +168,3 @@ def _of_two(first: str, second: str, logit: float) -> dict[str, Any]:
     if logit > 0:
         return {"label": second, "probabilities": {first: small, second: large}}
     return {"label": first, "probabilities": {first: large, second: small}}
-
-
-def _of_many(classes: tuple[str, ...], logits: list[float]) -> dict[str, Any]:
-    highest = max(logits)
-    exps = [math.exp(logit - highest) for logit in logits]
-    # fsum: the plain sum's rounding differs between versions of Python.
-    total = math.fsum(exps)
-    return {
-        "label": classes[logits.index(highest)],
-        "probabilities": {name: e / total for name, e in zip(classes, exps, strict=True)},
-    }

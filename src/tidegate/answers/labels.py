@@ -15,7 +15,7 @@ from tidegate.spec import TaskSpec
 __all__ = ["Labelled", "encode_labels", "fit_task", "session_labels", "table_labels", "task_labels"]
 
 
-Labelled = Literal["classify", "regress"]
+Labelled = Literal["classify", "regress", "tag"]
 """Tasks with a label column."""
 
 
@@ -31,7 +31,7 @@ def fit_task(
 
     Parameters
     ----------
-    name : {"classify", "regress"}
+    name : {"classify", "regress", "tag"}
         The task.
     label : str
         Name of the label column.
@@ -41,8 +41,8 @@ def fit_task(
         Training labels: float64 with NaN, or objects of str with None, where there is none. As
         classes, numbers must be whole, and are named without a decimal point (``"0"``, ``"1"``).
     classes : sequence of str
-        ``classify``: the classes in the order wanted, for example to make one of two the second,
-        whose probability is the score. By default those that occur, sorted.
+        ``classify`` and ``tag``: the classes in the order wanted, for example to make one of two
+        the second, whose probability is the score. By default those that occur, sorted.
 
     Returns
     -------
@@ -53,7 +53,8 @@ def fit_task(
     ------
     InputError
         ``no_labels``; ``one_class``; ``repeated_class``; ``unknown_class`` (one that `classes`
-        lacks); ``wrong_type`` or ``not_finite`` for a label that does not fit the task.
+        lacks); ``wrong_type`` or ``not_finite`` for a label that does not fit the task;
+        ``bad_config``: one tag a session.
 
     Examples
     --------
@@ -75,11 +76,18 @@ def fit_task(
             # Equal values leave nothing to scale by.
             target_scale=float(values.std()) or 1.0,
         )
+    if name == "tag" and per == "session":
+        raise InputError(
+            "bad_config",
+            "tag labels each event, not each session",
+            field="task.per",
+            hint='leave it out, or use name = "classify"',
+        )
     names = _class_names(label, labels)
     occurring = sorted({n for n in names if n is not None}, key=_class_order)
     if not occurring:
         raise _no_labels(label)
-    task = TaskSpec("classify", label, per, classes=tuple(classes or occurring))
+    task = TaskSpec(name, label, per, classes=tuple(classes or occurring))
     if len(set(task.classes)) < len(task.classes):
         raise InputError(
             "repeated_class",

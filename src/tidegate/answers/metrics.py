@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 HIGHER_IS_BETTER = frozenset(
-    {"accuracy", "auc", "average_precision", "f1", "precision", "r2", "recall"}
+    {"accuracy", "auc", "average_precision", "f1", "mrr", "ndcg", "precision", "r2", "recall"}
 )
 """Of the other metrics, lower is."""
 

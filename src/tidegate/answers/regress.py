@@ -53,7 +53,9 @@ class Regress:
     def json(self, version: str) -> core.AnswerWords:
         """Return what words answers in C."""
         words = msgspec.json.encode(version).decode()
-        return core.AnswerWords.regress(words, self._mean, self._scale)
+        return core.AnswerWords.template(
+            words, 1, [("number", '{"value":', 0, self._scale, self._mean)], "}"
+        )
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON schema of an answer."""

@@ -242,7 +242,7 @@ def _manifest(bundle: Bundle, contents: Mapping[str, bytes]) -> bytes:
     parts = {
         "spec": _members(bundle.spec, younger=("readout", "top", "parts", "skip")),
         "schema": bundle.schema.to_dict(),
-        "task": msgspec.to_builtins(bundle.task),
+        "task": _members(bundle.task, younger=("forecast", "items", "anomaly")),
         "precision": bundle.precision,
     }
     document = {

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tidegate import answers
+from tidegate.spec import LABELLED
 
 if TYPE_CHECKING:
     from tidegate.bundle.bundle import Bundle
@@ -63,9 +64,10 @@ def write(bundle: Bundle) -> str:
             "## What it was trained on",
             _table(tuple(lengths), [tuple(_number(value) for value in lengths.values())]),
         ]
+    never = f"; {task.label!r} is never a field" if task.name in LABELLED else ""
     sections += [
         "## What to mind",
-        f"- Answers are for events like those of training; {task.label!r} is never a field.\n"
+        f"- Answers are for events like those of training{never}.\n"
         "- Numbers far outside the baseline's range, and categories outside the vocabulary, "
         "are accepted; watch how often they come.\n"
         "- The hidden state of one bundle means nothing to another.",

@@ -10,18 +10,23 @@ from tidegate import __version__
 from tidegate.cli import (
     bench,
     check,
+    compare,
     compress,
     config,
     datasets,
     demo,
     doctor,
+    embed,
     evaluate,
+    generate,
     inspect,
     key,
+    report,
     score,
     serve,
     store,
     train,
+    tune,
 )
 
 __all__ = ["app"]
@@ -37,7 +42,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (train, doctor, evaluate, inspect, compress, score, serve, config, demo):
+for verb in (
+    *(train, tune, compare, doctor, evaluate, report, inspect),
+    *(compress, score, embed, generate, serve, config, demo),
+):
     app.command(verb.NAME, epilog=verb.EXAMPLES)(verb.command)
 app.add_typer(check.app, name=check.NAME)
 app.add_typer(datasets.app, name=datasets.NAME)

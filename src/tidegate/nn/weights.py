@@ -74,7 +74,12 @@ def load_bundle(network: Network, weights: Mapping[str, NDArray[np.float32]]) ->
 
 
 def named_weights(network: Network) -> dict[str, torch.Tensor]:
-    """Return a network's parameters under the bundle's names."""
+    """Return a network's parameters under the bundle's names.
+
+    Those of layers that no bundle has (see `Peer`) keep the names that torch gives them.
+    """
+    if not network.layers:
+        return dict(network.named_parameters())
     named: dict[str, torch.Tensor] = {
         f"embeddings.{category.column}": embedding.get_parameter("weight")
         for category, embedding in zip(network.spec.categories, network.embeddings, strict=True)

@@ -177,6 +177,14 @@ class Schema:
             names.update(TIME_COLUMNS["delta"])
         return tuple(index for index, name in enumerate(self.columns) if name in names)
 
+    def vocabulary(self, name: str) -> tuple[str, ...]:
+        """Return the values of a category that have an index, from 1 on; 0 stands for all others.
+
+        Empty for a field of another kind.
+        """
+        (found,) = (field for field in self._fitted.fields if field.name == name)
+        return found.statistics.values
+
     @property
     def field_specs(self) -> Sequence[tuple[str, str, bool]]:
         """Name and kind of each field, and whether every event has to have it."""

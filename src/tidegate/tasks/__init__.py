@@ -13,12 +13,15 @@ from tidegate.errors import InputError
 from tidegate.schema import Schema
 from tidegate.spec import TaskSpec
 from tidegate.tables import EventTable, naming_rows
-from tidegate.tasks import anomaly, labelled
+from tidegate.tasks import anomaly, labelled, language, next_item
 from tidegate.tasks.anomaly import Anomaly
 from tidegate.tasks.base import Task
 from tidegate.tasks.classify import Classify
 from tidegate.tasks.config import TaskConfig
+from tidegate.tasks.language import Language
+from tidegate.tasks.next_item import NextItem
 from tidegate.tasks.regress import Regress
+from tidegate.tasks.tag import Tag
 
 __all__ = ["Task", "TaskConfig", "fit", "open"]
 
@@ -34,11 +37,17 @@ _HALVES: Mapping[str, type[Task]] = {
     "classify": Classify,
     "regress": Regress,
     "anomaly": Anomaly,
+    "next_item": NextItem,
+    "tag": Tag,
+    "language": Language,
 }
 _FITS: Mapping[str, _Fit] = {
     "classify": labelled.fit,
     "regress": labelled.fit,
     "anomaly": anomaly.fit,
+    "next_item": next_item.fit,
+    "tag": labelled.fit,
+    "language": language.fit,
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,8 +33,8 @@ class Task(ABC):
         Training takes `states_loss`: where a head has very many outputs, a step need not make all.
     """
 
-    watch: ClassVar[str]
-    reads_states: ClassVar[bool] = False
+    watch: str
+    reads_states: bool = False
 
     def __init__(self, spec: TaskSpec) -> None:
         self.spec = spec

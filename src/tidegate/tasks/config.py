@@ -7,9 +7,9 @@ from typing import Literal
 import msgspec
 
 from tidegate.errors import InputError
-from tidegate.spec import TaskName
+from tidegate.spec import ItemLoss, ItemsSpec, TaskName
 
-__all__ = ["AnomalyConfig", "TaskConfig"]
+__all__ = ["AnomalyConfig", "ItemsConfig", "TaskConfig"]
 
 
 class AnomalyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,6 +36,59 @@ class AnomalyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             )
 
 
+class ItemsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Section ``[task.items]``: how the next item is learned and named; see `spec.ItemsSpec`.
+
+    Parameters
+    ----------
+    k : int
+        Items of an answer, and the place up to which recall, MRR and NDCG count.
+    loss, negatives, batch_negatives, sample_alpha, bpr_reg, shared_embedding
+        As `spec.ItemsSpec` has them.
+    """
+
+    k: int = 20
+    loss: ItemLoss = "cross_entropy"
+    negatives: int = 2048
+    batch_negatives: int = 128
+    sample_alpha: float = 0.5
+    bpr_reg: float = 1.0
+    shared_embedding: bool = False
+
+    def __post_init__(self) -> None:
+        rules = {
+            "k": (self.k >= 1, "1 or more"),
+            "negatives": (self.negatives >= 0, "0 or more"),
+            "batch_negatives": (self.batch_negatives >= 0, "0 or more"),
+            "sample_alpha": (0.0 <= self.sample_alpha <= 1.0, "0 to 1"),
+            "bpr_reg": (0.0 <= self.bpr_reg < float("inf"), "0 or more"),
+        }
+        if self.loss != "cross_entropy":
+            some = self.negatives + self.batch_negatives >= 1
+            rules["negatives"] = (self.negatives >= 0 and some, "1 or more, or batch_negatives")
+        for name, (holds, rule) in rules.items():
+            if not holds:
+                raise InputError(
+                    "out_of_range",
+                    f"{getattr(self, name)!r} is not allowed",
+                    field=name,
+                    hint=f"use {rule}",
+                )
+
+    def spec(self, items: int, counts: tuple[int, ...]) -> ItemsSpec:
+        """Return the spec for so many items; `counts` are kept where they are needed."""
+        return ItemsSpec(
+            top=min(self.k, items),
+            loss=self.loss,
+            negatives=self.negatives,
+            batch_negatives=self.batch_negatives,
+            sample_alpha=self.sample_alpha,
+            bpr_reg=self.bpr_reg,
+            shared_embedding=self.shared_embedding,
+            counts=() if self.loss == "cross_entropy" else counts,
+        )
+
+
 class TaskConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Section ``[task]``: what the model is for.
 
@@ -52,6 +105,8 @@ class TaskConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         one.
     anomaly : AnomalyConfig or None
         Of ``anomaly``.
+    items : ItemsConfig
+        Of ``next_item``.
     """
 
     name: TaskName
@@ -59,3 +114,4 @@ class TaskConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     classes: tuple[str, ...] = ()
     field: str | None = None
     anomaly: AnomalyConfig | None = None
+    items: ItemsConfig = ItemsConfig()

@@ -15,6 +15,7 @@ from tidegate.schema import SchemaConfig
 from tidegate.spec import LABELLED
 from tidegate.tasks.config import TaskConfig
 from tidegate.train.settings import ModelSettings, TrainSettings
+from tidegate.train.tune.space import TuneSettings, check_key
 
 __all__ = [
     "BundleConfig",
@@ -159,6 +160,8 @@ class TrainConfig(msgspec.Struct, frozen=True):
         The model's size.
     train : TrainSettings
         How to fit it.
+    tune : TuneSettings
+        How to look for better settings; training itself does not use it.
     """
 
     data: DataConfig
@@ -168,8 +171,11 @@ class TrainConfig(msgspec.Struct, frozen=True):
     bundle: BundleConfig
     model: ModelSettings = ModelSettings()
     train: TrainSettings = TrainSettings()
+    tune: TuneSettings = TuneSettings()
 
     def __post_init__(self) -> None:
+        for key in self.tune.space:
+            check_key(key, type(self))
         if self.schema.time is not None and self.data.time is None:
             raise InputError(
                 "bad_config",

@@ -25,7 +25,7 @@ from tidegate.train.given import Given
 from tidegate.train.history import Epoch
 from tidegate.train.learner import Learner
 from tidegate.train.plan import make_plan
-from tidegate.train.predict import BUDGET, measure
+from tidegate.train.predict import events_of_batch, measure
 from tidegate.train.progress import Listener
 from tidegate.train.recovery import Recovery, not_finite
 from tidegate.train.repeatable import repeatable
@@ -258,7 +258,8 @@ class _Run:
 
     def _validate(self) -> tuple[float, dict[str, float]]:
         valid = self.valid
-        batches = Batches(valid.rows, valid.offsets, valid.targets, BUDGET)
+        budget = events_of_batch(self.network.spec.output_size)
+        batches = Batches(valid.rows, valid.offsets, valid.targets, budget)
         found = measure(self.network, batches, self.task)
         return found.loss, self._metrics(found.outputs)
 
@@ -299,7 +300,8 @@ def _no_labels(part: str, label: str) -> InputError:
         "no_labels",
         f"no event of the {part} part has a label",
         field=label,
-        hint="see where the split is; per session, the last event's label counts",
+        hint="see where the split is; per session, the last event's label counts; of what follows "
+        "in a session, sessions of one event tell nothing",
     )
 
 

@@ -13,10 +13,20 @@ from tidegate.nn import Network
 from tidegate.nn.readout import numbers
 from tidegate.tasks import Task
 
-__all__ = ["BUDGET", "Measured", "measure", "predict"]
+__all__ = ["Measured", "events_of_batch", "measure", "predict"]
 
-BUDGET = 65_536
-"""Events and padding of a batch that is only measured."""
+_EVENTS, _OUTPUTS = 65_536, 1024
+
+
+def events_of_batch(outputs: int) -> int:
+    """Return how many events, with padding, a batch has that is only measured.
+
+    Examples
+    --------
+    >>> events_of_batch(1), events_of_batch(100_000)  # so many outputs would not fit into memory
+    (65536, 671)
+    """
+    return max(1, min(_EVENTS, _EVENTS * _OUTPUTS // outputs))
 
 
 def predict(
@@ -24,7 +34,7 @@ def predict(
     rows: NDArray[np.float32],
     offsets: NDArray[np.int64],
     *,
-    budget: int = BUDGET,
+    budget: int | None = None,
 ) -> NDArray[np.float32]:
     """Run sessions through a network, each from its beginning.
 
@@ -36,8 +46,8 @@ def predict(
         Encoded rows.
     offsets : int64 array (sessions + 1,)
         Session i is events ``offsets[i]:offsets[i + 1]``; at least one event each.
-    budget : int
-        Events and padding of one batch.
+    budget : int, optional
+        Events and padding of one batch; as `events_of_batch` says, if left out.
 
     Returns
     -------
@@ -45,6 +55,7 @@ def predict(
         What each event is answered with, in the order of the rows; see `ModelSpec.readout`.
     """
     nothing = np.full(len(rows), np.nan)
+    budget = budget or events_of_batch(network.spec.output_size)
     return measure(network, Batches(rows, offsets, nothing, budget)).outputs
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 import msgspec
 
@@ -13,7 +13,16 @@ from tidegate.nn import Network
 from tidegate.nn.model import Init
 from tidegate.spec import Activation, Bias, CategoryInput, Cell, LayerSpec, ModelSpec
 
-__all__ = ["Mode", "ModelSettings", "Optimizer", "Order", "Precision", "Schedule", "TrainSettings"]
+__all__ = [
+    "Architecture",
+    "Mode",
+    "ModelSettings",
+    "Optimizer",
+    "Order",
+    "Precision",
+    "Schedule",
+    "TrainSettings",
+]
 
 Mode = Literal["sessions", "lanes"]
 Order = Literal["shuffled", "time"]
@@ -21,6 +30,18 @@ Order = Literal["shuffled", "time"]
 Optimizer = Literal["adamw", "rmsprop", "sgd"]
 Schedule = Literal["constant", "cosine", "exponential", "step", "plateau"]
 Precision = Literal["fp32", "bf16", "fp16"]
+
+
+class Architecture(Protocol):
+    """What makes a network of a size: `ModelSettings`, or settings of another kind of layers."""
+
+    def spec(
+        self, row_size: int, categories: tuple[CategoryInput, ...], output_size: int
+    ) -> ModelSpec:
+        """Return the model spec for a schema's rows and a task's outputs."""
+
+    def network(self, spec: ModelSpec) -> Network:
+        """Return a network of such a spec, with weights as they begin."""
 
 
 class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,6 +71,8 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         steps of a session.
     weight_dropout : float
         Share of recurrent weights that are zero for a batch in training.
+    embedding_dropout : float
+        Share of the embeddings' values that training sets to zero.
     init : {"default", "chrono"}
         How weights begin. ``chrono`` sets the biases of the gates that keep the past for
         dependencies of up to `longest` steps.
@@ -75,6 +98,7 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dropout: float = 0.0
     recurrent_dropout: float = 0.0
     weight_dropout: float = 0.0
+    embedding_dropout: float = 0.0
     init: Init = "default"
     longest: int | None = None
     recompute: bool = False
@@ -82,7 +106,14 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         _check(self, "hidden_size", self.hidden_size >= 1, "1 or more")
         _check(self, "num_layers", self.num_layers >= 1, "1 or more")
-        for name in ("dropout", "recurrent_dropout", "weight_dropout", "zoneout", "zoneout_cell"):
+        for name in (
+            "dropout",
+            "recurrent_dropout",
+            "weight_dropout",
+            "embedding_dropout",
+            "zoneout",
+            "zoneout_cell",
+        ):
             value = getattr(self, name)
             _check(self, name, value is None or 0 <= value < 1, "0 or more, less than 1")
         gru, lstm, rnn = (self.cell == cell for cell in ("gru", "lstm", "rnn"))
@@ -127,6 +158,7 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             self.dropout,
             recurrent_dropout=self.recurrent_dropout,
             weight_dropout=self.weight_dropout,
+            embedding_dropout=self.embedding_dropout,
             recompute=self.recompute,
             init=self.init,
             longest=self.longest,

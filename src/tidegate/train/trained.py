@@ -23,7 +23,7 @@ from tidegate.train.predict import predict
 from tidegate.train.progress import Listener
 from tidegate.train.repeatable import repeatable
 from tidegate.train.sequences import Sequences
-from tidegate.train.settings import ModelSettings, TrainSettings
+from tidegate.train.settings import Architecture, ModelSettings, TrainSettings
 
 __all__ = ["Trained", "train_model"]
 
@@ -40,7 +40,7 @@ class Trained:
         Fitted on the training part.
     task : TaskSpec
         What the outputs mean.
-    model : ModelSettings
+    model : Architecture
         Its size.
     settings : TrainSettings
         How it was fitted.
@@ -53,7 +53,7 @@ class Trained:
     network: Network
     schema: Schema
     task: TaskSpec
-    model: ModelSettings
+    model: Architecture
     settings: TrainSettings
     result: FitResult
     train: EventTable
@@ -85,7 +85,7 @@ def train_model(
     *,
     schema: SchemaConfig | Schema,
     task: TaskSpec,
-    model: ModelSettings | None = None,
+    model: Architecture | None = None,
     settings: TrainSettings | None = None,
     listeners: Sequence[Listener] = (),
     checkpoint: Path | None = None,
@@ -101,7 +101,7 @@ def train_model(
         What an event holds: a configuration is fitted on `train`.
     task : TaskSpec
         From `tasks.fit`, or `answers.fit_task`, of the training part.
-    model : ModelSettings, optional
+    model : Architecture, optional
         The model's size.
     settings : TrainSettings, optional
         How to fit it.
@@ -177,7 +177,7 @@ def _truth(table: EventTable, schema: Schema, task: TaskSpec) -> NDArray[np.floa
         return answers.open(task).truth(table, schema)
 
 
-def _key(settings: Sequence[msgspec.Struct], parts: Sequence[Sequences]) -> str:
+def _key(settings: Sequence[object], parts: Sequence[Sequences]) -> str:
     """Return a text that differs when what is trained on what differs."""
     digest = hashlib.sha256(msgspec.json.encode(settings))
     for part in parts:
