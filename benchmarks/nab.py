@@ -15,7 +15,7 @@ scored. The value's surprise in nats, its mean over the last rows against mean a
 rows before (the likelihood of Lavin and Ahmad 2015), is the score, and counts only where it is
 higher than any of the last rows: an anomaly that lasts is one alarm. As in Numenta's own detector,
 a value far outside of all values so far is an alarm whatever was predicted; ``range`` is that rule
-alone. `LIKELIHOOD` holds the lengths: of 80 choices of lengths and of which error counts, the best
+alone. `LIKELIHOOD` holds the lengths: of 160 choices of lengths and of which error counts, the best
 on 30 other files of NAB (realAWSCloudwatch, realTraffic, realAdExchange), with seed 0.
 
 ``gaussian`` is NAB's windowed Gaussian: the tail of a normal distribution over the last 6,400
