@@ -181,8 +181,8 @@ class Data:
     schema: Schema
 
     @classmethod
-    def of(cls, ratings: pl.DataFrame) -> Data:
-        """Cut ratings: columns ``user``, ``film`` and ``time``, those of a second in any order."""
+    def of(cls, ratings: pl.DataFrame, units: int) -> Data:
+        """Cut ratings: ``user``, ``film``, ``time``; embeddings are as wide as a layer."""
         times = np.sort(ratings["time"].to_numpy())
         valid_from, test_from = (times[int(len(times) * share)] for share in SHARES)
         bounds = (-np.inf, valid_from, test_from, np.inf)
@@ -191,7 +191,7 @@ class Data:
             for name, begin, end in zip(PARTS, bounds, bounds[1:], strict=False)
         }
         train = parts["train"].table
-        config = SchemaConfig({"film": Field("category", embedding_size=UNITS)})
+        config = SchemaConfig({"film": Field("category", embedding_size=units)})
         return cls(parts, Schema.fit(config, train.columns, train.times, train.offsets))
 
     def items(self, part: str) -> NDArray[np.int64]:
@@ -223,7 +223,7 @@ def main() -> None:
     )
     models = [*RULES, *LOSSES]
     parser.add_argument("--models", nargs="+", choices=models, default=[*RULES, "gru"])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="of the runs' files")
     parser.add_argument("--quick", action="store_true", help="seconds: some users, small models")
     parser.add_argument("--table", action="store_true", help="print the runs that there are")
@@ -237,7 +237,7 @@ def main() -> None:
     if options.quick:
         ratings = ratings.filter(pl.col("user").str.len_chars() == 1)
         settings, units = msgspec.structs.replace(SETTINGS, epochs=2), 8
-    data = Data.of(ratings)
+    data = Data.of(ratings, units)
     with runs.progress() as bar:
         for model in options.models:
             for seed in options.seeds if model in LOSSES else [0]:
@@ -291,7 +291,7 @@ def of_network(
     began = time.process_time()
     train = data.parts["train"].table
     config = TaskConfig("next_item", field="film", items=LOSSES[name])
-    schema = _narrow(data.schema, units)
+    schema = data.schema
     task = tasks.fit(config, None, train, schema)
     half = tasks.open(task)
     model = ModelSettings(hidden_size=units, dropout=0.25, embedding_dropout=0.25)
@@ -333,13 +333,6 @@ class _Told(Listener):
 
     def epoch(self, epoch: Any, watch: str, best: bool) -> None:  # noqa: ARG002
         self._said(epoch.epoch, epoch.metrics[watch])
-
-
-def _narrow(schema: Schema, units: int) -> Schema:
-    """Return a schema whose embedding is as wide as the layer."""
-    members = schema.to_dict()
-    members["fields"][0]["config"]["embedding_size"] = units
-    return Schema.from_dict(members)
 
 
 def sequences(data: Data, part: str, task: TaskSpec) -> Sequences:

@@ -162,6 +162,12 @@ def test_the_page_of_language(tmp_path: Path) -> None:
     assert "[48 tokens]" in said
 
 
+def test_the_page_of_the_estimators(tmp_path: Path) -> None:
+    said = walk(ROOT / "docs" / "estimators.md", tmp_path)
+    assert float(said) > 0.8
+    assert (tmp_path / "ups" / "bundle.json").is_file()
+
+
 def test_the_operators_page_names_what_there_is() -> None:
     page = (ROOT / "docs" / "operate.md").read_text()
     metrics = GateMetrics("0", {"pumps": "1"}, memory_bound=1)

@@ -545,6 +545,12 @@ class TaskSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         output (the logit of the second); more have one each. Of ``next_item`` and ``language``,
         the field's values in the order of the schema's indices, after an empty text for those that
         it does not know. Of ``embed``, names of the state's numbers.
+    class_weights : tuple of float
+        ``classify``: how much an event of each class weighs in the loss of training; none: all the
+        same. Metrics do not know them.
+    temperature : float or None
+        ``classify``: what the head was divided by when training ended, 1 before that. None: its
+        probabilities are not calibrated.
     target_mean, target_scale : float
         ``regress``: the head's output is ``(value - target_mean) / target_scale``.
     forecast, items, anomaly : optional
@@ -557,6 +563,8 @@ class TaskSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     classes: tuple[str, ...] = ()
     target_mean: float = 0.0
     target_scale: float = 1.0
+    class_weights: tuple[float, ...] = ()
+    temperature: float | None = None
     forecast: ForecastSpec | None = None
     items: ItemsSpec | None = None
     anomaly: AnomalySpec | None = None

@@ -18,6 +18,16 @@ def outputs_of(task: TaskSpec, n: int, seed: int = 0) -> np.ndarray:
     return (3 * rng.standard_normal((n, task.output_size))).astype(np.float32)
 
 
+def binned(confidence: np.ndarray, right: np.ndarray) -> float:
+    """The expected calibration error, as its paper writes it."""
+    total = 0.0
+    for i in range(15):
+        inside = (confidence > i / 15) & (confidence <= (i + 1) / 15)
+        if inside.any():
+            total += inside.mean() * abs(right[inside].mean() - confidence[inside].mean())
+    return total
+
+
 @pytest.mark.parametrize("task", [TWO, MANY])
 def test_probabilities_are_those_of_the_softmax(task: TaskSpec) -> None:
     outputs = outputs_of(task, 50)
@@ -69,6 +79,9 @@ def test_metrics_of_two_classes_are_those_of_scikit_learn() -> None:
             "log_loss": sk.log_loss(labels, probability),
             "brier": sk.brier_score_loss(labels, probability),
             "accuracy": sk.accuracy_score(labels, probability > 0.5),
+            "ece": binned(np.maximum(probability, 1 - probability), (probability > 0.5) == labels),
+            "average_precision": sk.average_precision_score(labels, outputs[:, 0]),
+            "precision_at_k": found["precision_at_k"],  # see test_metrics.py
         },
         rel=1e-12,
     )
@@ -86,6 +99,7 @@ def test_metrics_of_many_classes_are_those_of_scikit_learn() -> None:
             "log_loss": sk.log_loss(labels, probabilities),
             "brier": ((probabilities - np.eye(4)[labels.astype(int)]) ** 2).sum(axis=1).mean(),
             "accuracy": sk.accuracy_score(labels, probabilities.argmax(axis=1)),
+            "ece": binned(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels),
         },
         rel=1e-12,
     )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from tidegate.answers import metrics
 
@@ -19,6 +19,29 @@ def test_roc_auc_counts_ties_as_scikit_learn_does(events: list[tuple[int, bool]]
     scores = np.array([score for score, _ in events], dtype=np.float64)
     positive = np.array([positive for _, positive in events])
     assert metrics.roc_auc(scores, positive) == pytest.approx(roc_auc_score(positive, scores))
+
+
+@settings(max_examples=50, deadline=None)
+@given(EVENTS)
+def test_average_precision_is_that_of_scikit_learn(events: list[tuple[int, bool]]) -> None:
+    scores = np.array([score for score, _ in events], dtype=np.float64)
+    positive = np.array([positive for _, positive in events])
+    expected = average_precision_score(positive, scores)
+    assert metrics.average_precision(scores, positive) == pytest.approx(expected)
+
+
+@settings(max_examples=50, deadline=None)
+@given(EVENTS, st.integers(1, 30))
+def test_precision_at_k_is_the_mean_over_the_orders_of_equals(
+    events: list[tuple[int, bool]], k: int
+) -> None:
+    k = min(k, len(events))
+    scores = np.array([score for score, _ in events], dtype=np.float64)
+    positive = np.array([positive for _, positive in events])
+    edge = np.sort(scores)[-k]
+    sure, equal = positive[scores > edge], positive[scores == edge]
+    expected = (sure.sum() + (k - len(sure)) * equal.mean()) / k
+    assert metrics.precision_at_k(scores, positive, k) == pytest.approx(expected)
 
 
 def test_log_softmax_does_not_overflow() -> None:

@@ -46,7 +46,7 @@ def test_a_part_foretells_what_comes_in_its_time_from_all_before() -> None:
 
 def test_a_film_that_training_never_met_is_a_miss(ratings: pl.DataFrame) -> None:
     late = pl.DataFrame({"user": ["u0"], "film": ["new"], "time": [2000.0]})
-    data = movielens.Data.of(pl.concat([ratings, late]))
+    data = movielens.Data.of(pl.concat([ratings, late]), 16)
 
     def oracle(
         items: NDArray[np.int64], _: object, events: NDArray[np.int64]
@@ -66,8 +66,7 @@ def test_a_network_learns_and_its_figures_are_kept(
     ratings: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(movielens, "K", 1)
-    monkeypatch.setattr(movielens, "UNITS", 16)
-    data = movielens.Data.of(ratings)
+    data = movielens.Data.of(ratings, 16)
     settings = msgspec.structs.replace(
         movielens.SETTINGS, epochs=12, batch_tokens=60, learning_rate=0.02, patience=12
     )
@@ -88,3 +87,8 @@ def test_a_network_learns_and_its_figures_are_kept(
         f"| Markov, backing off (backoff {made[1].chosen['backoff']:g})",
         "| GRU, cross-entropy of all films",
     ]
+
+
+def test_the_docs_hold_the_runs_that_are_kept() -> None:
+    page = (ROOT / "docs" / "results.md").read_text()
+    assert movielens.table(movielens.RESULTS) in page

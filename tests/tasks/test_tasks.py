@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import log_loss
 
 from tidegate import answers, tasks
-from tidegate.spec import ItemsSpec, TaskSpec
+from tidegate.nn import Network
+from tidegate.spec import ItemsSpec, LayerSpec, ModelSpec, TaskSpec
 
 ROWS = np.zeros((0, 1), np.float32)  # which these tasks do not read
 SPECS = {
@@ -99,3 +102,74 @@ def test_no_constant_answer_is_better_than_the_constant_loss(name: str) -> None:
         outputs[..., 0] += offset
         loss = task.loss(torch.from_numpy(outputs), torch.from_numpy(targets).double()).item()
         assert loss == pytest.approx(found, rel=1e-5) if offset == 0 else loss > least
+
+
+@pytest.mark.parametrize("name", ["two", "many"])
+def test_class_weights_give_the_weighted_mean_of_scikit_learn(name: str) -> None:
+    outputs, labels = example(SPECS[name])
+    weights = np.array([0.5, 3.0, 1.0, 2.0][: len(SPECS[name].classes)])
+    spec = msgspec.structs.replace(SPECS[name], class_weights=tuple(weights.tolist()))
+    task = tasks.open(spec)
+    loss = task.loss(torch.from_numpy(outputs), torch.from_numpy(task.targets(labels, ROWS)))
+    known = ~np.isnan(labels)
+    opened = answers.open(spec)
+    probabilities = [
+        list(answer["probabilities"].values()) for answer in opened.answer(outputs[known])
+    ]
+    truth = labels[known].astype(int)
+    expected = log_loss(truth, probabilities, sample_weight=weights[truth])
+    assert float(loss) == pytest.approx(expected, rel=1e-6)
+    # What is measured knows of no weights.
+    flat = outputs.reshape(24, -1), labels.reshape(24)
+    assert opened.metrics(*flat) == answers.open(SPECS[name]).metrics(*flat)
+
+
+@pytest.mark.parametrize("name", ["two", "many"])
+def test_no_constant_has_a_lower_weighted_loss(name: str) -> None:
+    weights = (0.5, 3.0, 1.0, 2.0)[: len(SPECS[name].classes)]
+    spec = msgspec.structs.replace(SPECS[name], class_weights=weights)
+    task = tasks.open(spec)
+    targets = task.targets(example(spec)[1], ROWS).ravel()
+    leaf = torch.zeros(spec.output_size, requires_grad=True)
+    optimizer = torch.optim.LBFGS([leaf], max_iter=100)
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = task.loss(leaf.expand(len(targets), -1), torch.from_numpy(targets))
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    assert closure().item() == pytest.approx(task.constant_loss(targets), abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["two", "many"])
+def test_a_head_that_is_too_sure_is_scaled_down(name: str) -> None:
+    spec = msgspec.structs.replace(SPECS[name], temperature=1.0)
+    network = Network(ModelSpec(2, (LayerSpec("gru", 3),), spec.output_size))
+    given = {key: value.clone() for key, value in network.state_dict().items()}
+    outputs, labels = (array.reshape(24, -1) for array in example(spec))
+    outputs *= 20
+    settled = tasks.open(spec).finish(network, outputs, labels[:, 0])
+    assert settled.temperature is not None
+    assert settled.temperature > 2
+    assert settled == msgspec.structs.replace(spec, temperature=settled.temperature)
+    for key, value in network.state_dict().items():
+        scale = settled.temperature if key.startswith("head.") else 1.0
+        torch.testing.assert_close(value * scale, given[key])
+    measure = answers.open(spec).metrics
+    before, after = (
+        measure(outputs, labels[:, 0]),
+        measure(outputs / settled.temperature, labels[:, 0]),
+    )
+    assert after["accuracy"] == before["accuracy"]
+    assert after["log_loss"] < before["log_loss"]
+    assert after["ece"] < before["ece"]
+
+
+def test_a_head_is_left_alone_where_calibration_is_not_wanted() -> None:
+    network = Network(ModelSpec(2, (LayerSpec("gru", 3),), 1))
+    given = network.head.weight.detach().clone()
+    outputs, labels = (array.reshape(24, -1) for array in example(SPECS["two"]))
+    assert tasks.open(SPECS["two"]).finish(network, outputs, labels[:, 0]) == SPECS["two"]
+    torch.testing.assert_close(network.head.weight, given, rtol=0, atol=0)

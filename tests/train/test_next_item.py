@@ -19,6 +19,8 @@ from tidegate.tables import EventTable
 from tidegate.tasks.config import ItemsConfig, TaskConfig
 from tidegate.tasks.item_baselines import Markov
 from tidegate.train import ModelSettings, TrainSettings, predict, save_bundle, train_model
+from tidegate.train.compare.baselines import baselines
+from tidegate.train.parts import Prepared
 from tidegate.train.predict import events_of_batch
 from tidegate.train.trained import Trained
 
@@ -105,6 +107,22 @@ def full(network: Network, rows: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     copy = Network(plain)
     copy.load_state_dict(network.state_dict())
     return predict(copy, rows, offsets)
+
+
+def test_a_comparison_has_the_rules_beside_the_network() -> None:
+    table, valid = walks(60, seed=1), walks(20, seed=2)
+    config = SchemaConfig({"item": Field("category")})
+    schema = Schema.fit(config, table.columns, table.times, table.offsets)
+    items = ItemsConfig(k=3)
+    task = tasks.fit(TaskConfig("next_item", field="item", items=items), None, table, schema)
+    half = answers.open(task)
+    prepared = Prepared(table, valid, None, schema, task)
+    found = {
+        name: half.metrics(outputs, half.truth(valid, schema), valid.offsets)
+        for name, outputs in baselines(prepared, valid, watch="recall")
+    }
+    assert list(found) == ["popularity", "markov", "item-knn"]
+    assert found["markov"]["recall"] > found["popularity"]["recall"] + 0.3
 
 
 def test_sessions_of_one_event_have_nothing_to_learn() -> None:

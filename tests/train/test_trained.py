@@ -186,3 +186,33 @@ def test_equal_runs_make_equal_bundles(
         for version in ("1", "2")
     ]
     assert made[0].fingerprint == made[1].fingerprint
+
+
+def test_a_bundle_has_calibrated_probabilities(
+    cars: EventTable, more_cars: EventTable, schema: SchemaConfig, tmp_path: Path
+) -> None:
+    task = answers.fit_task("classify", "jam", "event", cars.labels, calibrate=True)
+    trained = train_model(cars, more_cars, schema=schema, task=task, model=MODEL, settings=SETTINGS)
+    assert trained.task.temperature not in (None, 1.0)
+    bundle = save_bundle(trained, tmp_path / "bundle", name="jams", version="1")
+    before, after = trained.result.metrics, trained.evaluate(more_cars)
+    assert after["log_loss"] < before["log_loss"]
+    assert after["auc"] == pytest.approx(before["auc"])
+    assert bundle.provenance["metrics"]["valid"] == after
+    assert bundle.provenance["calibration"] == {
+        "temperature": trained.task.temperature,
+        "log_loss_before": before["log_loss"],
+        "log_loss_after": after["log_loss"],
+        "ece_before": before["ece"],
+        "ece_after": after["ece"],
+    }
+    assert "calibration.ece_before" in (tmp_path / "bundle" / "card.md").read_text()
+    scored = offline.outputs(
+        offline.open(bundle), more_cars.columns, more_cars.times, more_cars.offsets
+    )
+    found = answers.open(bundle.task).metrics(scored, trained_truth(trained, more_cars))
+    assert found["ece"] == pytest.approx(after["ece"], abs=1e-3)
+
+
+def trained_truth(trained: Trained, table: EventTable) -> np.ndarray:
+    return answers.open(trained.task).truth(table, trained.schema)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from tidegate.answers.anomaly import Anomaly
 from tidegate.answers.classify import Classify
 from tidegate.answers.columns import Column
+from tidegate.answers.early import Early, by_share
 from tidegate.answers.embed import Embed
 from tidegate.answers.events import Events
 from tidegate.answers.labels import (
@@ -36,6 +37,7 @@ from tidegate.answers.metrics import HIGHER_IS_BETTER
 from tidegate.answers.next_item import NextItem
 from tidegate.answers.regress import Regress
 from tidegate.answers.tag import Tag
+from tidegate.answers.weights import ClassWeight
 from tidegate.core import AnswerWords
 from tidegate.errors import InputError
 from tidegate.spec import TaskSpec
@@ -46,9 +48,13 @@ if TYPE_CHECKING:
 __all__ = [
     "HIGHER_IS_BETTER",
     "Answers",
+    "ClassWeight",
+    "Classify",
     "Column",
+    "Early",
     "Events",
     "Labelled",
+    "by_share",
     "encode_labels",
     "fit_task",
     "open",

@@ -108,26 +108,34 @@ class Classify:
         truth: NDArray[np.float64],
         offsets: NDArray[np.int64] | None = None,  # noqa: ARG002
     ) -> dict[str, float]:
-        """Measure ``log_loss``, ``brier``, ``accuracy`` and, of two classes, ``auc``."""
+        """Measure ``log_loss``, ``brier``, ``accuracy`` and ``ece``.
+
+        Of two classes also how well the second is found: ``auc``, ``average_precision``, and
+        ``precision_at_k`` with as many events looked at as are of that class.
+        """
         known = ~np.isnan(truth)
         classes = truth[known].astype(np.int64)
         if len(classes) == 0:
             return {"n": 0}
-        logits = self._logits(outputs[known])
+        logits = self.logits(outputs[known])
         found: dict[str, float] = {
             "n": len(classes),
             "log_loss": metrics.log_loss(logits, classes),
             "brier": metrics.brier(logits, classes),
             "accuracy": metrics.accuracy(logits, classes),
+            "ece": metrics.ece(logits, classes),
         }
         if len(self._classes) == 2 and 0 < classes.sum() < len(classes):
             # The logit ranks as the probability does, without ties where that rounds to 1.
-            found["auc"] = metrics.roc_auc(logits[:, 1], classes == 1)
+            scores, positive = logits[:, 1], classes == 1
+            found["auc"] = metrics.roc_auc(scores, positive)
+            found["average_precision"] = metrics.average_precision(scores, positive)
+            found["precision_at_k"] = metrics.precision_at_k(scores, positive, int(classes.sum()))
         return found
 
     def scores(self, outputs: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the second class's probability of two, the likeliest's of more."""
-        probabilities = np.exp(metrics.log_softmax(self._logits(outputs)))
+        probabilities = np.exp(metrics.log_softmax(self.logits(outputs)))
         return probabilities[:, 1] if len(self._classes) == 2 else probabilities.max(axis=1)
 
     def _of_many(self, logits: list[float]) -> dict[str, Any]:
@@ -144,7 +152,7 @@ class Classify:
             "probabilities": {self._classes[at]: shares[at] for at in named},
         }
 
-    def _logits(self, outputs: NDArray[np.float32]) -> NDArray[np.float64]:
+    def logits(self, outputs: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return one logit a class, (events, classes)."""
         logits = outputs.astype(np.float64)
         if len(self._classes) > 2:

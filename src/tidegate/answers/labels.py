@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.answers.events import Events
+from tidegate.answers.weights import ClassWeight, class_weights
 from tidegate.errors import InputError
 from tidegate.spec import TaskSpec
 
@@ -26,6 +28,8 @@ def fit_task(
     labels: NDArray[Any],
     *,
     classes: Sequence[str] = (),
+    class_weight: ClassWeight | None = None,
+    calibrate: bool = False,
 ) -> TaskSpec:
     """Learn from training labels what is needed to word answers.
 
@@ -43,6 +47,11 @@ def fit_task(
     classes : sequence of str
         ``classify`` and ``tag``: the classes in the order wanted, for example to make one of two
         the second, whose probability is the score. By default those that occur, sorted.
+    class_weight : "balanced" or mapping of str to float, optional
+        ``classify``: how much each class weighs in the loss; see `class_weights`.
+    calibrate : bool
+        ``classify``: whether training ends with the head scaled to probabilities that suit the
+        validation part.
 
     Returns
     -------
@@ -54,7 +63,7 @@ def fit_task(
     InputError
         ``no_labels``; ``one_class``; ``repeated_class``; ``unknown_class`` (one that `classes`
         lacks); ``wrong_type`` or ``not_finite`` for a label that does not fit the task;
-        ``bad_config``: one tag a session.
+        ``bad_config``: one tag a session; from `class_weights`.
 
     Examples
     --------
@@ -102,8 +111,10 @@ def fit_task(
             field=label,
             hint="train with labels of two classes or more",
         )
-    encode_labels(task, labels)
-    return task
+    encoded = encode_labels(task, labels)
+    weights = () if class_weight is None else class_weights(task.classes, encoded, class_weight)
+    temperature = 1.0 if calibrate else None
+    return msgspec.structs.replace(task, class_weights=weights, temperature=temperature)
 
 
 def encode_labels(task: TaskSpec, labels: NDArray[Any]) -> NDArray[np.float64]:

@@ -14,16 +14,21 @@ __all__ = [
     "accuracy",
     "average_precision",
     "brier",
+    "ece",
     "log_loss",
     "log_softmax",
     "mae",
+    "precision_at_k",
     "r2",
     "rmse",
     "roc_auc",
 ]
 
 HIGHER_IS_BETTER = frozenset(
-    {"accuracy", "auc", "average_precision", "f1", "mrr", "ndcg", "precision", "r2", "recall"}
+    {
+        *("accuracy", "auc", "average_precision", "f1", "mrr", "ndcg"),
+        *("precision", "precision_at_k", "r2", "recall"),
+    }
 )
 """Of the other metrics, lower is."""
 
@@ -68,9 +73,33 @@ def roc_auc(scores: Floats, positive: NDArray[np.bool_]) -> float:
 
 
 def average_precision(scores: Floats, positive: NDArray[np.bool_]) -> float:
-    """Return the mean, over positives, of the precision where each is found.
+    """Return the mean precision over the positives, each at the threshold that just finds it.
 
-    Events of equal score are found together. A positive must occur.
+    What the AUC is for even classes, this is for rare ones: an answer by chance scores the share of
+    positives. Equal scores are found together.
+
+    Parameters
+    ----------
+    scores : float64 array (events,)
+        Higher means positive.
+    positive : bool array (events,)
+        The truth; at least one is.
+
+    Examples
+    --------
+    >>> average_precision(np.array([0.9, 0.8, 0.7]), np.array([True, False, True]))
+    0.8333333333333333
+    """
+    looked, found = _found(scores, positive)
+    gained = np.diff(found, prepend=0.0)
+    return float((gained * found / looked).sum() / positive.sum())
+
+
+def precision_at_k(scores: Floats, positive: NDArray[np.bool_], k: int) -> float:
+    """Return the share of positives among the k events that score highest.
+
+    Of equal scores at the edge each counts for its share of the places that are left: the mean over
+    all orders.
 
     Parameters
     ----------
@@ -78,17 +107,48 @@ def average_precision(scores: Floats, positive: NDArray[np.bool_]) -> float:
         Higher means positive.
     positive : bool array (events,)
         The truth.
+    k : int
+        1 to the number of events.
 
     Examples
     --------
-    >>> average_precision(np.array([0.9, 0.8, 0.1]), np.array([True, False, True])).__round__(4)
-    0.8333
+    >>> precision_at_k(np.array([0.9, 0.8, 0.8, 0.1]), np.array([True, False, True, False]), 2)
+    0.75
     """
+    looked, found = _found(scores, positive)
+    return float(np.interp(k, np.append(0.0, looked), np.append(0.0, found)) / k)
+
+
+def _found(scores: Floats, positive: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Return, for falling thresholds, how many events are above, and how many positives."""
     order = np.argsort(-scores, kind="stable")
-    ranked, found = scores[order], np.cumsum(positive[order])
-    ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
-    precision = found[ends] / (ends + 1)
-    return float((np.diff(found[ends], prepend=0) * precision).sum() / found[-1])
+    ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, [True]))
+    return ends.astype(np.float64) + 1.0, np.cumsum(positive[order])[ends].astype(np.float64)
+
+
+def ece(logits: Floats, truth: Classes, bins: int = 15) -> float:
+    """Return the expected calibration error: how far confidence is from accuracy.
+
+    Events are binned by the probability of their likeliest class, in bins of equal width; the
+    differences of mean probability and accuracy are averaged, each bin weighing its events.
+
+    References
+    ----------
+    C. Guo et al., "On calibration of modern neural networks", 2017.
+
+    Examples
+    --------
+    >>> round(ece(np.log([[0.75, 0.25], [0.25, 0.75]]), np.array([0, 0])), 9)
+    0.25
+    """
+    confidence = np.exp(log_softmax(logits).max(axis=1))
+    if not np.isfinite(confidence).all():
+        return float("nan")
+    right = logits.argmax(axis=1) == truth
+    # Bin i is (i / bins, (i + 1) / bins].
+    chosen = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    gaps = np.bincount(chosen, confidence - right, minlength=bins)
+    return float(np.abs(gaps).sum() / len(truth))
 
 
 def log_loss(logits: Floats, truth: Classes) -> float:

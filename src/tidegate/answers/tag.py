@@ -68,6 +68,6 @@ class Tag(Classify):
         outside, known = len(self._classes), ~np.isnan(truth)
         said, real = (
             self._bio.spans(np.where(known, each, outside).astype(np.int64), offsets)
-            for each in (self._logits(outputs).argmax(axis=1), truth)
+            for each in (self.logits(outputs).argmax(axis=1), truth)
         )
         return found | entity_metrics(said, real, self._bio.types)

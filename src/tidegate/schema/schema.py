@@ -95,6 +95,10 @@ class Schema:
         self.state_size: int = self._layout.state_size
         self.categories: tuple[CategoryInput, ...] = self._layout.categories
 
+    def __reduce__(self) -> tuple[type[Schema], tuple[Fitted]]:
+        """Pickle what was fitted; the encoder in C is built again."""
+        return Schema, (self._fitted,)
+
     @classmethod
     def fit(
         cls,

