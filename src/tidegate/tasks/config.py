@@ -9,7 +9,7 @@ import msgspec
 from tidegate.errors import InputError
 from tidegate.spec import ForecastSpec, ItemLoss, ItemsSpec, TaskName
 
-__all__ = ["ForecastConfig", "ItemsConfig", "TaskConfig"]
+__all__ = ["AnomalyConfig", "ForecastConfig", "ItemsConfig", "TaskConfig"]
 
 MOST_AHEAD = 10_000
 """Events ahead that a forecast may look."""
@@ -76,6 +76,30 @@ class ForecastConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         except InputError as error:
             field = (error.field or "").removeprefix("forecast.")
             raise InputError("out_of_range", error.message, field=field, hint=error.hint) from error
+
+
+class AnomalyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Section ``[task.anomaly]``: what is predicted, and when an event is called anomalous.
+
+    Parameters
+    ----------
+    fields : tuple of str
+        Fields whose values are predicted; by default all that are not constant in a session.
+    false_alarm_rate : float
+        Share of ordinary events that may be called anomalous.
+    """
+
+    fields: tuple[str, ...] = ()
+    false_alarm_rate: float = 0.001
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.false_alarm_rate < 1.0:
+            raise InputError(
+                "out_of_range",
+                f"{self.false_alarm_rate!r} is no share of events",
+                field="false_alarm_rate",
+                hint="use more than 0 and less than 1: 0.001 is one event of a thousand",
+            )
 
 
 class ItemsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -153,6 +177,8 @@ class TaskConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         one.
     forecast : ForecastConfig or None
         Of ``forecast``, which needs it.
+    anomaly : AnomalyConfig or None
+        Of ``anomaly``.
     items : ItemsConfig
         Of ``next_item``.
     """
@@ -164,6 +190,7 @@ class TaskConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     calibrate: bool = True
     field: str | None = None
     forecast: ForecastConfig | None = None
+    anomaly: AnomalyConfig | None = None
     items: ItemsConfig = ItemsConfig()
 
     def __post_init__(self) -> None:

@@ -10,6 +10,7 @@ from checkable import honest, named, parts_of
 
 from tidegate.data.check import Parts, examine
 from tidegate.errors import InputError
+from tidegate.spec import AnomalySpec, SurprisePart, TaskSpec
 
 
 def test_classes_that_a_part_lacks() -> None:
@@ -32,6 +33,15 @@ def test_parts_with_few_numbers() -> None:
     assert named(parts_of(honest().with_columns(level=kept), "regress", "level")) == [
         ("few_labels", "warning")
     ]
+
+
+def test_of_a_task_without_labels_the_sessions_and_fields_are_looked_at() -> None:
+    frame = honest().with_columns(same=pl.lit(1.0), copy=pl.col("worn"))
+    parts = parts_of(frame, same="numeric", copy="numeric")
+    spec = AnomalySpec(("copy",), (SurprisePart("gaussian", 0, 0),))
+    bare = {name: replace(table, labels=None) for name, table in parts.tables.items()}
+    found = examine(replace(parts, tables=bare, task=TaskSpec("anomaly", "", anomaly=spec)))
+    assert [finding.name for finding in found] == ["constant_field"]
 
 
 def test_the_worst_comes_first() -> None:

@@ -19,6 +19,8 @@ Numbers = NDArray[np.float64]
 
 def leaks(parts: Parts) -> Iterator[Finding]:
     """Find fields that tell the label of their own event, or a later one."""
+    if not parts.labels:
+        return
     for name in parts.schema.names:
         found = _target(parts, name) or _future(parts, name)
         if found is not None:

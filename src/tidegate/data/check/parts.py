@@ -60,18 +60,17 @@ class Parts:
 
     @cached_property
     def labels(self) -> dict[str, NDArray[np.float64]]:
-        """Of each part, an encoded label an event, NaN: none; of a task without labels all are.
+        """Of each part, an encoded label an event, NaN: none; empty for a task that learns none.
 
         Raises
         ------
         InputError
             ``no_labels``: a table was read without; from `answers.task_labels`.
         """
-        found = {}
+        found: dict[str, NDArray[np.float64]] = {}
+        if self.task.name not in LABELLED:
+            return found
         for name, table in self.tables.items():
-            if self.task.name not in LABELLED:
-                found[name] = np.full(table.n_events, np.nan)
-                continue
             if table.labels is None:
                 raise InputError(
                     "no_labels",

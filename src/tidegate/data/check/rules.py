@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from tidegate.data.check import fields, limits, sessions
 from tidegate.data.check.parts import Parts
 from tidegate.findings import Finding, worst_first
-from tidegate.spec import LABELLED
 
 __all__ = ["examine"]
 
@@ -45,8 +44,6 @@ def examine(parts: Parts) -> list[Finding]:
 
 def labels(parts: Parts) -> Iterator[Finding]:
     """Find classes, or parts, with few labels, and classes that training never saw."""
-    if parts.task.name not in LABELLED:
-        return
     if parts.task.name == "regress":
         for name, values in parts.labels.items():
             count = int((~np.isnan(values)).sum())

@@ -93,14 +93,15 @@ def duplicates(parts: Parts) -> Iterator[Finding]:
 def _told(parts: Parts) -> Iterator[tuple[bytes, str, str]]:
     """Yield a key of the content, the part and the id of sessions that no chance makes equal."""
     for name, codes, chances, sessions in _codes(parts):
-        table, labels = parts.tables[name], parts.labels[name]
+        table, labels = parts.tables[name], parts.labels.get(name)
         _, first = np.unique(sessions * (codes.max() + 1) + codes, return_index=True)
         # Rows that come again in a session may do so because nothing moves: they count once.
         surprise = np.bincount(sessions[first], np.log(chances[first]), len(table.sessions))
         expected = np.log(sum(len(table.sessions) for table in parts.tables.values())) + surprise
         for index in np.flatnonzero(expected < np.log(limits.CHANCE)).tolist():
             events = slice(*table.offsets[index : index + 2].tolist())
-            yield codes[events].tobytes() + labels[events].tobytes(), name, table.sessions[index]
+            told = b"" if labels is None else labels[events].tobytes()
+            yield codes[events].tobytes() + told, name, table.sessions[index]
 
 
 def _codes(
