@@ -14,7 +14,7 @@ Each run (model, seed) writes a file; those that are there are not made again.
 from __future__ import annotations
 
 import argparse
-import sys
+import runpy
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -36,9 +36,6 @@ from tidegate.train.trained import train_model
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "anomaly"
-sys.path.insert(0, str(EXAMPLE))
-import events  # noqa: E402 - the example's own module
-
 RESULTS = Path(__file__).parent / "results" / "motes"
 MODELS = ("gru", "lstm", "forest", "gaussian")
 TITLES = {
@@ -101,7 +98,9 @@ def main() -> None:
     readings = pl.read_csv(options.csv or fetch("motes", progress=print) / "motes.csv")
     path = (build / "motes.parquet").resolve()
     path.parent.mkdir(exist_ok=True)
-    events.events(readings).write_parquet(path)
+    # Other examples have a module of this name, too.
+    example = runpy.run_path(str(EXAMPLE / "events.py"))
+    example["events"](readings).write_parquet(path)
     data = msgspec.structs.replace(config.data, events=str(path))
     config = msgspec.structs.replace(config, data=data)
     for model in options.models:

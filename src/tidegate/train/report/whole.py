@@ -65,6 +65,8 @@ def position(data: ReportData) -> Section | None:
             "Quality along a session",
             [Text("Every session has one event: there is no early and late.")],
         )
+    if not early.known.any():
+        return None
     doubling = np.ceil(np.log2(seqs)).astype(np.int64)
     names = [_doubled(place) for place in range(int(doubling.max()) + 1)]
     by_number = groups.compare(early, doubling, names, data.metric, seed=data.seed)
