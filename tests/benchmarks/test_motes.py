@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import logs
+import loglines
 import motes
 import numpy as np
 import pytest
@@ -46,21 +46,21 @@ def test_scores_are_measured_as_the_tasks_are() -> None:
 
 
 def test_lines_are_cut_into_sessions_of_one_part_each(tmp_path: Path) -> None:
-    name = logs.SETS["bgl"]
+    name = loglines.SETS["bgl"]
     lines = [f"{i},{'-' if i % 9 else 'KERN'},E{i % 7}" for i in range(500)]
     (tmp_path / name).write_text("\n".join(["LineId,Label,EventId", *lines]) + "\n")
-    parts = logs.read(tmp_path, name)
+    parts = loglines.read(tmp_path, name)
     assert [part.n_events for part in parts] == [300, 100, 100]
-    run = logs.make("bgl", parts, 0, 12)
+    run = loglines.make("bgl", parts, 0, 12)
     assert run.templates == 7
     assert run.chain < 1 < run.shares  # each template tells the next
     assert run.test["n"] == 100
     with pytest.raises(InputError) as caught:
-        logs.read(tmp_path, logs.SETS["hdfs"])
+        loglines.read(tmp_path, loglines.SETS["hdfs"])
     assert caught.value.code == "no_data"
 
 
 def test_the_docs_hold_the_runs_that_are_kept() -> None:
     page = (ROOT / "docs" / "anomaly.md").read_text()
     assert motes.table(motes.RESULTS) in page
-    assert logs.table(logs.RESULTS) in page
+    assert loglines.table(loglines.RESULTS) in page

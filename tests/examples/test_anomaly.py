@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
+from types import ModuleType
 
+import examples_of
 import msgspec
 import numpy as np
 import polars as pl
@@ -37,14 +38,8 @@ def readings() -> pl.DataFrame:
 
 
 @pytest.fixture
-def events(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.syspath_prepend(str(EXAMPLE))
-    # The other example has a module of this name, too.
-    monkeypatch.delitem(sys.modules, "events", raising=False)
-    import events as module
-
-    yield module
-    sys.modules.pop("events")
+def events() -> ModuleType:
+    return examples_of.load("anomaly")
 
 
 def test_a_session_is_a_quarter_of_an_hour(events, readings: pl.DataFrame) -> None:

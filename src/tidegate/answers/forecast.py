@@ -172,6 +172,24 @@ class Forecast:
             means["mase"] = means["mae"] / self._spec.naive_error
         return {"n": counts["mae"], **means, **found}
 
+    def by_horizon(
+        self, outputs: NDArray[np.float32], truth: Floats
+    ) -> dict[int, dict[str, float]]:
+        """Return the means of `metrics` for each horizon that has truths, by events ahead.
+
+        Parameters
+        ----------
+        outputs : float32 array (events, output_size)
+            Outputs of the head.
+        truth : float64 array (events, 3)
+            From `truth`.
+        """
+        return {
+            horizon: {name: float(each.mean()) for name, each in errors.items() if len(each)}
+            for horizon, errors in self._errors(outputs, Track.from_truth(truth))
+            if len(errors["mae"])
+        }
+
     def scores(self, outputs: NDArray[np.float32]) -> Floats:
         """Return the forecast of the nearest horizon."""
         return self.lines(outputs, slice(1))["forecast"][:, 0]

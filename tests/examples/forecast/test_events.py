@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
+import examples_of
 import polars as pl
 import pytest
 
@@ -17,12 +17,7 @@ FOLDER = ROOT / "examples" / "forecast"
 
 @pytest.fixture(scope="module")
 def events() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("forecast_events", FOLDER / "events.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return examples_of.load("forecast")
 
 
 def records(name: str) -> pl.DataFrame:

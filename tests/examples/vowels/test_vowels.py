@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
+import examples_of
 import msgspec
 import numpy as np
 import polars as pl
@@ -26,11 +26,7 @@ def utterances(path: Path, count: int, seed: int) -> None:
 
 
 def test_the_example_trains(tmp_path: Path) -> None:
-    spec = importlib.util.spec_from_file_location("vowels_events", EXAMPLE / "events.py")
-    assert spec is not None
-    assert spec.loader is not None
-    events = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(events)
+    events = examples_of.load("vowels")
     for seed, part in enumerate(("train", "test")):
         utterances(tmp_path / f"{part}.ts", 90, seed)
     events.main(tmp_path, tmp_path / "out")

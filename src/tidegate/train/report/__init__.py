@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tidegate import __version__
 from tidegate.bundle import Bundle
 from tidegate.tables import EventTable
-from tidegate.train.report import classify, events, model, regress, whole
+from tidegate.train.report import anomaly, classify, events, forecast, model, regress, whole
 from tidegate.train.report.data import ReportData
 from tidegate.train.report.page import Page, Section, render
 
@@ -26,6 +26,8 @@ SectionOf = Callable[[ReportData], Section | None]
 OF_TASK: dict[str, tuple[SectionOf, ...]] = {
     "classify": (classify.calibration, classify.confusions),
     "regress": (regress.residuals,),
+    "forecast": (forecast.horizons,),
+    "anomaly": (anomaly.surprise,),
 }
 """The sections that a task has of its own, after its metrics."""
 

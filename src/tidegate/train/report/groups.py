@@ -30,7 +30,7 @@ BINS = 4
 """Of a field with many numbers: each with about as many events."""
 
 _DRAWS, _FEWEST = 200, 50
-_BUDGET = 20_000_000  # events of all draws: of more than 100,000 there are fewer draws
+_BUDGET = 20_000_000  # numbers of all draws: of more than 100,000 there are fewer draws
 _DEFINED = 0.9
 """Share of the draws in which a metric must exist: a group's AUC needs both classes."""
 
@@ -120,7 +120,9 @@ def compare(
     """
     counted = scored.known & (codes >= 0)
     scored, codes = scored.pick(counted), codes[counted]
-    draws = draws or _draws(len(codes))
+    # With fewer sessions no group has an interval.
+    few = (np.diff(scored.offsets) > 0).sum() < MIN_SESSIONS
+    draws = 0 if few else draws or _draws(scored)
     occurring = [int(code) for code in np.unique(codes)]
     value, values = _values(scored, codes, occurring, metric)
     drawn = [
@@ -155,7 +157,7 @@ def intervals(scored: Scored, *, seed: int = 0, draws: int | None = None) -> dic
     scored = scored.pick(scored.known)
     if (np.diff(scored.offsets) > 0).sum() < MIN_SESSIONS:
         return {}
-    draws = draws or _draws(len(scored.numbers))
+    draws = draws or _draws(scored)
     drawn = [again.metrics() for again, _ in _drawn(scored, seed, draws)]
     found = {
         name: _interval(np.array([_number(one.get(name)) for one in drawn]))
@@ -225,13 +227,18 @@ def _numbers(column: NDArray[np.float64]) -> tuple[NDArray[np.int64], list[str]]
     return np.where(missing, -1, codes).astype(np.int64), names
 
 
-def _draws(events: int) -> int:
+def _draws(scored: Scored) -> int:
     """Return how often to draw, within a bounded cost.
 
-    >>> _draws(1000), _draws(200_000), _draws(10_000_000)
+    >>> from tidegate.spec import TaskSpec
+    >>> task = TaskSpec("regress", "y")
+    >>> def of(events: int) -> Scored:
+    ...     numbers = np.zeros((events, 1), np.float32)
+    ...     return Scored(task, numbers, numbers[:, 0], np.array([0, events]))
+    >>> _draws(of(1000)), _draws(of(200_000)), _draws(of(1_000_000))
     (200, 100, 50)
     """
-    return max(_FEWEST, min(_DRAWS, _BUDGET // max(1, events)))
+    return max(_FEWEST, min(_DRAWS, _BUDGET // max(1, scored.numbers.size)))
 
 
 def _drawn(scored: Scored, seed: int, draws: int) -> Iterator[tuple[Scored, NDArray[np.int64]]]:

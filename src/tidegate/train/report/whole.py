@@ -113,12 +113,18 @@ def segments(data: ReportData) -> Section | None:
     bad.sort(key=lambda one: -abs(one[1].difference or 0.0))
     metric = words.metric(data.metric)
     draws = next(iter(found.values())).draws
-    intro = (
-        f"{metric} in groups of events ({_best(data.metric)}), against that of all events. "
+    chance = (
         f"Intervals are of 95 %, from whole sessions drawn again {draws} times; a group of fewer "
         f"than {groups.MIN_SESSIONS} sessions has none. {compared} groups are compared, and of "
-        "groups that are alike one in twenty looks apart by chance alone. A group may also be "
-        "harder, or have other shares of the classes: a difference says where to look."
+        "groups that are alike one in twenty looks apart by chance alone."
+        if draws
+        else f"With fewer than {groups.MIN_SESSIONS} sessions there are no intervals: what looks "
+        "like a difference may be chance."
+    )
+    intro = (
+        f"{metric} in groups of events ({_best(data.metric)}), against that of all events. "
+        f"{chance} A group may also be harder, or have other shares of the classes: a difference "
+        "says where to look."
     )
     blocks: list[Block] = [Text(intro)]
     for name, each in found.items():

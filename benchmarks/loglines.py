@@ -1,6 +1,6 @@
 """Log lines of HDFS and BGL: does the task take token sequences? Plumbing, not a benchmark.
 
-    .venv/bin/python benchmarks/logs.py --data FOLDER
+    .venv/bin/python benchmarks/loglines.py --data FOLDER
 
 FOLDER holds ``HDFS_2k.log_structured.csv`` and ``BGL_2k.log_structured.csv`` of
 https://github.com/logpai/loghub: 2,000 lines each, with the template of each line. A session is 50
