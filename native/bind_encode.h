@@ -32,10 +32,11 @@ namespace nb = nanobind;
 // Immutable once built, so that any number of threads may encode with it.
 class Encoder {
 public:
-    // name, column, indicator, slot, required, constant, logged, fill, center, spread, values (None:
-    // not a category). schema/native.py fills it in.
+    // name, column, indicator, slot, required, constant, logged, fill, low, high, center, spread, values
+    // (None: not a category). schema/native.py fills it in.
     using FieldSpec = std::tuple<nb::str, size_t, std::optional<size_t>, std::optional<size_t>, bool,
-                                 bool, bool, double, double, double, std::optional<nb::tuple>>;
+                                 bool, bool, double, double, double, double, double,
+                                 std::optional<nb::tuple>>;
     // column, center, spread
     using DeltaSpec = std::tuple<size_t, double, double>;
 
@@ -47,11 +48,12 @@ public:
             if (at) taken.push_back(*at);
             return at.value_or(TG_NONE);
         };
-        for (const auto &[name, column, indicator, slot, required, constant, logged, fill, center,
-                          spread, values] : fields) {
+        for (const auto &[name, column, indicator, slot, required, constant, logged, fill, low, high,
+                          center, spread, values] : fields) {
             if (constant && !slot) refuse(name, "is constant, and has no slot");
             fields_.push_back({place(columns, column), place(columns, indicator), place(slots, slot),
-                               required, constant, logged, values.has_value(), fill, center, spread});
+                               required, constant, logged, values.has_value(), fill, low, high, center,
+                               spread});
             names_.push_back(name);
             vocabularies_.push_back(values ? vocabulary(name, *values) : nullptr);
         }

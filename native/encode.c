@@ -16,9 +16,10 @@ static double modulo(double x, double divisor) {
     return rest < 0.0 ? rest + divisor : rest;
 }
 
+static double cut(double x, double low, double high) { return x < low ? low : x > high ? high : x; }
+
 static double scaled(double number, double center, double spread) {
-    const double x = (number - center) / spread;
-    return x < -LIMIT ? -LIMIT : x > LIMIT ? LIMIT : x;
+    return cut((number - center) / spread, -LIMIT, LIMIT);
 }
 
 static void on_circle(double share, float *pair) {
@@ -70,6 +71,7 @@ tg_fault tg_encode(const tg_schema *schema, const double *raw, double time, doub
         }
         if (isnan(value)) value = f->fill;
         if (!f->category) {
+            value = cut(value, f->low, f->high);
             if (f->logged) value = copysign(tg_log1p(fabs(value)), value);
             value = scaled(value, f->center, f->spread);
         }

@@ -22,6 +22,8 @@ typedef struct {
     bool logged;
     bool category; /* an index: neither scaled nor cut off */
     double fill;   /* stands for a missing value with no earlier one */
+    double low;    /* a number below is cut to it, before scaling; may be minus infinity */
+    double high;   /* likewise above */
     double center;
     double spread;
 } tg_field;

@@ -91,6 +91,11 @@ def test_the_page_of_checks(trained: Path) -> None:
     assert "serious target_among_fields\nwarning future_field" in said  # the Python block
 
 
+def test_the_page_of_mlflow(trained: Path) -> None:
+    said = walk(ROOT / "docs" / "mlflow.md", trained)
+    assert "'probabilities.true'] True" in said
+
+
 def test_the_page_of_tuning(trained: Path) -> None:
     said = walk(ROOT / "docs" / "tune.md", trained)
     assert "trials: 4 finished, 0 ended early, 0 failed" in said

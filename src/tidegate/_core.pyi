@@ -86,6 +86,8 @@ FieldSpec = tuple[
     bool,  # constant
     bool,  # logged
     float,  # fill
+    float,  # low
+    float,  # high
     float,  # center
     float,  # spread
     tuple[str, ...] | None,  # values of a category

@@ -7,6 +7,7 @@ import pytest
 from sklearn import metrics as sk
 
 from tidegate import answers
+from tidegate.answers.classify import Classify
 from tidegate.spec import TaskSpec
 
 TWO = TaskSpec("classify", "outcome", classes=("on_time", "late"))
@@ -134,3 +135,17 @@ def test_scores_are_the_second_probability_or_the_largest() -> None:
         expected = [pick(answer["probabilities"]) for answer in opened.answer(outputs)]
         np.testing.assert_allclose(opened.scores(outputs), expected, rtol=1e-14)
         assert opened.scores(outputs).dtype == np.float64
+
+
+@pytest.mark.parametrize("task", [TWO, MANY])
+def test_members_are_those_of_the_answers_to_the_bit(task: TaskSpec) -> None:
+    outputs = outputs_of(task, 300)
+    outputs[0], outputs[1], outputs[2] = 0.0, 80.0, -1e30
+    opened = Classify(task)
+    members = opened.members(outputs)
+    indices, texts = members.pop("label")
+    for row, answer in enumerate(opened.answer(outputs)):
+        assert texts[indices[row]] == answer["label"]
+        for name, share in answer["probabilities"].items():
+            assert members[f"probabilities.{name}"][row] == share
+    assert len(members) == len(task.classes)

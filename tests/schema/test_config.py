@@ -18,6 +18,13 @@ BAD_FIELDS = {
     "constant that may be missing": Field("numeric", missing="mean", constant=True),
     "indicator of nothing": Field("numeric", indicator=True),
     "unknown kind": Field("text"),  # type: ignore[arg-type]
+    "clip of a category": Field("category", clip=(0.1, 0.9)),
+    "clip of a boolean": Field("boolean", clip=(0.1, 0.9)),
+    "clip of nothing": Field("numeric", clip=(0.5, 0.5)),
+    "clip the wrong way round": Field("numeric", clip=(0.9, 0.1)),
+    "clip in per cent": Field("numeric", clip=(1.0, 99.0)),
+    "clip not a number": Field("numeric", clip=(float("nan"), 0.9)),
+    "clip of one side": Field("numeric", clip=(0.1,)),  # type: ignore[arg-type]
     "unknown scale": Field("numeric", scale="log"),  # type: ignore[arg-type]
     "wrong type": Field("category", max_size="many"),  # type: ignore[arg-type]
 }

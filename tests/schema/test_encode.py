@@ -40,6 +40,9 @@ def fields(draw: st.DrawFn) -> Field:
         indicator=missing != "refuse" and draw(st.booleans()),
         constant=missing == "refuse" and draw(st.booleans()),
         max_size=draw(st.none() | st.integers(1, 3)) if kind == "category" else None,
+        clip=draw(st.sampled_from([None, (0.0, 1.0), (0.2, 0.7), (0.0, 0.3)]))
+        if kind == "numeric"
+        else None,
     )
 
 

@@ -89,6 +89,31 @@ def test_mean_is_of_values_as_they_are_and_zero_is_a_raw_zero() -> None:
     assert encode_one(share, None) == 0.75
 
 
+@pytest.mark.parametrize("scale", ["standard", "minmax", "robust", "log1p", "none"])
+def test_clip_cuts_to_quantiles_of_the_training_values_before_their_statistics(scale: Any) -> None:
+    values = np.random.default_rng(5).standard_cauchy(999)
+    low, high = np.quantile(values, [0.01, 0.95])
+    clipped = fit_one(Field("numeric", scale=scale, clip=(0.01, 0.95)), [*values, NAN][:-1])
+    plain = fit_one(Field("numeric", scale=scale), list(np.clip(values, low, high)))
+    for value, counts_as in [(-1e9, low), (low, low), (0.3, 0.3), (high, high), (1e308, high)]:
+        assert encode_one(clipped, value) == encode_one(plain, counts_as)
+    beyond = fit_one(Field("numeric", scale=scale), list(values))
+    assert encode_one(beyond, 1e9) > encode_one(beyond, high)
+
+
+def test_clip_counts_given_values_alone_and_cuts_what_stands_for_a_missing_one() -> None:
+    values = [5.0, NAN, 6.0, 7.0, NAN, 800.0]
+    for missing, stands in {"mean": 6.5, "zero": 6.0, "carry": 6.5}.items():
+        field = Field("numeric", scale="none", missing=missing, clip=(1 / 3, 2 / 3))  # type: ignore[arg-type]
+        schema = fit_one(field, values)
+        assert [encode_one(schema, value) for value in (None, 800.0)] == [stands, 7.0]
+
+
+def test_clip_of_no_values_cuts_nothing_that_counts() -> None:
+    schema = fit_one(Field("numeric", scale="none", missing="mean", clip=(0.1, 0.9)), [NAN])
+    assert [encode_one(schema, value) for value in (None, -7.5, 1e5)] == [0.0, -7.5, 1e5]
+
+
 def test_vocabulary_is_by_frequency_then_text_and_0_is_everything_else() -> None:
     values = ["b", "a", "c", "c", None, "d"]
     schema = fit_one(Field("category", missing="mean", max_size=3), values)
@@ -157,6 +182,7 @@ def full_schema() -> Schema:
             "z": Field("numeric", scale="log1p", missing="carry", indicator=True),
             "a": Field("category", constant=True, max_size=2),
             "m": Field("boolean", missing="mean"),
+            "c": Field("numeric", clip=(0.1, 0.9)),
         },
         Time(("hour", "delta"), utc_offset_hours=5.5),
     )
@@ -164,6 +190,7 @@ def full_schema() -> Schema:
         "z": np.array([0.1, 1 / 3, NAN, 1e-17]),
         "a": np.array(["ä", "ä", "b", "\N{GRINNING FACE}"], object),
         "m": np.array([0.0, 1.0, NAN, 1.0]),
+        "c": np.array([0.1, 1 / 3, 7.0, 1e9]),
     }
     return Schema.fit(config, columns, np.array([0.1, 0.7, 3.0, 9.0]), np.array([0, 2, 4]))
 
@@ -176,9 +203,19 @@ def test_json_keeps_every_bit_whatever_the_writer_does_with_keys() -> None:
         assert again.to_dict() == schema.to_dict()
         assert json.dumps(again.to_dict()) == json.dumps(schema.to_dict())
         assert again.config == schema.config
-        assert again.names == schema.names == ("z", "a", "m")
+        assert again.names == schema.names == ("z", "a", "m", "c")
         assert again.columns == schema.columns
         assert again.categories == schema.categories
+
+
+def test_what_no_field_asks_for_is_not_written_and_old_schemas_stay_as_they_are() -> None:
+    members = full_schema().to_dict()
+    assert [("clip" in f["config"], "bounds" in f["statistics"]) for f in members["fields"]] == [
+        *[(False, False)] * 3,
+        (True, True),
+    ]
+    del members["fields"][3]  # as a version wrote it that knew nothing of clip
+    assert Schema.from_dict(members).to_dict() == members
 
 
 def damaged() -> dict[str, Any]:
@@ -197,6 +234,11 @@ def damaged() -> dict[str, Any]:
         "no number": field(0, "statistics", "mean", None),
         "spread 0": field(0, "statistics", "spread", 0.0),
         "not finite": field(0, "statistics", "mean", float("nan")),
+        "no bounds of a field with clip": lambda d: d["fields"][3]["statistics"].pop("bounds"),
+        "bounds of a field without clip": field(0, "statistics", "bounds", [0.0, 1.0]),
+        "bounds of the time": lambda d: d["delta"].__setitem__("bounds", [0.0, 1.0]),
+        "bounds the wrong way round": field(3, "statistics", "bounds", [1.0, 0.0]),
+        "bounds that are not finite": field(3, "statistics", "bounds", [0.0, float("inf")]),
         "values of a number": field(0, "statistics", "values", ["a"]),
         "a value twice": field(1, "statistics", "values", ["a", "a"]),
         "unknown kind": field(0, "config", "kind", "text"),

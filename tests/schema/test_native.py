@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -35,6 +37,7 @@ statistics = st.builds(
     center=st.sampled_from([0.0, 0.1, -7.5, 1e150]),
     spread=st.sampled_from([1.0, 0.3, 1e-150, 5e-324, 1e150]),
 )
+bounds = st.tuples(*[st.sampled_from([0.0, -0.0, 0.5, -3.25, 10.0, 1e150, -1e150])] * 2)
 
 
 @st.composite
@@ -53,6 +56,10 @@ def fitted_fields(draw: st.DrawFn, name: str) -> FittedField:
     if kind == "category":
         values = KNOWN[: draw(st.integers(0, len(KNOWN)))]
         return FittedField(name, field, Statistics(mean=float(bool(values)), values=values))
+    if kind == "numeric" and draw(st.booleans()):
+        low, high = sorted(draw(bounds))
+        cut = msgspec.structs.replace(draw(statistics), bounds=(low, high))
+        return FittedField(name, msgspec.structs.replace(field, clip=(0.1, 0.9)), cut)
     return FittedField(name, field, draw(statistics))
 
 
@@ -235,7 +242,7 @@ def test_outputs_of_another_shape_are_refused() -> None:
 def spec(
     column: int = 0, indicator: int | None = None, slot: int | None = None, constant: bool = False
 ) -> Any:
-    return ("x", column, indicator, slot, False, constant, False, 0.0, 0.0, 1.0, None)
+    return ("x", column, indicator, slot, False, constant, False, 0.0, -inf, inf, 0.0, 1.0, None)
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,26 @@ class Classify:
         label, second = _two(outputs)
         return {"label": (label, self._classes), "probability": second}
 
+    def members(self, outputs: NDArray[np.float32]) -> dict[str, Column]:
+        """Return the members of `answer` as columns: ``label``, ``probabilities.late`` and so on.
+
+        Of a task that names all of its classes.
+        """
+        if len(self._classes) == 2:
+            label, second = _two(outputs)
+            first = _two(-outputs)[1]  # each from exp(-|logit|), so that neither is 1 - the other
+            shares = np.stack([first, second], axis=1)
+        else:
+            logits = outputs.astype(np.float64)
+            exps = core.exp(logits - logits.max(axis=1, keepdims=True))
+            totals = np.array([math.fsum(row) for row in exps.tolist()])
+            label, shares = outputs.argmax(axis=1).astype(np.int32), exps / totals[:, None]
+        named = zip(self._classes, shares.T, strict=True)
+        return {
+            self.word: (label, self._classes),
+            **{f"probabilities.{name}": share for name, share in named},
+        }
+
     def json(self, version: str) -> core.AnswerWords:
         """Return what words answers in C."""
         names = [msgspec.json.encode(name).decode() for name in self._classes]

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidegate.errors import InputError
-
 if TYPE_CHECKING:
     from tidegate.bundle import Bundle
     from tidegate.tables import EventTable
@@ -49,22 +47,6 @@ def read(
     InputError
         ``missing_option``: the bundle does not say which column is the session.
     """
-    from tidegate import tables
+    from tidegate import scoring
 
-    trained = bundle.provenance.get("columns", {})
-    session = session or trained.get("session")
-    if session is None:
-        raise InputError(
-            "missing_option",
-            "the bundle does not say which column holds the session id",
-            field="--session",
-            hint="give --session COLUMN",
-        )
-    return tables.read(
-        events,
-        session=session,
-        fields={name: field.kind for name, field in bundle.schema.config.fields.items()},
-        time=time or trained.get("time"),
-        label=label,
-        seq=seq or trained.get("seq"),
-    )
+    return scoring.read(bundle, events, session, time, seq, label)

@@ -29,13 +29,31 @@ def command(
     tensorboard: Annotated[
         Path | None, typer.Option(help="Also write TensorBoard logs to this folder.")
     ] = None,
+    mlflow: Annotated[
+        bool,
+        typer.Option(
+            "--mlflow",
+            help="Also log to MLflow: to MLFLOW_TRACKING_URI, else mlflow.db beside the file.",
+        ),
+    ] = False,
+    mlflow_uri: Annotated[
+        str | None, typer.Option(help="Also log to MLflow at this URI.", show_default=False)
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Train a model and write its bundle. Ctrl-C stops it; the same command goes on."""
     from tidegate import train
 
+    if mlflow and mlflow_uri is None:
+        from tidegate.train.tracking import default_uri
+
+        mlflow_uri = default_uri(config.parent)
     bundle = train.run(
-        train.load_config(config), resume=not fresh, tensorboard=tensorboard, quiet=json
+        train.load_config(config),
+        resume=not fresh,
+        tensorboard=tensorboard,
+        mlflow=mlflow_uri,
+        quiet=json,
     )
     metrics = bundle.provenance.get("metrics", {})
     if json:

@@ -56,6 +56,9 @@ class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     embedding_size : int, optional
         Category only: width of the learned vector. Default ``min(16, (size + 1) // 2)``, where
         size counts index 0.
+    clip : (low, high), optional
+        Numeric only: two shares, such as (0.001, 0.999). Values below the low or above the high
+        quantile of the training values are cut to it, before scaling and before its statistics.
     """
 
     kind: Kind
@@ -65,6 +68,7 @@ class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     constant: bool = False
     max_size: int | None = None
     embedding_size: int | None = None
+    clip: tuple[float, float] | None = None
 
 
 class Time(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -193,6 +197,19 @@ def _field_rules(field: Field) -> Iterator[tuple[bool, str, str]]:
         f"`scale` is {field.scale!r}, but the field is {field.kind}",
         "only numeric fields are scaled: leave it out",
     )
+    if field.clip is not None:
+        low, high = field.clip
+        says = f"`clip` is {low}, {high}"
+        yield (
+            field.kind != "numeric",
+            f"{says}, but the field is {field.kind}",
+            "only numeric fields are cut: leave it out",
+        )
+        yield (
+            not 0.0 <= low < high <= 1.0,
+            says,
+            "give two shares of the training values, such as [0.001, 0.999]",
+        )
     yield (
         field.constant and field.missing != "refuse",
         f"`missing` is {field.missing!r}, but the field is constant",

@@ -79,6 +79,8 @@ def encode_events(
     # An infinite value has its error by now, and a huge one is cut off at LIMIT.
     with np.errstate(over="ignore", invalid="ignore"):
         numbers = values[: layout.numbers]
+        if layout.clipped.size:
+            numbers[layout.clipped] = _cut(numbers[layout.clipped], *layout.bounds)
         if layout.logged.size:
             numbers[layout.logged] = signed_log(numbers[layout.logged])
         values[: layout.numbers] = _scaled(numbers, layout.center, layout.spread)
@@ -154,6 +156,13 @@ def _gather(layout: Layout, columns: Columns, length: int) -> NDArray[np.float64
         texts = columns[layout.fields[index].name].tolist()
         raw[index] = np.fromiter(map(lookup.get, texts, repeat(0.0)), np.float64, length)
     return raw
+
+
+def _cut(
+    numbers: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    # Not np.clip: which of two zeros it takes depends on the processor.
+    return np.where(numbers < low, low, np.where(numbers > high, high, numbers))
 
 
 def _scaled(

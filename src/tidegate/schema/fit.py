@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from tidegate.core import log1p
@@ -62,7 +63,7 @@ def _statistics(field: Field, column: NDArray[Any]) -> Statistics:
         return _of_texts(column, field.max_size or MAX_VOCABULARY)
     if field.kind == "boolean":
         return Statistics(mean=_of_numbers(column, "none").mean)
-    return _of_numbers(column, field.scale)
+    return _of_numbers(column, field.scale, field.clip)
 
 
 def _of_texts(column: NDArray[Any], most: int) -> Statistics:
@@ -72,8 +73,18 @@ def _of_texts(column: NDArray[Any], most: int) -> Statistics:
     return Statistics(mean=1.0 if ranked else 0.0, values=tuple(ranked))
 
 
-def _of_numbers(column: NDArray[np.float64], scale: str) -> Statistics:
+def _of_numbers(
+    column: NDArray[np.float64], scale: str, clip: tuple[float, float] | None = None
+) -> Statistics:
     given = np.clip(column[~np.isnan(column)], -HUGE, HUGE)
+    if clip is None:
+        return _of_given(given, scale)
+    low, high = map(float, np.quantile(given, clip)) if given.size else (-HUGE, HUGE)
+    cut = _of_given(np.clip(given, low, high), scale)
+    return msgspec.structs.replace(cut, bounds=(low, high))
+
+
+def _of_given(given: NDArray[np.float64], scale: str) -> Statistics:
     if not given.size:
         return Statistics()
     mean = float(given.mean())

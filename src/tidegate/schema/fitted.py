@@ -27,12 +27,15 @@ class Statistics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     values : tuple of str
         The vocabulary of a category, most frequent first. Value i has index i + 1; index 0 stands
         for every other value.
+    bounds : (low, high), optional
+        Values beyond are cut to them, before scaling. Of a field with `clip`, and of no other.
     """
 
     mean: float = 0.0
     center: float = 0.0
     spread: float = 1.0
     values: tuple[str, ...] = ()
+    bounds: tuple[float, float] | None = None
 
 
 class FittedField(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,12 +59,16 @@ class Fitted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if len({field.name for field in self.fields}) < len(self.fields):
             raise InputError("bad_schema", "a name occurs twice", field="fields", hint=_HINT)
-        named = [(f.name, f.config.kind == "category", f.statistics) for f in self.fields]
-        for name, category, statistics in [*named, ("time", False, self.delta)]:
-            numbers = (statistics.mean, statistics.center, statistics.spread)
+        named = [(f.name, f.config, f.statistics) for f in self.fields]
+        for name, config, statistics in [*named, ("time", Field("numeric"), self.delta)]:
+            category = config.kind == "category"
+            bounds = statistics.bounds or ()
+            numbers = (statistics.mean, statistics.center, statistics.spread, *bounds)
             holds = (
                 all(map(math.isfinite, numbers))
                 and statistics.spread > 0
+                and (config.clip is None) == (statistics.bounds is None)
+                and list(bounds) == sorted(bounds)
                 and (category or not statistics.values)
                 and len(set(statistics.values)) == len(statistics.values)
                 and _is_unicode(statistics.values)
@@ -69,7 +76,7 @@ class Fitted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if not holds:
                 message = (
                     "its statistics are damaged: finite numbers, spread above 0, "
-                    "no value twice or not Unicode"
+                    "bounds in order and of a field with clip, no value twice or not Unicode"
                 )
                 raise InputError("bad_schema", message, field=name, hint=_HINT)
 
@@ -79,8 +86,16 @@ class Fitted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return SchemaConfig({field.name: field.config for field in self.fields}, self.time)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain dicts, lists, strings and numbers; every member is written out."""
+        """Return plain dicts, lists, strings and numbers.
+
+        Every member is written out, but those that older schemas lack only where they are set: a
+        schema that is read and written again stays the same, and so does its bundle's fingerprint.
+        """
         plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
+        for field in plain["fields"]:
+            _leave_out(field["config"], "clip")
+            _leave_out(field["statistics"], "bounds")
+        _leave_out(plain["delta"], "bounds")
         return plain
 
     @classmethod
@@ -100,6 +115,11 @@ class Fitted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _HINT = "the schema was damaged or written by another version: take it from an intact bundle"
+
+
+def _leave_out(members: dict[str, Any], younger: str) -> None:
+    if members[younger] is None:
+        del members[younger]
 
 
 def _is_unicode(values: tuple[str, ...]) -> bool:

@@ -49,6 +49,10 @@ class Layout:
     """Fields whose missing value is always an error."""
     state_size: int
 
+    clipped: NDArray[np.intp]
+    """Fields whose values are cut to bounds."""
+    bounds: NDArray[np.float64]
+    """Theirs, ``[2, clipped, 1]``."""
     logged: NDArray[np.intp]
     fill: NDArray[np.float64]
     """What stands for a missing value with no earlier one, ``[fields, 1]``."""
@@ -73,6 +77,8 @@ class Layout:
         carries = _where([f.config.missing == "carry" for f in fields])
         constants = _where([f.config.constant for f in fields])
         remembered = np.concatenate([carries, constants])
+        clipped = _where([f.statistics.bounds is not None for f in fields])
+        bounds = np.array([fields[i].statistics.bounds for i in clipped]).reshape(-1, 2)
         time = fitted.time or Time(features=())
         return cls(
             fields=fields,
@@ -92,6 +98,8 @@ class Layout:
                 [f.config.missing == "refuse" and not f.config.constant for f in fields]
             ),
             state_size=len(remembered) + ("delta" in time.features),
+            clipped=clipped,
+            bounds=bounds.T[:, :, None] + 0.0,  # -0.0 becomes 0.0, as in a value
             logged=_where([f.config.scale == "log1p" for f in fields]),
             fill=np.array([[_fill(f)] for f in fields]).reshape(-1, 1),
             center=np.array([[f.statistics.center] for f in fields[:numbers]]).reshape(-1, 1),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from tidegate.core import Encoder
@@ -32,9 +33,11 @@ def _fields(layout: Layout) -> list[FieldSpec]:
     slot = {field: index for index, field in enumerate(layout.remembered.tolist())}
     required, constants = set(layout.required.tolist()), set(layout.constants.tolist())
     logged = set(layout.logged.tolist())
+    bounds = dict(zip(layout.clipped.tolist(), layout.bounds[:, :, 0].T.tolist(), strict=True))
     specs: list[FieldSpec] = []
     for index, field in enumerate(layout.fields):
         is_number = index < layout.numbers
+        low, high = bounds.get(index, (-math.inf, math.inf))
         specs.append(
             (
                 field.name,
@@ -45,6 +48,8 @@ def _fields(layout: Layout) -> list[FieldSpec]:
                 index in constants,
                 index in logged,
                 float(layout.fill[index, 0]),
+                low,
+                high,
                 float(layout.center[index, 0]) if is_number else 0.0,
                 float(layout.spread[index, 0]) if is_number else 1.0,
                 None if is_number else field.statistics.values,

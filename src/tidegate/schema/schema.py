@@ -115,7 +115,8 @@ class Schema:
         Statistics are of the values that are given; a missing one counts for nothing. A field
         without any value gets mean 0, center 0, spread 1 and an empty vocabulary. A spread of 0
         (one value only) becomes 1. Where the interquartile range is 0, the standard deviation
-        stands in. Values beyond +-1e150 count as +-1e150.
+        stands in. Values beyond +-1e150 count as +-1e150. With `clip`, the quantiles come first,
+        and the statistics are of values that were cut to them.
 
         Parameters
         ----------

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from tidegate.errors import InputError
 from tidegate.train.history import Epoch
 
-__all__ = ["Listener", "TensorBoard", "Terminal"]
+__all__ = ["Listener", "TensorBoard", "Terminal", "scalars"]
 
 
 class Listener:
@@ -128,22 +128,26 @@ class TensorBoard(Listener):
 
     def epoch(self, epoch: Epoch, watch: str, best: bool) -> None:  # noqa: ARG002
         """Write the numbers."""
-        scalars = {
-            "loss/train": epoch.train_loss,
-            "loss/valid": epoch.valid_loss,
-            "gradient_norm/mean": epoch.gradient_norm,
-            "gradient_norm/max": epoch.gradient_norm_max,
-            "learning_rate": epoch.learning_rate,
-            "events_per_s": epoch.events_per_s,
-            **{f"valid/{name}": value for name, value in epoch.metrics.items()},
-            **_health(epoch),
-        }
-        for name, value in scalars.items():
+        for name, value in scalars(epoch).items():
             self._writer.add_scalar(name, value, epoch.epoch)
 
     def close(self) -> None:
         """Close the logs."""
         self._writer.close()
+
+
+def scalars(epoch: Epoch) -> dict[str, float]:
+    """Return an epoch's numbers by name, as loggers show them: ``loss/train`` and so on."""
+    return {
+        "loss/train": epoch.train_loss,
+        "loss/valid": epoch.valid_loss,
+        "gradient_norm/mean": epoch.gradient_norm,
+        "gradient_norm/max": epoch.gradient_norm_max,
+        "learning_rate": epoch.learning_rate,
+        "events_per_s": epoch.events_per_s,
+        **{f"valid/{name}": value for name, value in epoch.metrics.items()},
+        **_health(epoch),
+    }
 
 
 def _health(epoch: Epoch) -> dict[str, float]:

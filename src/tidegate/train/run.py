@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tidegate import bundle
 from tidegate.bundle import Bundle
@@ -19,6 +20,9 @@ from tidegate.train.package import save_bundle
 from tidegate.train.progress import Listener, TensorBoard, Terminal
 from tidegate.train.trained import train_model
 
+if TYPE_CHECKING:
+    from tidegate.train.tracking import MLflow
+
 __all__ = ["run"]
 
 
@@ -27,6 +31,7 @@ def run(
     *,
     resume: bool = True,
     tensorboard: str | Path | None = None,
+    mlflow: str | None = None,
     quiet: bool = False,
     listeners: Sequence[Listener] = (),
 ) -> Bundle:
@@ -41,6 +46,9 @@ def run(
         beside the bundle's folder until the bundle is written.
     tensorboard : str or Path, optional
         Also write logs for TensorBoard to this folder.
+    mlflow : str, optional
+        Also log the run, and its bundle as a model, to MLflow at this URI, such as
+        ``sqlite:///mlflow.db``. What cannot be logged is told and stops nothing.
     quiet : bool
         Print nothing.
     listeners : sequence of Listener
@@ -62,9 +70,26 @@ def run(
     out = Path(config.bundle.out)
     _check_target(config.bundle)
     told: list[Listener] = [*([] if quiet else [Terminal()]), *listeners]
+    tracked: MLflow | None = None
+
+    def warn(text: str) -> None:
+        if quiet:
+            warnings.warn(text, stacklevel=2)
+        for listener in told:
+            listener.note(text)
+
     try:
         told += [] if tensorboard is None else [TensorBoard(tensorboard)]
-        return _run(config, out, told, resume)
+        if mlflow is not None:
+            from tidegate.train.tracking import MLflow  # not everyone has the extra
+
+            tracked = MLflow(mlflow, config, resume=resume, warn=warn)
+            told.append(tracked)
+        made = _run(config, out, told, resume)
+        if tracked is not None and (model := tracked.finish(made)):
+            for listener in told:
+                listener.note(f"logged to MLflow: {model}")
+        return made
     finally:
         for listener in told:
             listener.close()

@@ -1,0 +1,146 @@
+"""A table of events to a table of answers: what a server would have said, offline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegate import answers, tables
+from tidegate.answers import Answers, Column
+from tidegate.answers.classify import Classify
+from tidegate.answers.regress import Regress
+from tidegate.bundle import Bundle
+from tidegate.engine import offline
+from tidegate.errors import InputError
+from tidegate.tables import EventTable
+
+__all__ = ["answer", "columns_of", "read"]
+
+AT_A_TIME = 65_536
+"""Answers that are Python's dicts at a time."""
+
+
+def read(
+    bundle: Bundle,
+    events: Any,
+    session: str | None = None,
+    time: str | None = None,
+    seq: str | None = None,
+    label: str | None = None,
+) -> EventTable:
+    """Read a table of a bundle's events, with the column names of its training unless given.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        The model.
+    events : str, Path or frame
+        As `tables.read` takes them, and `session`, `time`, `seq` and `label`.
+
+    Raises
+    ------
+    InputError
+        ``missing_option``: the bundle does not say which column is the session; from
+        `tables.read`.
+    """
+    trained = bundle.provenance.get("columns", {})
+    session = session or trained.get("session")
+    if session is None:
+        raise InputError(
+            "missing_option",
+            "the bundle does not say which column holds the session id",
+            field="--session",
+            hint="give --session COLUMN",
+        )
+    return tables.read(
+        events,
+        session=session,
+        fields={name: field.kind for name, field in bundle.schema.config.fields.items()},
+        time=time or trained.get("time"),
+        label=label,
+        seq=seq or trained.get("seq"),
+    )
+
+
+def answer(bundle: Bundle, scorer: offline.Scorer, table: EventTable) -> dict[str, NDArray[Any]]:
+    """Return one answer an event, in the order of the input, as the columns of a table.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        The model.
+    scorer : Engine or WholeSessions
+        From `offline.open` of it.
+    table : EventTable
+        From `read`.
+
+    Returns
+    -------
+    dict of str to array (events,)
+        ``session``, ``seq``, ``time``, and what `columns_of` gives.
+
+    Raises
+    ------
+    InputError
+        From the schema, naming the field and the row of the input.
+    """
+    with tables.naming_rows(table.source_rows):
+        outputs = offline.outputs(scorer, table.columns, table.times, table.offsets)
+    order = np.empty_like(table.source_rows)
+    order[table.source_rows] = np.arange(len(order))
+    names = np.array(table.sessions, dtype=object)
+    return {
+        "session": names[np.repeat(np.arange(len(names)), table.lengths)[order]],
+        "seq": table.seqs[order],
+        "time": table.times[order],
+        **columns_of(bundle.task.name, answers.open(bundle.task), outputs[order]),
+    }
+
+
+def columns_of(task: str, half: Answers, outputs: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+    """Return what answers hold, a column each: ``probabilities.late`` and so on.
+
+    Of many labels or tokens it is the likeliest alone.
+    """
+    if task in ("tag", "language", "next_item"):
+        return {name: _plain(column) for name, column in half.columns(outputs).items()}
+    if isinstance(half, Classify):
+        return {name: _plain(column) for name, column in half.members(outputs).items()}
+    if isinstance(half, Regress):
+        return {name: _plain(column) for name, column in half.columns(outputs).items()}
+    parts = [
+        _worded(half.answer(outputs[begin : begin + AT_A_TIME]))
+        for begin in range(0, len(outputs), AT_A_TIME)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _plain(column: Column) -> NDArray[Any]:
+    if isinstance(column, np.ndarray):
+        return column
+    indices, texts = column
+    return np.array(texts, dtype=object)[indices]
+
+
+def _worded(words: list[dict[str, Any]]) -> dict[str, NDArray[Any]]:
+    flat = [_flat(answer) for answer in words]
+    return {name: np.array([answer[name] for answer in flat]) for name in flat[0]}
+
+
+def _flat(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return an answer with one member a column.
+
+    Examples
+    --------
+    >>> _flat({"label": "late", "probabilities": {"on_time": 0.2, "late": 0.8}})
+    {'label': 'late', 'probabilities.on_time': 0.2, 'probabilities.late': 0.8}
+    """
+    flat: dict[str, Any] = {}
+    for name, value in answer.items():
+        if isinstance(value, dict):
+            flat |= {f"{name}.{member}": number for member, number in value.items()}
+        else:
+            flat[name] = value
+    return flat
