@@ -63,7 +63,12 @@ def _errors(found: dict[int, dict[str, float]], label: str) -> alt.TopLevelMixin
     return drawn.encode(
         x=_ahead(),
         y=alt.Y("value:Q", title=f"mean absolute error of {label}"),
-        color=alt.Color("of:N", scale=colours(list(_LINES.values())), title=None),
+        color=alt.Color(
+            "of:N",
+            scale=colours(list(_LINES.values())),
+            title=None,
+            legend=alt.Legend(orient="top"),
+        ),
     )
 
 
