@@ -8,6 +8,7 @@ goes; what is read again soon comes from the system's cache of files.
 from __future__ import annotations
 
 import mmap
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["BLOCK", "Growing", "blocks", "let_go", "open_array"]
+__all__ = ["BLOCK", "Growing", "blocks", "let_go", "open_array", "session_blocks"]
 
 BLOCK = 65_536
 """Rows of an array that are looked at together."""
@@ -38,9 +39,10 @@ class Growing:
     --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with Growing(Path(folder, "a.npy"), (3, 2), np.float32) as array:
-    ...         array.append(np.ones((1, 2)))
-    ...         array.append(np.zeros((2, 2)))
+    ...     array = Growing(Path(folder, "a.npy"), (3, 2), np.float32)
+    ...     array.append(np.ones((1, 2)))
+    ...     array.append(np.zeros((2, 2)))
+    ...     array.close()
     ...     open_array(Path(folder, "a.npy")).tolist()
     [[1.0, 1.0], [0.0, 0.0], [0.0, 0.0]]
     """
@@ -59,13 +61,11 @@ class Growing:
         """Write a block behind those that are there."""
         self._file.write(np.ascontiguousarray(block, self._dtype).data)
 
-    def __enter__(self) -> Growing:
-        """Return it."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the file."""
-        self._file.close()
+    def close(self) -> None:
+        """Sync and close the file."""
+        with self._file:
+            self._file.flush()
+            os.fsync(self._file.fileno())
 
 
 def open_array(path: Path) -> NDArray[Any]:
@@ -92,3 +92,19 @@ def blocks(array: NDArray[Any], size: int = BLOCK) -> Iterator[NDArray[Any]]:
     for begin in range(0, len(array), size):
         yield array[begin : begin + size]
         let_go(array)
+
+
+def session_blocks(offsets: NDArray[np.int64], size: int = BLOCK) -> Iterator[tuple[int, int]]:
+    """Yield ranges of neighbouring sessions that have so many events at most, or are one.
+
+    Examples
+    --------
+    >>> list(session_blocks(np.array([0, 2, 3, 9, 10]), 4))
+    [(0, 2), (2, 3), (3, 4)]
+    """
+    first = 0
+    while first < len(offsets) - 1:
+        fitting = int(np.searchsorted(offsets, offsets[first] + size, side="right")) - 1
+        last = max(fitting, first + 1)
+        yield first, last
+        first = last

@@ -227,7 +227,9 @@ def _second_pass(
         order = np.argsort(blocks[of], kind="stable")
         held = blocks[of][order]
         starts = np.flatnonzero(np.diff(held, prepend=-1))
-        for block, part in zip(held[starts].tolist(), np.split(made[order], starts[1:]), strict=True):
+        for block, part in zip(
+            held[starts].tolist(), np.split(made[order], starts[1:]), strict=True
+        ):
             if places[block] + len(part) > ends[block]:
                 raise _changed(pieces.path)
             records.write(part, int(places[block]))

@@ -9,15 +9,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tidegate import bundle
 from tidegate.bundle import Bundle
 from tidegate.data.profile import LengthProfile
 from tidegate.errors import InputError
-from tidegate.train import parts
+from tidegate.tables import EventTable
+from tidegate.tables.sources import file_errors, parquet_files
+from tidegate.train import mapped, parts
 from tidegate.train.config import BundleConfig, SplitConfig, TrainConfig
 from tidegate.train.package import save_bundle
 from tidegate.train.progress import Listener, TensorBoard, Terminal
-from tidegate.train.trained import train_model
+from tidegate.train.sequences import Sequences
+from tidegate.train.trained import Trained, train_encoded, train_model
 
 __all__ = ["run"]
 
@@ -71,13 +77,29 @@ def run(
 
 
 def _run(config: TrainConfig, out: Path, listeners: Sequence[Listener], resume: bool) -> Bundle:
+    if config.data.memory == "map":
+        trained, test, provenance = _map(config, out, listeners, resume)
+    else:
+        trained, test, provenance = _load(config, out, listeners, resume)
+    made = save_bundle(
+        trained,
+        out,
+        name=config.bundle.name,
+        version=config.bundle.version,
+        metrics={} if test is None else {"test": trained.evaluate(test)},
+        provenance=provenance,
+        overwrite=config.bundle.overwrite,
+    )
+    _checkpoint(out).unlink(missing_ok=True)
+    return made
+
+
+def _load(
+    config: TrainConfig, out: Path, listeners: Sequence[Listener], resume: bool
+) -> tuple[Trained, EventTable | None, dict[str, Any]]:
     prepared = parts.prepare(config)
     provenance = _provenance(config)  # now: training may take long enough for the file to change
-    for listener in listeners:
-        for note in prepared.notes:
-            listener.note(note)
-        listener.note(f"training part: {LengthProfile.of(prepared.train.lengths)}")
-    checkpoint = out.with_name(f"{out.name}.checkpoint")
+    _tell(listeners, prepared.notes, prepared.train.lengths)
     trained = train_model(
         prepared.train,
         prepared.valid,
@@ -86,20 +108,49 @@ def _run(config: TrainConfig, out: Path, listeners: Sequence[Listener], resume: 
         model=config.model,
         settings=config.train,
         listeners=listeners,
-        checkpoint=checkpoint,
+        checkpoint=_checkpoint(out),
         resume=resume,
     )
-    made = save_bundle(
-        trained,
-        out,
-        name=config.bundle.name,
-        version=config.bundle.version,
-        metrics={} if prepared.test is None else {"test": trained.evaluate(prepared.test)},
-        provenance=provenance,
-        overwrite=config.bundle.overwrite,
+    return trained, prepared.test, provenance
+
+
+def _map(
+    config: TrainConfig, out: Path, listeners: Sequence[Listener], resume: bool
+) -> tuple[Trained, Sequences | None, dict[str, Any]]:
+    provenance = _provenance(config)
+    sha256 = provenance["data"]["sha256"]
+    folder = out.with_name(f"{out.name}.cache")
+    prepared = mapped.prepare(config, folder, sha256, fresh=not resume)
+    sample = prepared.sample
+    told = f"{len(sample.sessions):,} sessions, {sample.n_events:,} events"
+    where = f"encoded events are in {folder}; schema and task were fitted on {told}"
+    _tell(listeners, [*prepared.notes, where], np.diff(prepared.train.offsets))
+    trained = train_encoded(
+        prepared.train,
+        prepared.valid,
+        sample=sample,
+        schema=prepared.schema,
+        task=prepared.task,
+        model=config.model,
+        settings=config.train,
+        listeners=listeners,
+        checkpoint=_checkpoint(out),
+        resume=resume,
+        data=[prepared.key.encode()],
     )
-    checkpoint.unlink(missing_ok=True)
-    return made
+    provenance["sample"] = {"sessions": len(sample.sessions), "events": sample.n_events}
+    return trained, prepared.test, provenance
+
+
+def _checkpoint(out: Path) -> Path:
+    return out.with_name(f"{out.name}.checkpoint")
+
+
+def _tell(listeners: Sequence[Listener], notes: Sequence[str], lengths: NDArray[np.int64]) -> None:
+    for listener in listeners:
+        for note in notes:
+            listener.note(note)
+        listener.note(f"training part: {LengthProfile.of(lengths)}")
 
 
 def _check_target(config: BundleConfig) -> None:
@@ -113,14 +164,21 @@ def _check_target(config: BundleConfig) -> None:
 
 def _provenance(config: TrainConfig) -> dict[str, Any]:
     events = Path(config.data.events)
-    with events.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return {
         "columns": {"session": config.data.session, "time": config.data.time},
-        "data": {"file": events.name, "sha256": sha256},
+        "data": {"file": events.name, "sha256": _sha256(events)},
         "split": _split_to_dict(config.split),
         "git": _git_revision(events.parent),
     }
+
+
+def _sha256(events: Path) -> str:
+    """Return the hash of a file, or of the names and hashes of a folder's Parquet files."""
+    if events.is_dir():
+        listed = [f"{_sha256(file)}  {file.name}\n" for file in parquet_files(events)]
+        return hashlib.sha256("".join(listed).encode()).hexdigest()
+    with file_errors(events), events.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _split_to_dict(config: SplitConfig) -> dict[str, Any]:
