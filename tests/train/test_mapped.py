@@ -10,7 +10,6 @@ import pytest
 from problem import Notes
 
 from tidegate.bundle import Bundle
-from tidegate.errors import InputError
 from tidegate.tables import pieces, regrouping
 from tidegate.train import load_config, run
 

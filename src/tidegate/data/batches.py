@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tidegate.data import targets
 from tidegate.data.augment import Augmentation
-from tidegate.data.mapped import let_go
+from tidegate.data.mapped import taken
 from tidegate.data.targets import Targets
 from tidegate.data.truncate import Spans, Windows
 from tidegate.errors import InputError
@@ -209,7 +209,7 @@ def vary(
 def marks(
     labels: NDArray[np.floating] | Targets, windows: Windows, augmentation: Augmentation
 ) -> NDArray[np.float64]:
-    """Return `targets.marks` where stretches depend on them, or else nothing: it is a number an event."""
+    """Return `targets.marks` where stretches depend on them, else nothing: they take memory."""
     needed = windows.curriculum or augmentation.augment.slice < 1
     return targets.marks(labels) if needed else np.empty(0)
 
@@ -230,10 +230,8 @@ def pad(
     before = starts - offsets[sessions]
     batch = Batch(padded, lengths, nothing, sessions, starts, before, carried)
     real, events = batch.real, batch.events
-    batch.rows[real] = rows[events]
-    batch.labels[real] = labels[events]
-    let_go(rows)
-    let_go(labels)
+    batch.rows[real] = taken(rows, events)
+    batch.labels[real] = taken(labels, events) if isinstance(labels, np.ndarray) else labels[events]
     return batch
 
 

@@ -36,7 +36,8 @@ def read(
     ----------
     source : str, Path or frame
         A .csv or .parquet file, a folder of .parquet files, or a pandas, polars or Arrow frame.
-        Columns that are not named here are left alone. A CSV file is RFC 4180, UTF-8, with commas and one line of names.
+        Columns that are not named here are left alone. A CSV file is RFC 4180, UTF-8, with commas
+        and one line of names.
     session : str
         Column of the session id: text or integers.
     fields : mapping of str to {"numeric", "category", "boolean"}

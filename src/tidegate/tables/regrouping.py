@@ -170,11 +170,12 @@ class _Records:
         if key == self._label and not index:  # as `tables.read` has a column without any
             return np.full(len(found), np.nan)
         names = np.array([*index, None], dtype=object)
-        return names[found[key]]  # -1 is the last: None
+        values: NDArray[Any] = names[found[key]]  # -1 is the last: None
+        return values
 
 
 def _numbered(texts: NDArray[Any], index: _Index) -> NDArray[np.int32]:
-    """Number texts in the order of their first appearance, -1 where there is none."""
+    """Return numbers of texts, in the order of their first appearance, -1 where there is none."""
     if texts.dtype != object:  # labels of a piece that has none
         return np.full(len(texts), -1, np.int32)
     listed = texts.tolist()

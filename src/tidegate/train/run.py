@@ -77,10 +77,8 @@ def run(
 
 
 def _run(config: TrainConfig, out: Path, listeners: Sequence[Listener], resume: bool) -> Bundle:
-    if config.data.memory == "map":
-        trained, test, provenance = _map(config, out, listeners, resume)
-    else:
-        trained, test, provenance = _load(config, out, listeners, resume)
+    way = _map if config.data.memory == "map" else _load
+    trained, test, provenance = way(config, out, listeners, resume)
     made = save_bundle(
         trained,
         out,
@@ -96,7 +94,7 @@ def _run(config: TrainConfig, out: Path, listeners: Sequence[Listener], resume: 
 
 def _load(
     config: TrainConfig, out: Path, listeners: Sequence[Listener], resume: bool
-) -> tuple[Trained, EventTable | None, dict[str, Any]]:
+) -> tuple[Trained, EventTable | Sequences | None, dict[str, Any]]:
     prepared = parts.prepare(config)
     provenance = _provenance(config)  # now: training may take long enough for the file to change
     _tell(listeners, prepared.notes, prepared.train.lengths)
@@ -116,7 +114,7 @@ def _load(
 
 def _map(
     config: TrainConfig, out: Path, listeners: Sequence[Listener], resume: bool
-) -> tuple[Trained, Sequences | None, dict[str, Any]]:
+) -> tuple[Trained, EventTable | Sequences | None, dict[str, Any]]:
     provenance = _provenance(config)
     sha256 = provenance["data"]["sha256"]
     folder = out.with_name(f"{out.name}.cache")

@@ -77,9 +77,10 @@ class Trained:
     ) -> dict[str, float]:
         """Return the task's metrics on a table or an encoded part, or of outputs for it."""
         outputs = self.outputs(part) if outputs is None else outputs
-        encoded = isinstance(part, Sequences)
-        truth = part.labels if encoded else _truth(part, self.schema, self.task)
-        return answers.open(self.task).metrics(outputs, truth, part.offsets)
+        if isinstance(part, EventTable):
+            truth = _truth(part, self.schema, self.task)
+            return answers.open(self.task).metrics(outputs, truth, part.offsets)
+        return answers.open(self.task).metrics(outputs, part.labels, part.offsets)
 
 
 def train_model(
