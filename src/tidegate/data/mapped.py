@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import mmap
 import os
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
@@ -71,19 +72,21 @@ class Growing:
 
 
 class _Map(mmap.mmap):
-    """A mapped file, and the file."""
+    """A mapped file, and its descriptor to read from."""
 
-    file: IO[bytes]
+    path: Path
+    descriptor: int
 
 
 def open_array(path: Path) -> NDArray[Any]:
     """Map a .npy file; the array cannot be written to."""
-    file = path.open("rb")
-    npy.read_magic(file)
-    shape, _, dtype = npy.read_array_header_1_0(file)
-    mapping = _Map(file.fileno(), 0, access=mmap.ACCESS_READ)
-    mapping.file = file
-    return np.ndarray(shape, dtype, buffer=mapping, offset=file.tell())
+    with path.open("rb") as file:
+        npy.read_magic(file)
+        shape, _, dtype = npy.read_array_header_1_0(file)
+        mapping = _Map(file.fileno(), 0, access=mmap.ACCESS_READ)
+        mapping.path, mapping.descriptor = path, os.dup(file.fileno())
+        weakref.finalize(mapping, os.close, mapping.descriptor)
+        return np.ndarray(shape, dtype, buffer=mapping, offset=file.tell())
 
 
 def taken(array: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
@@ -98,14 +101,14 @@ def taken(array: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
     made = np.empty((len(rows), *array.shape[1:]), array.dtype)
     size, begin = made.nbytes // len(rows), array.ctypes.data - _address(mapping)
     cuts = [0, *(np.flatnonzero(np.diff(rows) != 1) + 1).tolist(), len(rows)]
-    content, file = memoryview(made).cast("B"), mapping.file.fileno()
+    content = memoryview(made).cast("B")
     for row, start, end in zip(rows[cuts[:-1]].tolist(), cuts, cuts[1:], strict=False):
         place = content[start * size : end * size]
-        if os.preadv(file, [place], begin + row * size) != len(place):
+        if os.preadv(mapping.descriptor, [place], begin + row * size) != len(place):
             raise InputError(
                 "cannot_read",
                 "the file ends too early",
-                field=str(mapping.file.name),
+                field=str(mapping.path),
                 hint="begin again with --fresh",
             )
     return made

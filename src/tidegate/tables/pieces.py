@@ -51,7 +51,7 @@ class Pieces:
                 "unsupported_source",
                 f"{self.path.suffix or 'no suffix'!r} is not read a piece at a time",
                 field=str(self.path),
-                hint="give a .parquet file or a folder of them: polars, pandas and DuckDB write them",
+                hint="give a .parquet file or a folder of them; polars and pandas write them",
             )
         rows, types = 0, pl.Schema()
         for file in self._files():
