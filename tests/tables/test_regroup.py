@@ -25,7 +25,7 @@ READ: dict[str, Any] = {"session": "car", "fields": FIELDS, "time": "at", "label
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pieces_, "PIECE", 7)
-    monkeypatch.setattr(regrouping, "BLOCK", 10)
+    monkeypatch.setattr(regrouping, "BYTES", 500)
 
 
 def events(count: int, seed: int, *, worded: bool = True) -> pl.DataFrame:

@@ -20,10 +20,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from tidegate.errors import InputError
 
-__all__ = ["BLOCK", "Growing", "blocks", "let_go", "open_array", "session_blocks", "taken"]
+__all__ = ["Growing", "blocks", "fitting", "let_go", "open_array", "session_blocks", "taken"]
 
-BLOCK = 65_536
-"""Rows of an array that are looked at together."""
+BYTES = 4 << 20
+"""Of an array's rows that are looked at together."""
 
 
 class Growing:
@@ -131,20 +131,26 @@ def _address(mapping: _Map) -> int:
     return np.frombuffer(mapping, np.uint8, 1).ctypes.data
 
 
-def blocks(array: NDArray[Any], size: int = BLOCK) -> Iterator[NDArray[Any]]:
+def fitting(array: NDArray[Any]) -> int:
+    """Return how many of an array's rows are to be looked at together."""
+    return max(1, BYTES // max(1, array[:1].nbytes))
+
+
+def blocks(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
     """Yield an array's rows, some at a time; a mapped one's are let go of behind them.
 
     Examples
     --------
-    >>> [block.tolist() for block in blocks(np.arange(5), 2)]
-    [[0, 1], [2, 3], [4]]
+    >>> [block.tolist() for block in blocks(np.arange(5))]
+    [[0, 1, 2, 3, 4]]
     """
+    size = fitting(array)
     for begin in range(0, len(array), size):
         yield array[begin : begin + size]
         let_go(array)
 
 
-def session_blocks(offsets: NDArray[np.int64], size: int = BLOCK) -> Iterator[tuple[int, int]]:
+def session_blocks(offsets: NDArray[np.int64], size: int) -> Iterator[tuple[int, int]]:
     """Yield ranges of neighbouring sessions that have so many events at most, or are one.
 
     Examples
@@ -154,7 +160,7 @@ def session_blocks(offsets: NDArray[np.int64], size: int = BLOCK) -> Iterator[tu
     """
     first = 0
     while first < len(offsets) - 1:
-        fitting = int(np.searchsorted(offsets, offsets[first] + size, side="right")) - 1
-        last = max(fitting, first + 1)
+        within = int(np.searchsorted(offsets, offsets[first] + size, side="right")) - 1
+        last = max(within, first + 1)
         yield first, last
         first = last

@@ -15,7 +15,10 @@ from tidegate.tables.sources import FrameSource, file_errors, parquet_errors, pa
 __all__ = ["PIECE", "Pieces"]
 
 PIECE = 65_536
-"""Rows that are read at a time. What is decoded for them are whole row groups."""
+"""Rows that are read at a time, at most. What is decoded for them are whole row groups."""
+
+CELLS = 1 << 21
+"""Of all columns of such rows, at most."""
 
 
 @dataclass(frozen=True)
@@ -77,13 +80,13 @@ class Pieces:
 
     def __iter__(self) -> Iterator[tuple[int, Events]]:
         """Yield the number of the first row, from 0, and the events of each piece."""
-        before = 0
+        before, piece = 0, min(PIECE, max(1, CELLS // len(self._needed)))
         for file in self._files():
             _, rows = _about(file)
             lazy = pl.scan_parquet(file).select(sorted(self._needed))
-            for begin in range(0, rows, PIECE):
+            for begin in range(0, rows, piece):
                 with file_errors(file), parquet_errors(file):
-                    source = _Piece(lazy.slice(begin, PIECE).collect(), before + begin)
+                    source = _Piece(lazy.slice(begin, piece).collect(), before + begin)
                 yield (
                     before + begin,
                     convert(

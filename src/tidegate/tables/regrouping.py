@@ -24,10 +24,10 @@ from tidegate.tables.pieces import Pieces
 from tidegate.tables.reading import Events
 from tidegate.tables.table import EventTable, order_notes, ties, zone_notes
 
-__all__ = ["BLOCK", "Regrouped", "regroup"]
+__all__ = ["BYTES", "Regrouped", "regroup"]
 
-BLOCK = 65_536
-"""Events of a block, if none of its sessions has more."""
+BYTES = 16 << 20
+"""Of a block, if none of its sessions has more."""
 
 _Index = dict[str, int]
 
@@ -94,12 +94,12 @@ def regroup(pieces: Pieces, folder: Path) -> Regrouped:
     offsets = np.concatenate([[0], np.cumsum(counts[order])]).astype(np.int64)
     names = list(index)
     sessions = [names[i] for i in order.tolist()]
-    bounds = _bounds(offsets)
     worded = pieces.label is not None and not types[pieces.label].is_numeric()
     with refusals(folder):
         file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - `Regrouped.close` closes it
     try:
         records = _Records(pieces, file, worded=worded)
+        bounds = _bounds(offsets, BYTES // records.dtype.itemsize)
         with refusals(folder):
             _second_pass(pieces, records, index, ranks, offsets, bounds)
         made = Regrouped(sessions, offsets, begins[order], [], records, bounds)
@@ -240,12 +240,12 @@ def _second_pass(
     records.file.flush()
 
 
-def _bounds(offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+def _bounds(offsets: NDArray[np.int64], size: int) -> NDArray[np.int64]:
     """Return the first session of each block, and the number of sessions."""
     bounds, last = [0], len(offsets) - 1
     while bounds[-1] < last:
-        fitting = int(np.searchsorted(offsets, offsets[bounds[-1]] + BLOCK, side="right")) - 1
-        bounds.append(max(fitting, bounds[-1] + 1))
+        within = int(np.searchsorted(offsets, offsets[bounds[-1]] + size, side="right")) - 1
+        bounds.append(max(within, bounds[-1] + 1))
     return np.array(bounds)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tidegate.data.mapped import let_go, session_blocks
+from tidegate.data.mapped import fitting, let_go, session_blocks
 from tidegate.data.targets import known
 from tidegate.train.sequences import Sequences
 
@@ -100,7 +100,7 @@ def _ends(sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
     rows, offsets, learned = sequences.rows, sequences.offsets, known(sequences.targets)
     let_go(sequences.targets)
     ends, good = np.empty_like(offsets[1:]), np.empty(len(offsets) - 1, dtype=bool)
-    for first, last in session_blocks(offsets):
+    for first, last in session_blocks(offsets, fitting(rows)):
         at, begin, end = offsets[first:last], offsets[first], offsets[last]
         place = np.where(learned[begin:end], np.arange(begin, end), -1)
         ends[first:last] = np.maximum.reduceat(place, at - begin) + 1
