@@ -73,6 +73,8 @@ def test_the_pages_of_the_docs(tmp_path: Path) -> None:
     found = ["target_among_fields", "future_field", "identifier_among_fields"]
     assert [f"warning {name}" in said for name in found] == [False, True, True]
     assert "serious target_among_fields\nwarning future_field" in said  # the Python block
+    said = walk(ROOT / "docs" / "large-data.md", tmp_path)
+    assert "train.rows.npy" in said
     said = walk(ROOT / "docs" / "tune.md", tmp_path)
     assert "trials: 4 finished, 0 ended early, 0 failed" in said
     assert "next: tidegate train train-tune/best.toml" in said

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,6 +16,7 @@ from tidegate.bundle import Bundle
 from tidegate.errors import InputError
 from tidegate.tables import pieces, regrouping
 from tidegate.train import load_config, run
+from tidegate.train import mapped as mapped_
 from tidegate.train.history import Epoch
 
 LOADED = """
@@ -167,6 +169,23 @@ def test_after_ctrl_c_it_goes_on_to_the_same_weights_unless_events_changed(folde
     assert_same(whole, resumed)
 
 
+def test_events_that_change_while_they_are_read_are_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, make = folder / "events.parquet", mapped_._make
+
+    def make_and_change(*given: Any) -> Any:
+        made = make(*given)
+        path.write_bytes(path.read_bytes() + b"more")
+        return made
+
+    monkeypatch.setattr(mapped_, "_make", make_and_change)
+    with pytest.raises(InputError) as caught:
+        train(folder, MAPPED)
+    assert caught.value.code == "data_changed"
+    assert not (folder / "mapped.cache").exists()
+
+
 def test_a_part_larger_than_the_sample_is_learned_whole(folder: Path) -> None:
     text = MAPPED.replace('memory = "map"', 'memory = "map"\nsample = 60')
     # One session has a class that no other has: a sample is unlikely to hold it.
@@ -240,6 +259,7 @@ def test_errors_name_the_row_of_the_file(folder: Path) -> None:
 MEMORY = """
 import resource, sys
 from tidegate.train import load_config, run
+from tidegate.train import mapped as mapped_
 from tidegate.train.history import Epoch
 
 def peak():

@@ -24,7 +24,7 @@ from tidegate.tables.pieces import Pieces
 from tidegate.tables.reading import Events
 from tidegate.tables.table import EventTable, order_notes, ties, zone_notes
 
-__all__ = ["BYTES", "Regrouped", "regroup"]
+__all__ = ["BYTES", "Regrouped", "changed", "regroup"]
 
 BYTES = 16 << 20
 """Of a block, if none of its sessions has more."""
@@ -223,7 +223,7 @@ def _second_pass(
         try:
             of = ranks[[index[name] for name in events.ids]]
         except KeyError:
-            raise _changed(pieces.path) from None
+            raise changed(pieces.path) from None
         made = records.of(first, events, of)
         order = np.argsort(blocks[of], kind="stable")
         held = blocks[of][order]
@@ -232,11 +232,11 @@ def _second_pass(
             held[starts].tolist(), np.split(made[order], starts[1:]), strict=True
         ):
             if places[block] + len(part) > ends[block]:
-                raise _changed(pieces.path)
+                raise changed(pieces.path)
             records.write(part, int(places[block]))
             places[block] += len(part)
     if (places != ends).any():
-        raise _changed(pieces.path)
+        raise changed(pieces.path)
     records.file.flush()
 
 
@@ -249,7 +249,8 @@ def _bounds(offsets: NDArray[np.int64], size: int) -> NDArray[np.int64]:
     return np.array(bounds)
 
 
-def _changed(path: Path) -> InputError:
+def changed(path: Path) -> InputError:
+    """Return the error of events that changed while they were read."""
     return InputError(
         "data_changed",
         "the events changed while they were read",

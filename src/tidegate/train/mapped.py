@@ -29,13 +29,14 @@ from tidegate.schema import Schema
 from tidegate.spec import TaskSpec
 from tidegate.tables import EventTable, naming_rows
 from tidegate.tables.pieces import Pieces
-from tidegate.tables.regrouping import Regrouped, regroup
+from tidegate.tables.regrouping import Regrouped, changed, regroup
+from tidegate.tables.sources import parquet_files
 from tidegate.train import parts
 from tidegate.train.config import TaskConfig, TrainConfig
 from tidegate.train.kept import joined, load_table, save_table
 from tidegate.train.sequences import Sequences
 
-__all__ = ["Mapped", "prepare"]
+__all__ = ["Mapped", "prepare", "sha256_of"]
 
 PARTS = ("train", "valid", "test")
 """The files of a part begin with its name."""
@@ -61,6 +62,8 @@ class Mapped:
         What the reader of the table has to say.
     key : str
         Differs when the events or what is made of them differ.
+    sha256 : str
+        Of the events.
     """
 
     train: Sequences
@@ -71,6 +74,7 @@ class Mapped:
     task: TaskSpec
     notes: tuple[str, ...]
     key: str
+    sha256: str
 
 
 class _About(msgspec.Struct, frozen=True):
@@ -84,7 +88,7 @@ class _About(msgspec.Struct, frozen=True):
     """Session ids of each part."""
 
 
-def prepare(config: TrainConfig, folder: Path, sha256: str, *, fresh: bool = False) -> Mapped:
+def prepare(config: TrainConfig, folder: Path, *, fresh: bool = False) -> Mapped:
     """Read, split and encode the events of a configuration, with little of them in memory.
 
     Parameters
@@ -94,22 +98,27 @@ def prepare(config: TrainConfig, folder: Path, sha256: str, *, fresh: bool = Fal
     folder : Path
         Where the files are, or are made. One that holds those of other events, or of another
         configuration, is made anew.
-    sha256 : str
-        Of the events.
     fresh : bool
         Whether to make them anew in any case.
 
     Raises
     ------
     InputError
-        From the table, the split, the schema or the task; ``cannot_write``.
+        From the table, the split, the schema or the task; ``cannot_write``; ``data_changed``: the
+        events did, while they were read.
     """
+    events = Path(config.data.events)
+    pieces = Pieces(events, **parts.named(config))
+    pieces.check()
+    stamps, sha256 = _stamps(events), sha256_of(events)
     made_of = config.data.sample, parts.named(config), config.schema, config.split, config.task
     key = hashlib.sha256(msgspec.json.encode([__version__, sha256, *made_of])).hexdigest()
     about = None if fresh else _about(folder, key)
     if about is None:
         with files.new_folder(folder) as staged:
-            about = _make(config, staged, key)
+            about = _make(config, pieces, staged, key)
+            if _stamps(events) != stamps:
+                raise changed(events)
     schema = Schema.from_dict(about.schema)
     train, valid, *test = (
         _open(folder, name, about.sessions[name], schema, about.task)
@@ -125,7 +134,23 @@ def prepare(config: TrainConfig, folder: Path, sha256: str, *, fresh: bool = Fal
         about.task,
         about.notes,
         key,
+        sha256,
     )
+
+
+def sha256_of(events: Path) -> str:
+    """Return the hash of a file, or of the hashes and names of a folder's Parquet files."""
+    if events.is_dir():
+        listed = [f"{sha256_of(file)}  {file.name}\n" for file in parquet_files(events)]
+        return hashlib.sha256("".join(listed).encode()).hexdigest()
+    with events.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _stamps(events: Path) -> list[tuple[str, int, int]]:
+    """Return what tells that a file changed, of each file."""
+    found = [(file.name, file.stat()) for file in parquet_files(events)]
+    return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in found]
 
 
 def _about(folder: Path, key: str) -> _About | None:
@@ -136,8 +161,7 @@ def _about(folder: Path, key: str) -> _About | None:
     return about if about.key == key else None
 
 
-def _make(config: TrainConfig, folder: Path, key: str) -> _About:
-    pieces = Pieces(Path(config.data.events), **parts.named(config))
+def _make(config: TrainConfig, pieces: Pieces, folder: Path, key: str) -> _About:
     with closing(regroup(pieces, folder)) as found:
         if config.split.by == "session":
             of = splits.parts_by_session(

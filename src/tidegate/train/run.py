@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -17,7 +16,6 @@ from tidegate.bundle import Bundle
 from tidegate.data.profile import LengthProfile
 from tidegate.errors import InputError
 from tidegate.tables import EventTable
-from tidegate.tables.sources import file_errors, parquet_files
 from tidegate.train import mapped, parts
 from tidegate.train.config import BundleConfig, SplitConfig, TrainConfig
 from tidegate.train.package import save_bundle
@@ -96,7 +94,8 @@ def _load(
     config: TrainConfig, out: Path, listeners: Sequence[Listener], resume: bool
 ) -> tuple[Trained, EventTable | Sequences | None, dict[str, Any]]:
     prepared = parts.prepare(config)
-    provenance = _provenance(config)  # now: training may take long enough for the file to change
+    # Now: training may take long enough for the file to change.
+    provenance = _provenance(config, mapped.sha256_of(Path(config.data.events)))
     _tell(listeners, prepared.notes, prepared.train.lengths)
     trained = train_model(
         prepared.train,
@@ -115,10 +114,9 @@ def _load(
 def _map(
     config: TrainConfig, out: Path, listeners: Sequence[Listener], resume: bool
 ) -> tuple[Trained, EventTable | Sequences | None, dict[str, Any]]:
-    provenance = _provenance(config)
-    sha256 = provenance["data"]["sha256"]
     folder = out.with_name(f"{out.name}.cache")
-    prepared = mapped.prepare(config, folder, sha256, fresh=not resume)
+    prepared = mapped.prepare(config, folder, fresh=not resume)
+    provenance = _provenance(config, prepared.sha256)
     sample = prepared.sample
     told = f"{len(sample.sessions):,} sessions, {sample.n_events:,} events"
     where = f"encoded events are in {folder}; schema and task were fitted on {told}"
@@ -160,23 +158,14 @@ def _check_target(config: BundleConfig) -> None:
         raise InputError(error.code, error.message, field=field, hint=error.hint) from error
 
 
-def _provenance(config: TrainConfig) -> dict[str, Any]:
+def _provenance(config: TrainConfig, sha256: str) -> dict[str, Any]:
     events = Path(config.data.events)
     return {
         "columns": {"session": config.data.session, "time": config.data.time},
-        "data": {"file": events.name, "sha256": _sha256(events)},
+        "data": {"file": events.name, "sha256": sha256},
         "split": _split_to_dict(config.split),
         "git": _git_revision(events.parent),
     }
-
-
-def _sha256(events: Path) -> str:
-    """Return the hash of a file, or of the names and hashes of a folder's Parquet files."""
-    if events.is_dir():
-        listed = [f"{_sha256(file)}  {file.name}\n" for file in parquet_files(events)]
-        return hashlib.sha256("".join(listed).encode()).hexdigest()
-    with file_errors(events), events.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _split_to_dict(config: SplitConfig) -> dict[str, Any]:
