@@ -101,7 +101,7 @@ def taken(array: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
     made = np.empty((len(rows), *array.shape[1:]), array.dtype)
     size, begin = made.nbytes // len(rows), array.ctypes.data - _address(mapping)
     cuts = [0, *(np.flatnonzero(np.diff(rows) != 1) + 1).tolist(), len(rows)]
-    content = memoryview(made).cast("B")
+    content = made.data.cast("B")
     for row, start, end in zip(rows[cuts[:-1]].tolist(), cuts, cuts[1:], strict=False):
         place = content[start * size : end * size]
         if os.preadv(mapping.descriptor, [place], begin + row * size) != len(place):
@@ -114,7 +114,7 @@ def taken(array: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
     return made
 
 
-def let_go(array: NDArray[Any]) -> None:
+def let_go(array: object) -> None:
     """Let go of what was read of an array from `open_array`; of any other, nothing happens."""
     mapping = _mapping(array)
     if mapping is not None:
