@@ -172,7 +172,9 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=HERE / "results" / "out-of-memory.json")
+    parser.add_argument(
+        "--out", type=Path, default=HERE / "results" / "out-of-memory-intel-xeon.json"
+    )
     parser.add_argument("--run", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.run:
