@@ -282,7 +282,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
         'memory = "map"', "memory = 'map'\nsample = 9000"
     )
     rng = np.random.default_rng(1)
-    for name, files in (("small", 4), ("large", 14)):
+    for name, files in (("small", 6), ("large", 22)):
         (tmp_path / name).mkdir()
         for number in range(files):
             values = rng.normal(size=(96, 20_000)).astype(np.float32)
@@ -302,5 +302,5 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     rows = sum(path.stat().st_size for path in tmp_path.glob("large-bundle.cache/*.rows.npy"))
-    assert rows > 100e6
-    assert int(done.stdout) < 50, done.stdout  # MB; loaded, it is several times the rows
+    assert rows > 150e6
+    assert int(done.stdout) < 80, done.stdout  # MB; loaded, it is several times the rows
