@@ -96,6 +96,10 @@ def test_the_page_of_mlflow(trained: Path) -> None:
     assert "'probabilities.true'] True" in said
 
 
+def test_the_page_of_large_data(trained: Path) -> None:
+    assert "train.rows.npy" in walk(ROOT / "docs" / "large-data.md", trained)
+
+
 def test_the_page_of_tuning(trained: Path) -> None:
     said = walk(ROOT / "docs" / "tune.md", trained)
     assert "trials: 4 finished, 0 ended early, 0 failed" in said

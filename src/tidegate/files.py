@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tidegate.errors import InputError
 
-__all__ = ["HINT", "check_place", "refusals", "write_file", "write_folder"]
+__all__ = ["HINT", "check_place", "new_folder", "refusals", "write_file", "write_folder"]
 
 HINT = "check the path and the free space"
 
@@ -109,10 +109,20 @@ def write_folder(path: Path, contents: Mapping[str, bytes], hint: str = HINT) ->
     it back, but a kill between the two moves leaves it beside its place, under a hidden name that
     ends in ``.old``.
     """
-    with refusals(path, hint), _staging(path) as staged:
-        staged.mkdir()
+    with new_folder(path, hint) as staged:
         for name, content in contents.items():
             _write_synced(staged / name, content)
+
+
+@contextmanager
+def new_folder(path: Path, hint: str = HINT) -> Iterator[Path]:
+    """Give a folder to fill, which then takes its place; see `write_folder`.
+
+    Nothing takes its place if the body raises. Files that are written there are the body's to sync.
+    """
+    with refusals(path, hint), _staging(path) as staged:
+        staged.mkdir()
+        yield staged
         _sync_folder(staged)
         try:
             staged.rename(path)

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from tidegate.data import targets
 from tidegate.data.augment import Augmentation
+from tidegate.data.mapped import taken
 from tidegate.data.targets import Targets
 from tidegate.data.truncate import Spans, Windows
 from tidegate.errors import InputError
 
-__all__ = ["Batch", "Batches", "check_sessions", "pad", "vary"]
+__all__ = ["Batch", "Batches", "check_sessions", "marks", "pad", "vary"]
 
 WHOLE = Windows()
 PLAIN = Augmentation()
@@ -122,7 +123,7 @@ class Batches:
 
     @cached_property
     def _marks(self) -> NDArray[np.float64]:
-        return targets.marks(self.labels)
+        return marks(self.labels, self.windows, self.augmentation)
 
     def plan(self, epoch: int = 0) -> list[NDArray[np.int64]]:
         """Return the sessions of each batch of an epoch."""
@@ -190,6 +191,8 @@ def vary(
     InputError
         ``unused_key``: others would have to move.
     """
+    if not (augmentation.augment.warp or augmentation.augment.of_numbers):
+        return rows, labels
     if isinstance(labels, np.ndarray) and labels.ndim == 1:
         return augmentation.vary(rows, labels.astype(np.float64, copy=False), spans, count, epoch)
     if augmentation.augment.warp:
@@ -201,6 +204,14 @@ def vary(
         )
     varied, _ = augmentation.vary(rows, np.empty(0), spans, count, epoch)
     return varied, labels
+
+
+def marks(
+    labels: NDArray[np.floating] | Targets, windows: Windows, augmentation: Augmentation
+) -> NDArray[np.float64]:
+    """Return `targets.marks` where stretches depend on them, else nothing: they take memory."""
+    needed = windows.curriculum or augmentation.augment.slice < 1
+    return targets.marks(labels) if needed else np.empty(0)
 
 
 def pad(
@@ -219,8 +230,8 @@ def pad(
     before = starts - offsets[sessions]
     batch = Batch(padded, lengths, nothing, sessions, starts, before, carried)
     real, events = batch.real, batch.events
-    batch.rows[real] = rows[events]
-    batch.labels[real] = labels[events]
+    batch.rows[real] = taken(rows, events)
+    batch.labels[real] = taken(labels, events) if isinstance(labels, np.ndarray) else labels[events]
     return batch
 
 

@@ -18,9 +18,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegate.data import targets
 from tidegate.data.augment import Augmentation
-from tidegate.data.batches import PLAIN, WHOLE, Batch, check_sessions, pad, vary
+from tidegate.data.batches import PLAIN, WHOLE, Batch, check_sessions, marks, pad, vary
 from tidegate.data.targets import Targets
 from tidegate.data.truncate import Spans, Windows
 from tidegate.errors import InputError
@@ -122,7 +121,7 @@ class Lanes:
 
     @cached_property
     def _marks(self) -> NDArray[np.float64]:
-        return targets.marks(self.labels)
+        return marks(self.labels, self.windows, self.augmentation)
 
     def plan(self, epoch: int = 0) -> Timetable:
         """Return which segments each chunk of an epoch has."""

@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 from tidegate.errors import InputError
 from tidegate.tables import EventTable, seconds
 
-__all__ = ["by_cut", "by_session", "by_time", "check_fractions"]
+__all__ = [
+    "by_cut",
+    "by_session",
+    "by_time",
+    "check_fractions",
+    "parts_by_session",
+    "parts_by_time",
+]
 
 
 def by_time(table: EventTable, until: Sequence[float | str | date]) -> tuple[EventTable, ...]:
@@ -52,11 +59,26 @@ def by_time(table: EventTable, until: Sequence[float | str | date]) -> tuple[Eve
     >>> [part.sessions for part in by_time(table, [2.0])]
     [['a'], ['b']]
     """
+    return _take(table, parts_by_time(table.times[table.offsets[:-1]], until))
+
+
+def parts_by_time(
+    first_times: NDArray[np.float64], until: Sequence[float | str | date]
+) -> NDArray[np.int64]:
+    """Return the part of each session, from 0; see `by_time`.
+
+    Parameters
+    ----------
+    first_times : float64 array (sessions,)
+        Time of each session's first event.
+    until : sequence of float, str, date or datetime
+        As in `by_time`.
+    """
     cuts = _cuts(until)
-    first_times = table.times[table.offsets[:-1]]
     parts = np.searchsorted(cuts, first_times, side="right")
     between = f"{_day(first_times.min())} to {_day(first_times.max())}"
-    return _take(table, parts, len(cuts) + 1, "until", f"sessions begin from {between}")
+    _check_parts(parts, len(cuts) + 1, "until", f"sessions begin from {between}")
+    return parts
 
 
 def by_cut(table: EventTable, until: Sequence[float | str | date]) -> tuple[EventTable, ...]:
@@ -132,14 +154,21 @@ def by_session(
     InputError
         ``bad_split``: the fractions are not above 0, or not 1 in sum; ``empty_part``.
     """
+    return _take(table, parts_by_session(len(table.sessions), fractions, seed))
+
+
+def parts_by_session(
+    n_sessions: int, fractions: Sequence[float], seed: int = 0
+) -> NDArray[np.int64]:
+    """Return the part of each of so many sessions, from 0; see `by_session`."""
     check_fractions(fractions)
     shares = np.asarray(fractions, dtype=np.float64)
-    n_sessions = len(table.sessions)
     bounds = np.rint(np.cumsum(shares[:-1]) * n_sessions).astype(np.int64)
     parts = np.empty(n_sessions, dtype=np.int64)
     places = np.random.default_rng(seed).permutation(n_sessions)
     parts[places] = np.searchsorted(bounds, np.arange(n_sessions), side="right")
-    return _take(table, parts, len(shares), "fractions", f"there are {n_sessions} sessions")
+    _check_parts(parts, len(shares), "fractions", f"there are {n_sessions} sessions")
+    return parts
 
 
 def check_fractions(fractions: Sequence[float]) -> None:
@@ -172,19 +201,19 @@ def _cuts(until: Sequence[float | str | date]) -> NDArray[np.float64]:
     return cuts
 
 
-def _take(
-    table: EventTable, parts: NDArray[np.int64], n_parts: int, field: str, facts: str
-) -> tuple[EventTable, ...]:
-    taken = tuple(table.take(np.flatnonzero(parts == part)) for part in range(n_parts))
-    for number, part in enumerate(taken, start=1):
-        if not part.sessions:
-            raise InputError(
-                "empty_part",
-                f"no session falls into part {number} of {n_parts}",
-                field=field,
-                hint=f"move the cuts: {facts}",
-            )
-    return taken
+def _take(table: EventTable, parts: NDArray[np.int64]) -> tuple[EventTable, ...]:
+    return tuple(table.take(np.flatnonzero(parts == part)) for part in range(parts.max() + 1))
+
+
+def _check_parts(parts: NDArray[np.int64], n_parts: int, field: str, facts: str) -> None:
+    counts = np.bincount(parts, minlength=n_parts)
+    if (counts == 0).any():
+        raise InputError(
+            "empty_part",
+            f"no session falls into part {int(counts.argmin()) + 1} of {n_parts}",
+            field=field,
+            hint=f"move the cuts: {facts}",
+        )
 
 
 def _day(time: float) -> str:

@@ -104,8 +104,8 @@ def seqs(cells: Cells, ids: list[str]) -> NDArray[np.float64]:
     return values
 
 
-def times(cells: Cells) -> tuple[NDArray[np.float64], list[str]]:
-    """Return unix seconds, and what there is to be said about them."""
+def times(cells: Cells) -> tuple[NDArray[np.float64], int]:
+    """Return unix seconds, and how many of them named no zone."""
     if cells.missing.any():
         raise cells.refused_missing("bad_time", "every event needs its time")
     unzoned = cells.unzoned
@@ -129,7 +129,7 @@ def times(cells: Cells) -> tuple[NDArray[np.float64], list[str]]:
     if broken.any():
         index = int(broken.argmax())
         raise cells.refused("bad_time", index, "is outside the years 1 to 9999", TIME_HINT)
-    return values, [f"times that name no zone, read as UTC: {unzoned:,}"] if unzoned else []
+    return values, unzoned
 
 
 def _finite(cells: Cells) -> NDArray[np.float64]:

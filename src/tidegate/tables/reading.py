@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.errors import InputError
-from tidegate.tables.table import EventTable, group
+from tidegate.tables.table import EventTable, group, zone_notes
 
 if TYPE_CHECKING:
     from tidegate.tables.sources import Source, Want
 
-__all__ = ["read"]
+__all__ = ["Events", "check_columns", "check_request", "convert", "read"]
 
 NAMES_SHOWN = 20
 
@@ -33,8 +35,9 @@ def read(
     Parameters
     ----------
     source : str, Path or frame
-        A .csv or .parquet file, or a pandas, polars or Arrow frame. Columns that are not named
-        here are left alone. A CSV file is RFC 4180, UTF-8, with commas and one line of names.
+        A .csv or .parquet file, a folder of .parquet files, or a pandas, polars or Arrow frame.
+        Columns that are not named here are left alone. A CSV file is RFC 4180, UTF-8, with commas
+        and one line of names.
     session : str
         Column of the session id: text or integers.
     fields : mapping of str to {"numeric", "category", "boolean"}
@@ -84,10 +87,8 @@ def read(
     >>> table.sessions, table.offsets.tolist(), table.columns["spent"].tolist()
     (['b', 'a'], [0, 2, 3], [1.0, 3.5, nan])
     """
-    _check_request(fields, label)
+    check_request(fields, label)
     try:
-        from tidegate.tables import convert
-        from tidegate.tables.cells import Cells
         from tidegate.tables.sources import open_source
     except ImportError as error:
         raise InputError(
@@ -98,27 +99,71 @@ def read(
 
     needed = {session, *fields} | {name for name in (time, label, seq) if name is not None}
     opened = open_source(source, needed)
-    _check_columns(opened, needed)
+    check_columns(opened, needed)
+    found = convert(opened, session=session, fields=fields, time=time, label=label, seq=seq)
+    notes = zone_notes(found.unzoned)
+    return group(found.ids, found.times, found.columns, found.labels, notes, found.seqs)
+
+
+@dataclass(frozen=True, eq=False)
+class Events:
+    """Events as they stand in the input, of the types of an `EventTable`.
+
+    Parameters
+    ----------
+    ids : list of str
+        Session of each.
+    times : float64 array (events,), optional
+        Unix seconds.
+    columns, labels
+        As in `EventTable`.
+    unzoned : int
+        Times that named no zone.
+    seqs : float64 array (events,), optional
+        Place of each in its session.
+    """
+
+    ids: list[str]
+    times: NDArray[np.float64] | None
+    columns: dict[str, NDArray[Any]]
+    labels: NDArray[Any] | None
+    unzoned: int = 0
+    seqs: NDArray[np.float64] | None = None
+
+
+def convert(
+    source: Source,
+    *,
+    session: str,
+    fields: Mapping[str, str],
+    time: str | None = None,
+    label: str | None = None,
+    seq: str | None = None,
+) -> Events:
+    """Convert the columns of a source that has them; see `read`."""
+    from tidegate.tables import convert as to
+    from tidegate.tables.cells import Cells
 
     def cells(name: str, want: Want) -> Cells:
-        return Cells.of(opened.series(name, want), opened.where)
+        return Cells.of(source.series(name, want), source.where)
 
-    ids = convert.sessions(cells(session, "text"))
-    times, notes = (None, []) if time is None else convert.times(cells(time, "guess"))
+    ids = to.sessions(cells(session, "text"))
+    times, unzoned = (None, 0) if time is None else to.times(cells(time, "guess"))
     columns: dict[str, NDArray[Any]] = {}
     for name, kind in fields.items():
         if kind == "numeric":
-            columns[name] = convert.numbers(cells(name, "numeric"))
+            columns[name] = to.numbers(cells(name, "numeric"))
         elif kind == "boolean":
-            columns[name] = convert.booleans(cells(name, "other"))
+            columns[name] = to.booleans(cells(name, "other"))
         else:
-            columns[name] = convert.categories(cells(name, "text"))
-    labels = None if label is None else convert.labels(cells(label, "guess"))
-    seqs = None if seq is None else convert.seqs(cells(seq, "numeric"), ids)
-    return group(ids, times, columns, labels, notes, seqs)
+            columns[name] = to.categories(cells(name, "text"))
+    labels = None if label is None else to.labels(cells(label, "guess"))
+    seqs = None if seq is None else to.seqs(cells(seq, "numeric"), ids)
+    return Events(ids, times, columns, labels, unzoned, seqs)
 
 
-def _check_request(fields: Mapping[str, str], label: str | None) -> None:
+def check_request(fields: Mapping[str, str], label: str | None) -> None:
+    """Refuse what `read` cannot be asked for: ``bad_kind``, ``label_is_field``."""
     for name, kind in fields.items():
         if kind not in ("numeric", "category", "boolean"):
             raise InputError(
@@ -136,7 +181,8 @@ def _check_request(fields: Mapping[str, str], label: str | None) -> None:
         )
 
 
-def _check_columns(source: Source, needed: Iterable[str]) -> None:
+def check_columns(source: Source, needed: Iterable[str]) -> None:
+    """Refuse a source without rows, or without a column: ``no_events``, ``missing_column``."""
     for name in sorted(needed):
         if name not in source.names:
             close = difflib.get_close_matches(name, source.names, n=3)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +14,15 @@ import polars as pl
 from tidegate.errors import InputError, shown
 from tidegate.tables.csv_layout import check_layout, check_utf8, header_end, line_of
 
-__all__ = ["Source", "Want", "open_source"]
+__all__ = [
+    "FrameSource",
+    "Source",
+    "Want",
+    "file_errors",
+    "open_source",
+    "parquet_errors",
+    "parquet_files",
+]
 
 Want = Literal["text", "numeric", "other", "guess"]
 """What a CSV column is to be read as: text as it stands; numbers; text with "" for missing; numbers
@@ -46,15 +55,26 @@ def open_source(source: Any, needed: set[str]) -> Source:
         ".csv": CsvSource,
         ".parquet": _open_parquet,
     }
+    if path.suffix.lower() not in openers and path.is_dir():
+        with file_errors(path):
+            return _open_parquet(path, needed)
     if path.suffix.lower() not in openers:
         raise InputError(
             "unsupported_source",
             f"{path.suffix or 'no suffix'!r} is not a kind of file that can be read",
             field=str(path),
-            hint="give a .csv or .parquet file, or a pandas, polars or Arrow frame",
+            hint="give a .csv or .parquet file, a folder of the latter, or a pandas, polars or "
+            "Arrow frame",
         )
-    try:
+    with file_errors(path):
         return openers[path.suffix.lower()](path, needed)
+
+
+@contextmanager
+def file_errors(path: Path) -> Iterator[None]:
+    """Turn what the system says of a file that is read into ``file_not_found``, ``cannot_read``."""
+    try:
+        yield
     except FileNotFoundError:
         raise InputError(
             "file_not_found", "there is no such file", field=str(path), hint="check the path"
@@ -93,22 +113,55 @@ class FrameSource(Source):
         return series
 
 
+def parquet_files(path: Path) -> list[Path]:
+    """Return a Parquet file, or those of a folder in the order of their names.
+
+    Raises
+    ------
+    InputError
+        ``no_files``: a folder without.
+    """
+    if not path.is_dir():
+        return [path]
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() == ".parquet")
+    if not files:
+        raise InputError(
+            "no_files",
+            "the folder has no .parquet file",
+            field=str(path),
+            hint="give the folder in which they lie; folders in it are not looked into",
+        )
+    return files
+
+
+@contextmanager
+def parquet_errors(path: Path) -> Iterator[None]:
+    """Turn what polars says of a Parquet file into ``bad_parquet``."""
+    try:
+        yield
+    # Where its reader trusts a damaged length, it panics: a BaseException, not a PolarsError.
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise InputError(
+            "bad_parquet",
+            f"it is no Parquet file, or damaged: {error}",
+            field=str(path),
+            hint="write it again",
+        ) from error
+
+
 def _open_parquet(path: Path, needed: set[str]) -> Source:
-    with path.open("rb") as file:
-        try:
-            names = list(pl.read_parquet_schema(file))
-            file.seek(0)
+    names: list[str] = []
+    frames = []
+    for file in parquet_files(path):
+        with file.open("rb") as opened, parquet_errors(file):
+            found = list(pl.read_parquet_schema(opened))
+            names = names or found
+            opened.seek(0)
             # Without one column that is wanted, it still tells what there is.
             wanted = [name for name in names if name in needed] or names
-            source = FrameSource(pl.read_parquet(file, columns=wanted))
-        # Where its reader trusts a damaged length, it panics: a BaseException, not a PolarsError.
-        except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-            raise InputError(
-                "bad_parquet",
-                f"it is no Parquet file, or damaged: {error}",
-                field=str(path),
-                hint="write it again",
-            ) from error
+            frames.append(pl.read_parquet(opened, columns=wanted))
+    with parquet_errors(path):
+        source = FrameSource(pl.concat(frames))
     source.names = names
     return source
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from tidegate.errors import InputError
 from tidegate.schema import Columns
 
-__all__ = ["EventTable", "group", "naming_rows"]
+__all__ = ["EventTable", "group", "naming_rows", "order_notes", "ties", "zone_notes"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,23 +187,34 @@ def group(
         labels=None if labels is None else labels[order],
         source_rows=order,
     )
-    said = _order_notes(table, timed=times is not None, numbered=seqs is not None)
+    numbered = seqs is not None
+    said = order_notes(ties(table, numbered=numbered), timed=times is not None, numbered=numbered)
     return replace(table, notes=[*notes, *said])
 
 
-def _order_notes(table: EventTable, *, timed: bool, numbered: bool) -> list[str]:
+def zone_notes(unzoned: int) -> list[str]:
+    """Say how many times named no zone."""
+    return [f"times that name no zone, read as UTC: {unzoned:,}"] if unzoned else []
+
+
+def order_notes(count: int, *, timed: bool, numbered: bool) -> list[str]:
+    """Say what orders events, and how many `ties` of times there are."""
     if not timed:
         order = "are ordered by their numbers" if numbered else "keep the order of the input"
         return [f"no time column: events {order}, and every time is 0"]
-    steps = np.diff(table.times)
-    told = steps < 0 if numbered else steps == 0
-    told[table.offsets[1:-1] - 1] = False  # from one session to the next
-    count = int(told.sum())
     if count == 0:
         return []
     if numbered:
         return [f"events at a time before their session's previous one: {count:,}"]
     return [f"events at the time of their session's previous one, kept in input order: {count:,}"]
+
+
+def ties(table: EventTable, *, numbered: bool = False) -> int:
+    """Count the events at their session's previous time; of numbered ones, those before it."""
+    steps = np.diff(table.times)
+    told = steps < 0 if numbered else steps == 0
+    told[table.offsets[1:-1] - 1] = False  # from one session to the next
+    return int(told.sum())
 
 
 def _offsets(lengths: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -34,19 +34,37 @@ class DataConfig(msgspec.Struct, frozen=True):
     Parameters
     ----------
     events : str
-        A .csv or .parquet file; a relative path is relative to the configuration's folder.
+        A .csv or .parquet file, or a folder of .parquet files; a relative path is relative to the
+        configuration's folder.
     session : str
         Column of the session id.
     label : str or None
         Column of the label, if the task has one.
     time : str or None
         Column of the event time; None: events are in order and have no time.
+    memory : {"load", "map"}
+        Whether training holds the table in memory, or reads Parquet piece by piece and keeps
+        encoded rows in files beside the bundle.
+    sample : int
+        ``map``: events of the training part at most, in whole sessions, that schema and task are
+        fitted on.
     """
 
     events: str
     session: str
     label: str | None = None
     time: str | None = None
+    memory: Literal["load", "map"] = "load"
+    sample: int = 200_000
+
+    def __post_init__(self) -> None:
+        if self.sample < 1:
+            raise InputError(
+                "out_of_range",
+                f"{self.sample} is not allowed",
+                field="sample",
+                hint="use 1 or more",
+            )
 
 
 class SplitConfig(msgspec.Struct, frozen=True):
@@ -184,6 +202,21 @@ class TrainConfig(msgspec.Struct, frozen=True):
                 "time features of events that have no time",
                 field="schema.time",
                 hint="give data.time, or leave [schema.time] out",
+            )
+        varied = [*self.train.augment.of_numbers, *["warp"] * (self.train.augment.warp > 0)]
+        if self.data.memory == "map" and self.split.by == "cut":
+            raise InputError(
+                "bad_config",
+                "series that are cut in time are not split piece by piece",
+                field="data.memory",
+                hint='load the table: data.memory = "load"',
+            )
+        if self.data.memory == "map" and varied:
+            raise InputError(
+                "bad_config",
+                "it makes a copy of all rows for each epoch, and they are not in memory",
+                field=f"train.augment.{varied[0]}",
+                hint='leave it out, or load the table: data.memory = "load"',
             )
         if self.train.mode == "lanes" and self.model.bidirectional:
             raise InputError(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tidegate import answers, tasks
 from tidegate.data.batches import Batches
+from tidegate.data.mapped import blocks
 from tidegate.errors import InputError
 from tidegate.nn import Network
 from tidegate.spec import TaskSpec
@@ -251,7 +252,9 @@ class _Run:
 
     def _begin_again(self, step: int, valid_loss: float, where: str) -> None:
         """Take an epoch back whose weights are of no use."""
-        if not np.isfinite(self.valid.rows).all():  # no weights would help
+        if not all(
+            np.isfinite(block).all() for block in blocks(self.valid.rows)
+        ):  # no weights would help
             raise not_finite(valid_loss, 0.0, where)
         self.recovery.go_back(self.position, valid_loss, 0.0, where)
         self.position.step = step

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegate.data.mapped import blocks
 from tidegate.data.profile import LengthProfile
 from tidegate.spec import ModelSpec
 from tidegate.tasks import Task
@@ -71,10 +72,41 @@ class Given(msgspec.Struct, frozen=True):
 
 
 def _columns(spec: ModelSpec, train: Sequences) -> tuple[Column, ...]:
+    """Measure the columns, some rows at a time.
+
+    >>> rows, offsets, labels = np.float32([[3], [-5], [np.inf]]), np.array([0, 3]), np.zeros(3)
+    >>> part = Sequences(rows, offsets, labels, labels.astype(np.float32), columns=("speed",))
+    >>> _columns(ModelSpec(1, (), 1), part)
+    (Column(name='speed', mean=-1.0, deviation=4.0, largest=5.0, not_finite=1),)
+    """
+    numbers = list(spec.number_columns)
+    counts, sums, largest = np.zeros((3, len(numbers)))
+    for values in _finite(train.rows, numbers):
+        counts += (~np.isnan(values)).sum(axis=0)
+        sums += np.nansum(values, axis=0)
+        largest = np.fmax(largest, np.fmax.reduce(np.abs(values), axis=0))
+    means, squares = sums / np.maximum(counts, 1), np.zeros(len(numbers))
+    for values in _finite(train.rows, numbers):
+        squares += np.nansum((values - means) ** 2, axis=0)
+    deviations = np.sqrt(squares / np.maximum(counts, 1))
     return tuple(
-        _column(name_of(train.columns, index), train.rows[:, index])
-        for index in spec.number_columns
+        Column(
+            name_of(train.columns, index),
+            float(means[place]),
+            float(deviations[place]),
+            float(largest[place]),
+            len(train.rows) - int(counts[place]),
+        )
+        for place, index in enumerate(numbers)
     )
+
+
+def _finite(rows: NDArray[np.float32], columns: list[int]) -> Iterator[NDArray[np.float64]]:
+    """Yield columns some rows at a time, NaN where a value is not finite."""
+    for block in blocks(rows):
+        values = block[:, columns].astype(np.float64)
+        values[~np.isfinite(values)] = np.nan
+        yield values
 
 
 def name_of(columns: Sequence[str], index: int) -> str:
@@ -84,17 +116,3 @@ def name_of(columns: Sequence[str], index: int) -> str:
     ('lane', 'column 1')
     """
     return columns[index] if len(columns) else f"column {index}"
-
-
-def _column(name: str, values: NDArray[np.float32]) -> Column:
-    """Measure a column.
-
-    >>> _column("speed", np.array([3, -5, np.inf], np.float32))
-    Column(name='speed', mean=-1.0, deviation=4.0, largest=5.0, not_finite=1)
-    """
-    finite = values[np.isfinite(values)].astype(np.float64)
-    missing = len(values) - len(finite)
-    if len(finite) == 0:
-        return Column(name, 0.0, 0.0, 0.0, missing)
-    largest = float(np.abs(finite).max())
-    return Column(name, float(finite.mean()), float(finite.std()), largest, missing)

@@ -85,7 +85,7 @@ def save_bundle(
         provenance={
             **(provenance or {}),
             "metrics": {**measured, **(metrics or {})},
-            "lengths": LengthProfile.of(train.lengths).to_dict(),
+            "lengths": (given.lengths or LengthProfile.of(train.lengths)).to_dict(),
             "seeds": {"train": seed, "vectors": seed},
             "settings": msgspec.to_builtins({"model": trained.model, "train": trained.settings}),
             "best_epoch": trained.result.best_epoch,

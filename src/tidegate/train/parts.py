@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tidegate import tables, tasks
 from tidegate.data import splits
@@ -13,18 +14,22 @@ from tidegate.spec import TaskSpec
 from tidegate.tables import EventTable
 from tidegate.train.config import SplitConfig, TrainConfig
 
-__all__ = ["Prepared", "for_check", "prepare", "read", "split"]
+__all__ = ["Prepared", "for_check", "named", "prepare", "read", "split"]
 
 
 def read(config: TrainConfig) -> EventTable:
     """Read the events of a configuration; errors are those of `tables.read`."""
-    return tables.read(
-        Path(config.data.events),
-        session=config.data.session,
-        fields={name: field.kind for name, field in config.schema.fields.items()},
-        time=config.data.time,
-        label=config.data.label,
-    )
+    return tables.read(Path(config.data.events), **named(config))
+
+
+def named(config: TrainConfig) -> dict[str, Any]:
+    """Return what the columns of a configuration are called, as `tables.read` takes it."""
+    return {
+        "session": config.data.session,
+        "fields": {name: field.kind for name, field in config.schema.fields.items()},
+        "time": config.data.time,
+        "label": config.data.label,
+    }
 
 
 def split(

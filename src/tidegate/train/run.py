@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import subprocess
 import warnings
@@ -10,15 +9,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tidegate import bundle
 from tidegate.bundle import Bundle
 from tidegate.data.profile import LengthProfile
 from tidegate.errors import InputError
-from tidegate.train import parts
+from tidegate.tables import EventTable
+from tidegate.train import mapped, parts
 from tidegate.train.config import BundleConfig, SplitConfig, TrainConfig
 from tidegate.train.package import save_bundle
 from tidegate.train.progress import Listener, TensorBoard, Terminal
-from tidegate.train.trained import train_model
+from tidegate.train.sequences import Sequences
+from tidegate.train.trained import Trained, train_encoded, train_model
 
 if TYPE_CHECKING:
     from tidegate.train.tracking import MLflow
@@ -96,24 +100,8 @@ def run(
 
 
 def _run(config: TrainConfig, out: Path, listeners: Sequence[Listener], resume: bool) -> Bundle:
-    prepared = parts.prepare(config)
-    provenance = _provenance(config)  # now: training may take long enough for the file to change
-    for listener in listeners:
-        for note in prepared.notes:
-            listener.note(note)
-        listener.note(f"training part: {LengthProfile.of(prepared.train.lengths)}")
-    checkpoint = out.with_name(f"{out.name}.checkpoint")
-    trained = train_model(
-        prepared.train,
-        prepared.valid,
-        schema=prepared.schema,
-        task=prepared.task,
-        model=config.model,
-        settings=config.train,
-        listeners=listeners,
-        checkpoint=checkpoint,
-        resume=resume,
-    )
+    way = _map if config.data.memory == "map" else _load
+    trained, test, provenance = way(config, out, listeners, resume)
     if trained.task.temperature is not None:
         for listener in listeners:
             listener.note(f"calibrated: the head is divided by {trained.task.temperature:.3f}")
@@ -122,12 +110,71 @@ def _run(config: TrainConfig, out: Path, listeners: Sequence[Listener], resume: 
         out,
         name=config.bundle.name,
         version=config.bundle.version,
-        metrics={} if prepared.test is None else {"test": trained.evaluate(prepared.test)},
+        metrics={} if test is None else {"test": trained.evaluate(test)},
         provenance=provenance,
         overwrite=config.bundle.overwrite,
     )
-    checkpoint.unlink(missing_ok=True)
+    _checkpoint(out).unlink(missing_ok=True)
     return made
+
+
+def _load(
+    config: TrainConfig, out: Path, listeners: Sequence[Listener], resume: bool
+) -> tuple[Trained, EventTable | Sequences | None, dict[str, Any]]:
+    prepared = parts.prepare(config)
+    # Now: training may take long enough for the file to change.
+    provenance = _provenance(config, mapped.sha256_of(Path(config.data.events)))
+    _tell(listeners, prepared.notes, prepared.train.lengths)
+    trained = train_model(
+        prepared.train,
+        prepared.valid,
+        schema=prepared.schema,
+        task=prepared.task,
+        model=config.model,
+        settings=config.train,
+        listeners=listeners,
+        checkpoint=_checkpoint(out),
+        resume=resume,
+    )
+    return trained, prepared.test, provenance
+
+
+def _map(
+    config: TrainConfig, out: Path, listeners: Sequence[Listener], resume: bool
+) -> tuple[Trained, EventTable | Sequences | None, dict[str, Any]]:
+    folder = out.with_name(f"{out.name}.cache")
+    prepared = mapped.prepare(config, folder, fresh=not resume)
+    provenance = _provenance(config, prepared.sha256)
+    sample = prepared.sample
+    told = f"{len(sample.sessions):,} sessions, {sample.n_events:,} events"
+    where = f"encoded events are in {folder}; schema and task were fitted on {told}"
+    _tell(listeners, [*prepared.notes, where], np.diff(prepared.train.offsets))
+    trained = train_encoded(
+        prepared.train,
+        prepared.valid,
+        sample=sample,
+        schema=prepared.schema,
+        task=prepared.task,
+        model=config.model,
+        settings=config.train,
+        listeners=listeners,
+        checkpoint=_checkpoint(out),
+        resume=resume,
+        data=[prepared.key.encode()],
+    )
+    provenance["sample"] = {"sessions": len(sample.sessions), "events": sample.n_events}
+    return trained, prepared.test, provenance
+
+
+def _checkpoint(out: Path) -> Path:
+    return out.with_name(f"{out.name}.checkpoint")
+
+
+def _tell(listeners: Sequence[Listener], notes: Sequence[str], lengths: NDArray[np.int64]) -> None:
+    for listener in listeners:
+        for note in notes:
+            listener.note(note)
+        listener.note(f"training part: {LengthProfile.of(lengths)}")
 
 
 def _check_target(config: BundleConfig) -> None:
@@ -139,10 +186,8 @@ def _check_target(config: BundleConfig) -> None:
         raise InputError(error.code, error.message, field=field, hint=error.hint) from error
 
 
-def _provenance(config: TrainConfig) -> dict[str, Any]:
+def _provenance(config: TrainConfig, sha256: str) -> dict[str, Any]:
     events = Path(config.data.events)
-    with events.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return {
         "columns": {"session": config.data.session, "time": config.data.time},
         "data": {"file": events.name, "sha256": sha256},

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tidegate.data.mapped import fitting, let_go, session_blocks
 from tidegate.data.targets import known
 from tidegate.train.sequences import Sequences
 
@@ -96,10 +97,18 @@ class Sample:
 
 def _ends(sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
     """Return the first row, and the one after the last label, of each session that will do."""
-    learned = known(sequences.targets)
-    place = np.where(learned, np.arange(len(learned)), -1)
-    ends = np.maximum.reduceat(place, sequences.offsets[:-1]) + 1
-    begins = np.maximum(sequences.offsets[:-1], ends - MAX_EVENTS)
-    broken = np.concatenate([[0], np.cumsum(~np.isfinite(sequences.rows).all(axis=1))])
-    good = (ends > begins) & (broken[np.maximum(ends, begins)] == broken[begins])
+    rows, offsets, learned = sequences.rows, sequences.offsets, known(sequences.targets)
+    let_go(sequences.targets)
+    ends, good = np.empty_like(offsets[1:]), np.empty(len(offsets) - 1, dtype=bool)
+    for first, last in session_blocks(offsets, fitting(rows)):
+        at, begin, end = offsets[first:last], offsets[first], offsets[last]
+        place = np.where(learned[begin:end], np.arange(begin, end), -1)
+        ends[first:last] = np.maximum.reduceat(place, at - begin) + 1
+        begins = np.maximum(at, ends[first:last] - MAX_EVENTS)
+        broken = np.concatenate([[0], np.cumsum(~np.isfinite(rows[begin:end]).all(axis=1))])
+        until = np.maximum(ends[first:last], begins) - begin
+        whole = broken[until] == broken[begins - begin]
+        good[first:last] = (ends[first:last] > begins) & whole
+        let_go(rows)
+    begins = np.maximum(offsets[:-1], ends - MAX_EVENTS)
     return begins[good], ends[good]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegate.data.mapped import blocks
 from tidegate.data.targets import Targets, known
 
 __all__ = ["Sequences"]
@@ -47,4 +48,6 @@ class Sequences:
     @property
     def labelled(self) -> int:
         """Events that something is learned of."""
+        if isinstance(self.targets, np.ndarray):
+            return sum(int(known(block).sum()) for block in blocks(self.targets))
         return int(known(self.targets).sum())

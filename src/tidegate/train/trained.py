@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from tidegate.train.repeatable import repeatable
 from tidegate.train.sequences import Sequences
 from tidegate.train.settings import Architecture, ModelSettings, TrainSettings
 
-__all__ = ["Trained", "train_model"]
+__all__ = ["Trained", "train_encoded", "train_model"]
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,10 @@ class Trained:
         How it was fitted.
     result : FitResult
         History and best epoch.
-    train, valid : EventTable
-        What it was fitted on.
+    train : EventTable
+        What schema and task were fitted on: the training part, or a sample of a mapped one.
+    valid : EventTable or Sequences
+        What decided which epoch is best.
     """
 
     network: Network
@@ -57,26 +59,28 @@ class Trained:
     settings: TrainSettings
     result: FitResult
     train: EventTable
-    valid: EventTable
+    valid: EventTable | Sequences
 
     @property
     def spec(self) -> ModelSpec:
         """The layers."""
         return self.network.spec
 
-    def outputs(self, table: EventTable) -> NDArray[np.float32]:
-        """Return what events are answered with, (events, answer_size), in the table's order."""
-        rows = _rows(table, self.schema)
+    def outputs(self, part: EventTable | Sequences) -> NDArray[np.float32]:
+        """Return what events are answered with, (events, answer_size), in the part's order."""
+        rows = part.rows if isinstance(part, Sequences) else _rows(part, self.schema)
         with repeatable(self.settings.seed, self.settings.threads):
-            return predict(self.network, rows, table.offsets)
+            return predict(self.network, rows, part.offsets)
 
     def evaluate(
-        self, table: EventTable, outputs: NDArray[np.float32] | None = None
+        self, part: EventTable | Sequences, outputs: NDArray[np.float32] | None = None
     ) -> dict[str, float]:
-        """Return the task's metrics on a table, or of outputs for it."""
-        outputs = self.outputs(table) if outputs is None else outputs
-        truth = _truth(table, self.schema, self.task)
-        return answers.open(self.task).metrics(outputs, truth, table.offsets)
+        """Return the task's metrics on a table or an encoded part, or of outputs for it."""
+        outputs = self.outputs(part) if outputs is None else outputs
+        if isinstance(part, EventTable):
+            truth = _truth(part, self.schema, self.task)
+            return answers.open(self.task).metrics(outputs, truth, part.offsets)
+        return answers.open(self.task).metrics(outputs, part.labels, part.offsets)
 
 
 def train_model(
@@ -135,27 +139,68 @@ def train_model(
     if isinstance(schema, SchemaConfig):
         with naming_rows(train.source_rows):
             schema = Schema.fit(schema, train.columns, train.times, train.offsets)
+    learned, watched = (_sequences(table, schema, task) for table in (train, valid))
+    trained = train_encoded(
+        learned,
+        watched,
+        sample=train,
+        schema=schema,
+        task=task,
+        model=model,
+        settings=settings,
+        listeners=listeners,
+        checkpoint=checkpoint,
+        resume=resume,
+        data=(array for part in (learned, watched) for array in _contents(part)),
+    )
+    return dataclasses.replace(trained, valid=valid)
+
+
+def train_encoded(
+    train: Sequences,
+    valid: Sequences,
+    *,
+    sample: EventTable,
+    schema: Schema,
+    task: TaskSpec,
+    model: Architecture,
+    settings: TrainSettings,
+    listeners: Sequence[Listener] = (),
+    checkpoint: Path | None = None,
+    resume: bool = True,
+    data: Iterable[memoryview | bytes] = (),
+) -> Trained:
+    """Train a model on parts that are already encoded; see `train_model`.
+
+    Parameters
+    ----------
+    train, valid : Sequences
+        What is learned from, and what decides which epoch is best.
+    sample : EventTable
+        What schema and task were fitted on.
+    data : iterable of bytes
+        Differ when the parts do: a checkpoint of other data is refused.
+    """
     half = tasks.open(task)
     spec = msgspec.structs.replace(
         model.spec(schema.width, schema.categories, task.output_size), **half.readout(schema)
     )
-    learned, watched = (_sequences(table, schema, task) for table in (train, valid))
     with repeatable(settings.seed, settings.threads):
         network = model.network(spec)
     half.furnish(network, schema)
     result = fit(
         network,
         task,
-        learned,
-        watched,
+        train,
+        valid,
         settings,
         listeners=listeners,
         checkpoint=checkpoint,
         resume=resume,
-        key=_key([spec, task, model, settings], [learned, watched]) if checkpoint else "",
+        key=_key([spec, task, model, settings], data) if checkpoint else "",
     )
-    trained = Trained(network, schema, task, model, settings, result, train, valid)
-    settled = half.finish(network, trained.outputs(valid), watched.labels)
+    trained = Trained(network, schema, task, model, settings, result, sample, valid)
+    settled = half.finish(network, trained.outputs(valid), valid.labels)
     return dataclasses.replace(trained, task=settled)
 
 
@@ -177,10 +222,14 @@ def _truth(table: EventTable, schema: Schema, task: TaskSpec) -> NDArray[np.floa
         return answers.open(task).truth(table, schema)
 
 
-def _key(settings: Sequence[object], parts: Sequence[Sequences]) -> str:
+def _contents(part: Sequences) -> Iterator[memoryview | bytes]:
+    for array in (part.rows, part.offsets, part.labels):
+        yield np.ascontiguousarray(array).data
+
+
+def _key(settings: Sequence[object], data: Iterable[memoryview | bytes]) -> str:
     """Return a text that differs when what is trained on what differs."""
     digest = hashlib.sha256(msgspec.json.encode(settings))
-    for part in parts:
-        for array in (part.rows, part.offsets, part.labels):
-            digest.update(np.ascontiguousarray(array).data)
+    for content in data:
+        digest.update(content)
     return digest.hexdigest()
