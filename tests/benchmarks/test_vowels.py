@@ -48,3 +48,8 @@ def test_quick_runs_make_what_is_missing(data: Path, tmp_path: Path) -> None:
         assert each.chosen.log_loss == min(trial.log_loss for trial in each.trials)
         assert each.accuracy == 1 - each.wrong / 10
     assert "| GRU of two directions, 8 units |" in again.stdout
+
+
+def test_the_page_has_the_table_of_the_results() -> None:
+    page = (SCRIPT.parents[1] / "docs" / "results.md").read_text()
+    assert vowels.table(vowels.RESULTS) in page
