@@ -14,6 +14,7 @@ from tidegate.train.report.page import Figure, Section, Table
 __all__ = ["surprise"]
 
 _BINS = 60
+_SHARE = 0.99
 _WIDTH, _HEIGHT = 420, 220
 _SHOWN = 10
 
@@ -41,7 +42,8 @@ def surprise(data: ReportData) -> Section:
                 _histogram(scores, spec.threshold),
                 "How many events surprised the model how much: minus the logarithm of the event's "
                 "likelihood, in nats, each bar a range. Dashes: the threshold, above which an "
-                "event is called anomalous. Counts are shown by their logarithm. "
+                "event is called anomalous. Counts are shown by their logarithm; the last bar has "
+                "all that surprised more. "
                 f"{len(scores):,} events.",
             ),
             Table(
@@ -69,7 +71,10 @@ def _highest(data: ReportData, scores: NDArray[np.float64]) -> Table:
 
 
 def _histogram(scores: NDArray[np.float64], threshold: float) -> alt.LayerChart:
-    counts, edges = np.histogram(scores, bins=_BINS)
+    most = float(np.quantile(scores, _SHARE))
+    if np.isfinite(threshold):
+        most = max(most, 2 * threshold - float(scores.min()))
+    counts, edges = np.histogram(np.minimum(scores, most), bins=_BINS)
     bars = [
         {"from": low, "to": high, "count": int(count)}
         for low, high, count in zip(edges, edges[1:], counts, strict=False)
@@ -82,6 +87,7 @@ def _histogram(scores: NDArray[np.float64], threshold: float) -> alt.LayerChart:
             x=alt.X("from:Q", title="surprise, nats", scale=alt.Scale(zero=False)),
             x2="to:Q",
             y=alt.Y("count:Q", title="events", scale=alt.Scale(type="symlog")),
+            y2=alt.datum(0),
         )
     )
     rule = alt.Chart(alt.InlineData(values=[{"at": threshold}] if np.isfinite(threshold) else []))

@@ -13,6 +13,7 @@ from tidegate import answers, tables, tasks
 from tidegate.bundle import Bundle
 from tidegate.engine import offline
 from tidegate.errors import InputError
+from tidegate.spec import LABELLED
 from tidegate.tables import EventTable
 from tidegate.train.report import groups
 from tidegate.train.report.scored import Scored
@@ -112,8 +113,11 @@ class ReportData:
     def measured(self) -> str:
         """On how much was measured, in words."""
         known = self.scored.pick(self.scored.known)
+        if self.bundle.task.name not in LABELLED and not len(known.numbers):
+            return f"{self.table.n_events:,} events of {len(self.table.sessions):,} sessions"
         sessions = int((np.diff(known.offsets) > 0).sum())
-        return f"{len(known.numbers):,} labelled events of {sessions:,} sessions"
+        what = "labelled events" if self.bundle.task.name in LABELLED else "events"
+        return f"{len(known.numbers):,} {what} of {sessions:,} sessions"
 
 
 def _metric(bundle: Bundle, metrics: Mapping[str, float], wanted: str | None) -> str:
