@@ -111,7 +111,7 @@ def test_entities_are_tagged(both: bool, tmp_path: Path) -> None:
     made = run(load_config(tmp_path / "train.toml"), quiet=True)
     metrics = made.provenance["metrics"]["test"]
     assert set(metrics) == {
-        *("n", "log_loss", "brier", "accuracy", "entities"),
+        *("n", "log_loss", "brier", "accuracy", "ece", "entities"),
         *("precision", "recall", "f1", "f1 PER"),
     }
     # At `of`, one direction cannot know: half of the entities that go on are cut short, or all of

@@ -74,9 +74,10 @@ class Given(msgspec.Struct, frozen=True):
 def _columns(spec: ModelSpec, train: Sequences) -> tuple[Column, ...]:
     """Measure the columns, some rows at a time.
 
+    >>> from tidegate.spec import LayerSpec
     >>> rows, offsets, labels = np.float32([[3], [-5], [np.inf]]), np.array([0, 3]), np.zeros(3)
     >>> part = Sequences(rows, offsets, labels, labels.astype(np.float32), columns=("speed",))
-    >>> _columns(ModelSpec(1, (), 1), part)
+    >>> _columns(ModelSpec(1, (LayerSpec("gru", 1),), 1), part)
     (Column(name='speed', mean=-1.0, deviation=4.0, largest=5.0, not_finite=1),)
     """
     numbers = list(spec.number_columns)

@@ -59,7 +59,9 @@ def test_workers_share_a_study(write: Write, tmp_path: Path) -> None:
     assert [trial.number for trial in both.trials] == [*range(5)]
     assert all(trial.value is not None for trial in both.trials)
     alone = tuned(path, trials=3, out=tmp_path / "alone")
-    assert told(both.trials)[:3] == told(alone.trials)  # those at random
+    # Those at random; which of them ends early depends on who was first.
+    drawn = [trial.values for trial in both.trials[:3]]
+    assert drawn == [trial.values for trial in alone.trials]
     assert len({str(trial.values) for trial in both.trials}) == 5
 
 
