@@ -13,7 +13,7 @@ def rows(found: Comparison) -> tuple[list[str], list[list[str]]]:
     """Return the names of the columns, and a row a contestant and baseline, best first."""
     head = [
         "model",
-        f"{found.watch} ({'higher' if found.higher else 'lower'} is better)",
+        f"{found.watch} {'↑' if found.higher else '↓'}",
         "parameters",
         "of layers",
         "learning rate",
