@@ -47,7 +47,7 @@ def both(spec: ModelSpec, seed: int, precision: str, n: int = 24, sessions: int 
 def test_native_equals_the_equations(isa: str, spec: ModelSpec, seed: int) -> None:
     states, outputs, scale = both(spec, seed, "fp32")
     # LayerNorm of a few nearly equal numbers divides by their small spread.
-    loose = 30 if any(layer.layer_norm for layer in spec.layers) else 1
+    loose = 100 if any(layer.layer_norm for layer in spec.layers) else 1
     np.testing.assert_allclose(*states, rtol=0, atol=loose * ABSOLUTE * scale)
     np.testing.assert_allclose(*outputs, rtol=0, atol=4 * loose * ABSOLUTE * scale)
 
