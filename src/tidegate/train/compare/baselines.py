@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -145,12 +146,12 @@ def _boosted(
     return _answered(chosen, lagged(table, prepared.schema), task)
 
 
-def _answered(model: object, features: NDArray[np.float32], task: TaskSpec) -> NDArray[np.float32]:
+def _answered(model: Any, features: NDArray[np.float32], task: TaskSpec) -> NDArray[np.float32]:
     if task.name == "regress":
-        values = model.predict(features)  # type: ignore[attr-defined]
+        values = model.predict(features)
         scaled = (values - task.target_mean) / task.target_scale
         return np.asarray(scaled, dtype=np.float32)[:, None]
-    found = model.predict_proba(features)  # type: ignore[attr-defined]
+    found = model.predict_proba(features)
     whole = np.full((len(found), len(task.classes)), 1e-7)
-    whole[:, model.classes_.astype(np.int64)] = found  # type: ignore[attr-defined]
+    whole[:, model.classes_.astype(np.int64)] = found
     return _outputs_of(whole)

@@ -22,6 +22,7 @@ __all__ = ["NAMES", "Contestant", "PeerSettings", "line_up"]
 NAMES = ("gru", "lstm", "rnn", "mingru", "transformer", "bigru")
 """Every kind that there is; ``bigru`` reads a session in both directions."""
 
+_PEERS: dict[str, Kind] = {kind: kind for kind in get_args(Kind)}
 _HEADS = 4
 _MOST_UNITS = 8192
 
@@ -162,10 +163,11 @@ def _family(
     name: str, model: ModelSettings
 ) -> tuple[Callable[[int], ModelSettings | PeerSettings], int]:
     """Return what makes the settings of a number of units, and what divides it."""
-    if name in get_args(Kind):
+    kind = _PEERS.get(name)
+    if kind is not None:
         layers, dropout = model.num_layers, model.dropout
         step = 2 * _HEADS if name == "transformer" else 1
-        return lambda units: PeerSettings(name, units, layers, dropout), step  # type: ignore[arg-type]
+        return lambda units: PeerSettings(kind, units, layers, dropout), step
     cell = "gru" if name == "bigru" else name
     own = {
         "gru": ("reset_after",),
