@@ -19,8 +19,9 @@ $(READY): scripts/setup pyproject.toml constraints.txt CMakeLists.txt $(wildcard
 demo: $(READY) ## Train on 336,776 flights, serve, kill twice, check every answer (about 3 minutes)
 	@$(BIN)/tidegate demo
 
-test: lint ## Formatting, lint, types, import contracts, tests and doctests
-	@$(BIN)/python -m pytest
+# A process a core; threads that wait do not spin, for they would take the other process's core.
+test: lint ## Formatting, lint, types, import contracts, tests and doctests (about 15 minutes on 2 cores)
+	@OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadscope $(TEST)
 
 check: $(READY) ## The C core under sanitizers, on every instruction set, NEON emulated; fuzzing (about 10 minutes)
 	@scripts/check

@@ -31,6 +31,14 @@ def test_a_difference_anywhere_is_refused(make_bundle, name, by):
     assert caught.value.code == "vectors_mismatch"
 
 
+def test_large_weights_may_differ_by_more():
+    small, large = np.full((2, 10), 0.5), np.full((2, 100), 2.0)
+    assert vectors.tolerance_of("fp32", "native", {"small": small}) == vectors.TOLERANCE
+    allowed = vectors.tolerance_of("fp32", "native", {"small": small, "large": large})
+    assert allowed == pytest.approx(8 * 200 * 2**-23)
+    assert vectors.tolerance_of("fp32", "native", {"burst": 1e9 * large}) < 0.1
+
+
 def test_other_weights_are_refused(make_bundle):
     bundle = make_bundle()
     weight = bundle.weights["layers.0.forward.recurrent"].copy()

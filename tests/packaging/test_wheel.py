@@ -44,6 +44,7 @@ def clean(environment: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.timeout(1200)  # the C core is built again, with all its instruction sets
 def test_it_serves_a_bundle_without_torch(empty_environment, saved_bundle, tmp_path) -> None:
     installed = run(
         empty_environment / "bin" / "python",

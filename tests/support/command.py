@@ -15,7 +15,7 @@ def tidegate(*arguments: Any, cwd: Any = None) -> subprocess.CompletedProcess[st
         text=True,
         check=False,
         cwd=cwd,
-        timeout=60,
+        timeout=240,
     )
 
 

@@ -116,7 +116,7 @@ class Engine:
             reference = ReferenceModel(bundle.spec, bundle.weights)
             arithmetic = PlainArithmetic(reference, bundle.spec)
         if replay:
-            tolerance = vectors.tolerance_of(bundle.precision, backend)
+            tolerance = vectors.tolerance_of(bundle.precision, backend, bundle.weights)
             vectors.replay(cls(bundle.spec, bundle.schema, arithmetic), bundle.vectors, tolerance)
         return cls(bundle.spec, bundle.schema, arithmetic, bundle.fingerprint)
 

@@ -47,7 +47,8 @@ def open(bundle: Bundle, backend: Backend = "native", *, replay: bool = True) ->
     precision = bundle.precision if backend == "native" else None
     scorer = WholeSessions(bundle.spec, bundle.schema, bundle.weights, precision)
     if replay:
-        vectors.replay(scorer, bundle.vectors, vectors.tolerance_of(bundle.precision, backend))
+        tolerance = vectors.tolerance_of(bundle.precision, backend, bundle.weights)
+        vectors.replay(scorer, bundle.vectors, tolerance)
     return scorer
 
 
