@@ -20,13 +20,12 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 import runs
 import torch
 from rich.progress import Progress
+from synthetic import Problem, Settings, error, train
 from torch import Tensor, nn
 
 from tidegate.nn import GRU, RNN
@@ -39,36 +38,6 @@ BAI = {"gru": "5.3e-5", "rnn": "0.177"}
 SOLVED = 1e-3
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "adding"
-
-
-class Settings(msgspec.Struct, frozen=True):
-    """How a model is trained.
-
-    Parameters
-    ----------
-    length : int
-        Steps of a sequence.
-    steps : int
-        Updates at most.
-    batch : int
-        Sequences of an update.
-    learning_rate : float
-        Adam's at the beginning; half a cosine leads it to zero. The same for every model.
-    clip_norm : float
-        A gradient is scaled down to this norm.
-    check : int
-        Updates between two validations.
-    held_out : int
-        Sequences for validation, and for the test.
-    """
-
-    length: int = 600
-    steps: int = 2500
-    batch: int = 32
-    learning_rate: float = 3e-3
-    clip_norm: float = 1.0
-    check: int = 50
-    held_out: int = 1000
 
 
 QUICK = Settings(length=20, steps=4, check=2, held_out=10)
@@ -152,10 +121,7 @@ def draw(generator: torch.Generator, sequences: int, length: int) -> tuple[Tenso
     return torch.stack([numbers, marks], dim=-1), (numbers * marks).sum(dim=1)
 
 
-@torch.no_grad()
-def error(model: nn.Module, x: Tensor, sums: Tensor) -> float:
-    """Return the mean squared error."""
-    return float(nn.functional.mse_loss(model(x), sums))
+ADDING = Problem(draw, nn.functional.mse_loss, SOLVED)
 
 
 def make(model: str, units: int, seed: int, settings: Settings, bar: Progress) -> AddingRun:
@@ -167,7 +133,7 @@ def make(model: str, units: int, seed: int, settings: Settings, bar: Progress) -
         # Of its own generator, so that all models see the same sequences.
         generator = torch.Generator().manual_seed(seed)
         test = draw(generator, settings.held_out, settings.length)
-        curve = train(network, generator, settings, said)
+        curve = train(network, ADDING, generator, settings, said)
         return AddingRun(
             model=model,
             units=units,
@@ -178,38 +144,11 @@ def make(model: str, units: int, seed: int, settings: Settings, bar: Progress) -
             settings=settings,
             steps=curve[-1][0],
             curve=curve,
-            test=error(network, *test),
+            test=error(network, ADDING, *test),
             cpu_seconds=round(time.process_time() - began, 1),
             threads=1,
             place=runs.Place.here(),
         )
-
-
-def train(
-    model: Model,
-    generator: torch.Generator,
-    settings: Settings,
-    said: Callable[[int, float], None],
-) -> list[tuple[int, float]]:
-    """Train until the problem is more than solved, or for all steps; return the validations."""
-    weights = list(model.parameters())
-    optimizer = torch.optim.Adam(weights, lr=settings.learning_rate)
-    held_out = draw(generator, settings.held_out, settings.length)
-    curve: list[tuple[int, float]] = []
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.steps)
-    for step in range(1, settings.steps + 1):
-        x, sums = draw(generator, settings.batch, settings.length)
-        optimizer.zero_grad()
-        nn.functional.mse_loss(model(x), sums).backward()
-        nn.utils.clip_grad_norm_(weights, settings.clip_norm)
-        optimizer.step()
-        schedule.step()
-        if step % settings.check == 0:
-            curve.append((step, error(model, *held_out)))
-            said(*curve[-1])
-            if curve[-1][1] < SOLVED / 10:
-                break
-    return curve
 
 
 def table(folder: Path) -> str:

@@ -11,6 +11,7 @@ import adding
 import pytest
 import runs
 import torch
+from synthetic import Problem, Settings, error, train
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "benchmarks" / "adding.py"
@@ -36,7 +37,7 @@ def test_who_answers_one_is_wrong_by_a_sixth() -> None:
     model = adding.Model("rnn", 2, 4)
     torch.nn.init.zeros_(model.out.weight)
     torch.nn.init.ones_(model.out.bias)
-    assert adding.error(model, x, sums) == pytest.approx(1 / 6, abs=0.005)
+    assert error(model, adding.ADDING, x, sums) == pytest.approx(1 / 6, abs=0.005)
 
 
 def test_both_models_have_as_many_parameters() -> None:
@@ -44,7 +45,7 @@ def test_both_models_have_as_many_parameters() -> None:
     assert abs(gru - rnn) < 0.01 * gru
 
 
-def test_models_see_the_same_sequences_and_training_ends_once_solved(monkeypatch) -> None:
+def test_models_see_the_same_sequences_and_training_ends_once_solved() -> None:
     seen: dict[str, list[torch.Tensor]] = {}
     for name in adding.UNITS:
 
@@ -53,10 +54,11 @@ def test_models_see_the_same_sequences_and_training_ends_once_solved(monkeypatch
                 seen.setdefault(name, []).append(x)  # noqa: B023
                 return super().forward(x)
 
-        settings = adding.Settings(length=6, steps=6, batch=3, check=2, held_out=4)
-        monkeypatch.setattr(adding, "SOLVED", 0.0 if name == "gru" else 1e9)
+        settings = Settings(length=6, steps=6, batch=3, check=2, held_out=4)
+        solved = 0.0 if name == "gru" else 1e9
+        problem = Problem(adding.draw, torch.nn.functional.mse_loss, solved)
         generator = torch.Generator().manual_seed(3)
-        curve = adding.train(Watched(name, 4, 6), generator, settings, lambda *_: None)
+        curve = train(Watched(name, 4, 6), problem, generator, settings, lambda *_: None)
         assert [step for step, _ in curve] == ([2, 4, 6] if name == "gru" else [2])
     assert len(seen["gru"]) == 9
     for one, other in zip(seen["gru"], seen["rnn"], strict=False):
