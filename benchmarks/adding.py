@@ -19,17 +19,14 @@ run at most.
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 
 import runs
 import torch
-from rich.progress import Progress
-from synthetic import Problem, Settings, error, train
+from synthetic import Problem, Settings, SyntheticRun, make
 from torch import Tensor, nn
 
 from tidegate.nn import GRU, RNN
-from tidegate.train.repeatable import repeatable
 
 UNITS = {"gru": 128, "rnn": 223}
 """About 50 k parameters each."""
@@ -41,27 +38,6 @@ RESULTS = HERE / "results" / "adding"
 
 
 QUICK = Settings(length=20, steps=4, check=2, held_out=10)
-
-
-class AddingRun(runs.Run, frozen=True, kw_only=True):
-    """What a model and a seed gave.
-
-    Parameters
-    ----------
-    settings : Settings
-        Of the training.
-    steps : int
-        Updates made.
-    curve : list of (int, float)
-        Updates, and the error on validation after them.
-    test : float
-        Mean squared error.
-    """
-
-    settings: Settings
-    steps: int
-    curve: list[tuple[int, float]]
-    test: float
 
 
 class Model(nn.Module):
@@ -80,6 +56,10 @@ class Model(nn.Module):
         _, state = self.layer(x)
         sums: Tensor = self.out(state[-1])[:, 0]
         return sums
+
+    def path(self, x: Tensor) -> str:
+        """Say which way the layer goes."""
+        return str(self.layer.path(x))
 
 
 def main() -> None:
@@ -104,7 +84,7 @@ def main() -> None:
                     units = 8 if options.quick else UNITS[model]
                     path = out / f"{model}-{units}-seed{seed}.json"
                     if not path.exists():
-                        run = make(model, units, seed, settings, bar)
+                        run = make(ADDING, model, units, seed, settings, bar)
                         runs.save(path, run)
                         print(f"{path.stem}: {run.test:.2g} after {run.steps} steps")
     print(table(out))
@@ -121,40 +101,13 @@ def draw(generator: torch.Generator, sequences: int, length: int) -> tuple[Tenso
     return torch.stack([numbers, marks], dim=-1), (numbers * marks).sum(dim=1)
 
 
-ADDING = Problem(draw, nn.functional.mse_loss, SOLVED)
-
-
-def make(model: str, units: int, seed: int, settings: Settings, bar: Progress) -> AddingRun:
-    """Train a model and test it."""
-    began = time.process_time()
-    title = f"{model} {units}, seed {seed}"
-    with runs.watched(bar, title, settings.steps) as said, repeatable(seed, threads=1):
-        network = Model(model, units, settings.length)
-        # Of its own generator, so that all models see the same sequences.
-        generator = torch.Generator().manual_seed(seed)
-        test = draw(generator, settings.held_out, settings.length)
-        curve = train(network, ADDING, generator, settings, said)
-        return AddingRun(
-            model=model,
-            units=units,
-            seed=seed,
-            parameters=runs.parameters(network),
-            parameters_of_layer=runs.parameters(network.layer),
-            path=network.layer.path(test[0]),
-            settings=settings,
-            steps=curve[-1][0],
-            curve=curve,
-            test=error(network, ADDING, *test),
-            cpu_seconds=round(time.process_time() - began, 1),
-            threads=1,
-            place=runs.Place.here(),
-        )
+ADDING = Problem(Model, draw, nn.functional.mse_loss, SOLVED)
 
 
 def table(folder: Path) -> str:
     """Write the runs of a folder as Markdown."""
-    groups: dict[tuple[str, int], list[AddingRun]] = {}
-    for run in runs.read(folder, AddingRun):
+    groups: dict[tuple[str, int], list[SyntheticRun]] = {}
+    for run in runs.read(folder, SyntheticRun):
         groups.setdefault((run.model, run.units), []).append(run)
     rows = [
         [

@@ -42,6 +42,9 @@ from tidegate.nn import GRU, LSTM
 from tidegate.train.repeatable import repeatable
 
 FILE = "clinc150.json"
+WHERE = (
+    f"get data_full.json of https://github.com/clinc/oos-eval, call it {FILE}, and give its folder"
+)
 PARTS = ("train", "val", "test")
 OUT = "oos"
 HERE = Path(__file__).parent
@@ -383,7 +386,7 @@ def main() -> None:
     if options.table:
         print(table(out))
         return
-    parts, intents = read_parts(check_folder(options.data))
+    parts, intents = read_parts(runs.folder_with(options.data, [FILE], WHERE) / FILE)
     settings = Settings(units=8, width=8, epochs=2) if options.quick else Settings()
     with runs.progress() as bar:
         for model in options.models:
@@ -398,25 +401,6 @@ def main() -> None:
                 accuracy, recall = run.test
                 print(f"{path.stem}: {accuracy:.2%} / {recall:.2%}", flush=True)
     print(table(out))
-
-
-def check_folder(folder: Path | None) -> Path:
-    """Return the file, if it is there.
-
-    Raises
-    ------
-    InputError
-        ``no_data``, with where to get it.
-    """
-    if folder is None or not (folder / FILE).is_file():
-        raise InputError(
-            "no_data",
-            "no folder is given" if folder is None else f"no {FILE} in {folder}",
-            field="--data",
-            hint=f"get data_full.json of https://github.com/clinc/oos-eval, call it {FILE}, "
-            "and give its folder",
-        )
-    return folder / FILE
 
 
 def table(folder: Path) -> str:

@@ -20,18 +20,15 @@ from __future__ import annotations
 
 import argparse
 import math
-import time
 from pathlib import Path
 
 import msgspec
 import runs
 import torch
-from rich.progress import Progress
-from synthetic import Problem, Settings, error, train
+from synthetic import Problem, Settings, SyntheticRun, make
 from torch import Tensor, nn
 
 from tidegate.nn import GRU, RNN
-from tidegate.train.repeatable import repeatable
 
 SYMBOLS, COPIED = 8, 10
 BLANK, MARK = 0, SYMBOLS + 1
@@ -43,27 +40,6 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "copying"
 SETTINGS = Settings(length=1000, steps=2500, check=50, held_out=200)
 QUICK = Settings(length=10, steps=4, check=2, held_out=10)
-
-
-class CopyingRun(runs.Run, frozen=True, kw_only=True):
-    """What a length, a model and a seed gave.
-
-    Parameters
-    ----------
-    settings : Settings
-        Of the training.
-    steps : int
-        Updates made.
-    curve : list of (int, float)
-        Updates, and the nats on validation after them.
-    test : float
-        Nats a step.
-    """
-
-    settings: Settings
-    steps: int
-    curve: list[tuple[int, float]]
-    test: float
 
 
 class Model(nn.Module):
@@ -79,9 +55,17 @@ class Model(nn.Module):
 
     def forward(self, given: Tensor) -> Tensor:
         """Take symbols (B, T + 20); return logits (B, T + 20, 9)."""
-        y, _ = self.layer(nn.functional.one_hot(given, MARK + 1).float())
+        y, _ = self.layer(self.rows(given))
         logits: Tensor = self.out(y)
         return logits
+
+    def rows(self, given: Tensor) -> Tensor:
+        """Return what the layer takes: a column for each symbol."""
+        return nn.functional.one_hot(given, MARK + 1).float()
+
+    def path(self, given: Tensor) -> str:
+        """Say which way the layer goes."""
+        return str(self.layer.path(self.rows(given)))
 
 
 def draw(generator: torch.Generator, sequences: int, length: int) -> tuple[Tensor, Tensor]:
@@ -122,6 +106,7 @@ def main() -> None:
     if not options.table:
         with runs.progress() as bar:
             for length in [QUICK.length] if options.quick else options.lengths:
+                problem = Problem(Model, draw, nats, guessing(length) / 100)
                 settings = (
                     QUICK if options.quick else msgspec.structs.replace(SETTINGS, length=length)
                 )
@@ -130,43 +115,16 @@ def main() -> None:
                     for seed in options.seeds:
                         path = out / f"{length:04}-{model}-{units}-seed{seed}.json"
                         if not path.exists():
-                            run = make(model, units, seed, settings, bar)
+                            run = make(problem, model, units, seed, settings, bar)
                             runs.save(path, run)
                             print(f"{path.stem}: {run.test:.2g} after {run.steps} steps")
     print(table(out))
 
 
-def make(model: str, units: int, seed: int, settings: Settings, bar: Progress) -> CopyingRun:
-    """Train a model and test it."""
-    began = time.process_time()
-    title = f"{settings.length} steps, {model} {units}, seed {seed}"
-    problem = Problem(draw, nats, guessing(settings.length) / 100)
-    with runs.watched(bar, title, settings.steps) as said, repeatable(seed, threads=1):
-        network = Model(model, units, settings.length)
-        generator = torch.Generator().manual_seed(seed)
-        test = draw(generator, settings.held_out, settings.length)
-        curve = train(network, problem, generator, settings, said)
-        return CopyingRun(
-            model=model,
-            units=units,
-            seed=seed,
-            parameters=runs.parameters(network),
-            parameters_of_layer=runs.parameters(network.layer),
-            path=network.layer.path(nn.functional.one_hot(test[0], MARK + 1).float()),
-            settings=settings,
-            steps=curve[-1][0],
-            curve=curve,
-            test=error(network, problem, *test),
-            cpu_seconds=round(time.process_time() - began, 1),
-            threads=1,
-            place=runs.Place.here(),
-        )
-
-
 def table(folder: Path) -> str:
     """Write the runs of a folder as Markdown."""
-    groups: dict[tuple[int, str, int], list[CopyingRun]] = {}
-    for run in runs.read(folder, CopyingRun):
+    groups: dict[tuple[int, str, int], list[SyntheticRun]] = {}
+    for run in runs.read(folder, SyntheticRun):
         groups.setdefault((run.settings.length, run.model, run.units), []).append(run)
     rows = [
         [

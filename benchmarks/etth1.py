@@ -47,6 +47,7 @@ from tidegate.nn import GRU
 from tidegate.train.repeatable import repeatable
 
 FILE = "ETTh1.csv"
+WHERE = "get ETT-small/ETTh1.csv of https://github.com/zhouhaoyi/ETDataset"
 MONTH = 30 * 24
 DAY = 24
 DLINEAR = {96: 0.375, 192: 0.405, 336: 0.439, 720: 0.472}
@@ -215,7 +216,7 @@ def main() -> None:
     out = options.out or (HERE.parent / "build" / "etth1-quick" if options.quick else RESULTS)
     settings = QUICK if options.quick else Settings()
     if not options.table:
-        record = read(check_folder(options.data) / FILE, settings)
+        record = read(runs.folder_with(options.data, [FILE], WHERE) / FILE, settings)
         with runs.progress() as bar:
             for seed in options.seeds:
                 path = out / f"gru-seed{seed}.json"
@@ -225,24 +226,6 @@ def main() -> None:
                     figures = ", ".join(f"{each.test.mse:.4f}" for each in run.horizons)
                     print(f"{path.stem}: {figures}")
     print(table(out))
-
-
-def check_folder(folder: Path | None) -> Path:
-    """Return the folder, if the file is in it.
-
-    Raises
-    ------
-    InputError
-        ``no_data``, with where to get it.
-    """
-    if folder is None or not (folder / FILE).is_file():
-        raise InputError(
-            "no_data",
-            "no folder is given" if folder is None else f"{FILE} is not in {folder}",
-            field="--data",
-            hint="get ETT-small/ETTh1.csv of https://github.com/zhouhaoyi/ETDataset",
-        )
-    return folder
 
 
 def read(path: Path, settings: Settings) -> Record:

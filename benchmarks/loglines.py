@@ -26,7 +26,6 @@ import runs
 from numpy.typing import NDArray
 
 from tidegate import tasks
-from tidegate.errors import InputError
 from tidegate.schema import Field, Schema, SchemaConfig
 from tidegate.tables import EventTable
 from tidegate.tasks import TaskConfig
@@ -34,6 +33,10 @@ from tidegate.tasks.config import AnomalyConfig
 from tidegate.train import ModelSettings, TrainSettings
 from tidegate.train.trained import train_model
 
+WHERE = (
+    "get HDFS/ and BGL/ of https://github.com/logpai/loghub and give the folder that holds their "
+    "_2k.log_structured.csv"
+)
 SETS = {"hdfs": "HDFS_2k.log_structured.csv", "bgl": "BGL_2k.log_structured.csv"}
 RESULTS = Path(__file__).parent / "results" / "logs"
 LINES = 50
@@ -110,14 +113,7 @@ def read(folder: Path | None, name: str) -> list[EventTable]:
     InputError
         ``no_data``, with where to get it.
     """
-    if folder is None or not (folder / name).is_file():
-        raise InputError(
-            "no_data",
-            "no folder is given" if folder is None else f"{name} is not in {folder}",
-            field="--data",
-            hint="get HDFS/ and BGL/ of https://github.com/logpai/loghub and give the folder that "
-            "holds their _2k.log_structured.csv",
-        )
+    folder = runs.folder_with(folder, [name], WHERE)
     lines = pl.read_csv(folder / name)
     templates = lines["EventId"].to_numpy().astype(object)
     labels = None

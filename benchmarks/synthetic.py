@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
+import runs
 import torch
+from rich.progress import Progress
 from torch import Tensor, nn
 
-__all__ = ["Problem", "Settings", "error", "train"]
+from tidegate.train.repeatable import repeatable
+
+__all__ = ["Problem", "Settings", "SyntheticRun", "error", "make", "train"]
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -42,12 +47,36 @@ class Settings(msgspec.Struct, frozen=True):
     held_out: int = 1000
 
 
+class SyntheticRun(runs.Run, frozen=True, kw_only=True):
+    """What a model and a seed gave.
+
+    Parameters
+    ----------
+    settings : Settings
+        Of the training.
+    steps : int
+        Updates made.
+    curve : list of (int, float)
+        Updates, and the loss on validation after them.
+    test : float
+        The loss on other sequences.
+    """
+
+    settings: Settings
+    steps: int
+    curve: list[tuple[int, float]]
+    test: float
+
+
 @dataclass(frozen=True)
 class Problem:
     """What is asked.
 
     Parameters
     ----------
+    model : callable
+        From the name of a cell, units and `Settings.length` to a network; its recurrent layer is
+        its `layer`.
     draw : callable
         From a generator, a number of sequences and `Settings.length` to what is given and wanted.
     loss : callable
@@ -56,9 +85,39 @@ class Problem:
         Below this loss the problem is.
     """
 
+    model: Callable[[str, int, int], nn.Module]
     draw: Callable[[torch.Generator, int, int], tuple[Tensor, Tensor]]
     loss: Callable[[Tensor, Tensor], Tensor]
     solved: float
+
+
+def make(
+    problem: Problem, model: str, units: int, seed: int, settings: Settings, bar: Progress
+) -> SyntheticRun:
+    """Train a model and test it."""
+    began = time.process_time()
+    title = f"{settings.length} steps, {model} {units}, seed {seed}"
+    with runs.watched(bar, title, settings.steps) as said, repeatable(seed, threads=1):
+        network = problem.model(model, units, settings.length)
+        # Of its own generator, so that all models see the same sequences.
+        generator = torch.Generator().manual_seed(seed)
+        test = problem.draw(generator, settings.held_out, settings.length)
+        curve = train(network, problem, generator, settings, said)
+        return SyntheticRun(
+            model=model,
+            units=units,
+            seed=seed,
+            parameters=runs.parameters(network),
+            parameters_of_layer=runs.parameters(network.layer),
+            path=network.path(test[0]),
+            settings=settings,
+            steps=curve[-1][0],
+            curve=curve,
+            test=error(network, problem, *test),
+            cpu_seconds=round(time.process_time() - began, 1),
+            threads=1,
+            place=runs.Place.here(),
+        )
 
 
 @torch.no_grad()

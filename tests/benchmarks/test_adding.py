@@ -11,7 +11,7 @@ import adding
 import pytest
 import runs
 import torch
-from synthetic import Problem, Settings, error, train
+from synthetic import Problem, Settings, SyntheticRun, error, train
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "benchmarks" / "adding.py"
@@ -56,7 +56,7 @@ def test_models_see_the_same_sequences_and_training_ends_once_solved() -> None:
 
         settings = Settings(length=6, steps=6, batch=3, check=2, held_out=4)
         solved = 0.0 if name == "gru" else 1e9
-        problem = Problem(adding.draw, torch.nn.functional.mse_loss, solved)
+        problem = Problem(adding.Model, adding.draw, torch.nn.functional.mse_loss, solved)
         generator = torch.Generator().manual_seed(3)
         curve = train(Watched(name, 4, 6), problem, generator, settings, lambda *_: None)
         assert [step for step, _ in curve] == ([2, 4, 6] if name == "gru" else [2])
@@ -73,7 +73,7 @@ def test_quick_runs_make_what_is_missing(tmp_path: Path) -> None:
     again = run("--quick", "--out", out)
     assert again.returncode == 0, again.stderr
     assert (out / "gru-8-seed0.json").read_bytes() == was
-    found = runs.read(out, adding.AddingRun)
+    found = runs.read(out, SyntheticRun)
     assert [(each.model, each.path, each.steps) for each in found] == [
         ("gru", "fused", 4),
         ("rnn", "fused", 4),

@@ -12,6 +12,7 @@ import copying
 import pytest
 import runs
 import torch
+from synthetic import SyntheticRun
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "benchmarks" / "copying.py"
@@ -56,7 +57,7 @@ def test_quick_runs_make_what_is_missing(tmp_path: Path) -> None:
     again = run("--quick", "--out", out)
     assert again.returncode == 0, again.stderr
     assert (out / "0010-gru-8-seed0.json").read_bytes() == was
-    found = runs.read(out, copying.CopyingRun)
+    found = runs.read(out, SyntheticRun)
     assert [(each.model, each.path, each.steps) for each in found] == [
         ("gru", "fused", 4),
         ("rnn", "fused", 4),

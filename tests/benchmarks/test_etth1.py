@@ -110,7 +110,7 @@ def test_a_forecast_knows_nothing_that_comes_later(record: etth1.Record) -> None
 
 def test_a_folder_without_the_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no_data"):
-        etth1.check_folder(tmp_path)
+        runs.folder_with(tmp_path, [etth1.FILE], etth1.WHERE)
     (tmp_path / etth1.FILE).write_text("date,a\n0,1\n")
     with pytest.raises(InputError, match="bad_data"):
         etth1.read(tmp_path / etth1.FILE, etth1.QUICK)

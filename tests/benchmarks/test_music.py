@@ -135,11 +135,12 @@ def test_without_data_it_says_where_to_get_them(data: Path) -> None:
     assert re.match(
         r"error: --data: no folder is given \(no_data\); get the .mat files from", done.stderr
     )
-    assert music.check_folder(data, list(music.SETS)) == data
+    both = list(music.SETS.values())
+    assert runs.folder_with(data, both, music.WHERE) == data
     (data / music.SETS["nottingham"]).unlink()
-    assert music.check_folder(data, ["jsb"]) == data
+    assert runs.folder_with(data, both[:1], music.WHERE) == data
     with pytest.raises(InputError, match=r"Nottingham.mat not in .* \(no_data\)"):
-        music.check_folder(data, list(music.SETS))
+        runs.folder_with(data, both, music.WHERE)
 
 
 def test_quick_runs_make_what_is_missing(data: Path, tmp_path: Path) -> None:

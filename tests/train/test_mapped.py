@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jams
 import numpy as np
 import polars as pl
 import pytest
@@ -19,40 +20,7 @@ from tidegate.train import load_config, run
 from tidegate.train import mapped as mapped_
 from tidegate.train.history import Epoch
 
-LOADED = """
-[data]
-events = "events.parquet"
-session = "car"
-time = "at"
-label = "jam"
-
-[schema.fields]
-speed = {kind = "numeric"}
-lane = {kind = "category"}
-
-[split]
-by = "time"
-valid_from = 1_000_000
-test_from = 2_000_000
-
-[task]
-name = "classify"
-classes = ["slower", "faster"]
-
-[model]
-hidden_size = 8
-
-[train]
-epochs = 3
-batch_tokens = 256
-learning_rate = 0.02
-warmup_steps = 5
-
-[bundle]
-name = "jams"
-version = "1"
-out = "loaded"
-"""
+LOADED = jams.CONFIG.replace('"events.csv"', '"events.parquet"').replace('"bundle"', '"loaded"')
 MAPPED = LOADED.replace('label = "jam"', 'label = "jam"\nmemory = "map"').replace(
     '"loaded"', '"mapped"'
 )

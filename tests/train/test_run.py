@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import polars as pl
 import pytest
+from jams import CONFIG
 from problem import Notes
 
 from tidegate import bundle as bundles
@@ -18,41 +19,6 @@ from tidegate.engine import Engine
 from tidegate.errors import InputError
 from tidegate.train import Listener, load_config, run
 from tidegate.train.history import Epoch
-
-CONFIG = """
-[data]
-events = "events.csv"
-session = "car"
-time = "at"
-label = "jam"
-
-[schema.fields]
-speed = {kind = "numeric"}
-lane = {kind = "category"}
-
-[split]
-by = "time"
-valid_from = 1_000_000
-test_from = 2_000_000
-
-[task]
-name = "classify"
-classes = ["slower", "faster"]
-
-[model]
-hidden_size = 8
-
-[train]
-epochs = 3
-batch_tokens = 256
-learning_rate = 0.02
-warmup_steps = 5
-
-[bundle]
-name = "jams"
-version = "1"
-out = "bundle"
-"""
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jams
 import msgspec
 import polars as pl
 import pytest
@@ -25,40 +26,9 @@ from tidegate.train.history import Epoch
 from tidegate.train.progress import scalars
 from tidegate.train.tracking import default_uri
 
-CONFIG = """
-[data]
-events = "events.csv"
-session = "car"
-time = "at"
-label = "jam"
-
-[schema.fields]
-speed = {kind = "numeric", clip = [0.001, 0.999]}
-lane = {kind = "category"}
-
-[split]
-by = "time"
-valid_from = 1_000_000
-test_from = 2_000_000
-
-[task]
-name = "classify"
-classes = ["slower", "faster"]
-
-[model]
-hidden_size = 8
-
-[train]
-epochs = 3
-batch_tokens = 256
-learning_rate = 0.02
-warmup_steps = 5
-
-[bundle]
-name = "jams"
-version = "1"
-out = "bundle"
-"""
+CONFIG = jams.CONFIG.replace(
+    'speed = {kind = "numeric"}', 'speed = {kind = "numeric", clip = [0.001, 0.999]}'
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
