@@ -3,6 +3,7 @@
 What they train is a model like any other: `to_bundle` writes it for the server.
 """
 
+from tidegate.estimators.forecaster import RecurrentForecaster
 from tidegate.estimators.supervised import RecurrentClassifier, RecurrentRegressor
 
-__all__ = ["RecurrentClassifier", "RecurrentRegressor"]
+__all__ = ["RecurrentClassifier", "RecurrentForecaster", "RecurrentRegressor"]
