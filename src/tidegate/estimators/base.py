@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from tidegate import answers, tasks
 from tidegate.answers import Answers
 from tidegate.bundle import Bundle
+from tidegate.engine.embed import headless
 from tidegate.errors import InputError
 from tidegate.estimators import events, served, signatures
 from tidegate.estimators.events import Layout
@@ -236,11 +237,44 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
         _, table = self._read(X, reset=False)
         return table, served.outputs(bundle or served.bundle_of(self.trained_), table)
 
-    def _measure(self, X: Any) -> dict[str, float]:
-        """Return the task's metrics, as `tidegate evaluate` prints them."""
-        table, found = self._run(X)
+    def _measured(self, table: EventTable, found: NDArray[np.float32], metric: str) -> float:
+        """Return a metric of what `_run` returned, as `tidegate evaluate` prints it.
+
+        Raises
+        ------
+        InputError
+            ``no_labels``: nothing in X can be measured.
+        """
         half = self._half
-        return half.metrics(found, half.truth(table, self.trained_.schema), table.offsets)
+        truth = half.truth(table, self.trained_.schema)
+        measured = half.metrics(found, truth, table.offsets)
+        if metric not in measured:
+            raise InputError(
+                "no_labels",
+                f"there is nothing to measure the {metric} of",
+                field="X",
+                hint="give sequences with labels or, of what comes next, some that go on",
+            )
+        return measured[metric]
+
+    def states(self, X: Any, per: Literal["event", "session"] = "event") -> NDArray[np.float32]:
+        """Return the state in which the model keeps what it has read, as `tidegate embed` does.
+
+        Parameters
+        ----------
+        X : frame, list of arrays, or array
+            As `predict` takes it.
+        per : {"event", "session"}
+            After each event, or after each sequence's last one.
+
+        Returns
+        -------
+        float32 array (events, units) or (sequences, units)
+            As many numbers as the last layer has units, twice as many of a bidirectional one.
+        """
+        check_is_fitted(self)
+        table, found = self._run(X, headless(served.bundle_of(self.trained_)))
+        return served.arranged(table, found, per)
 
     @property
     def _half(self) -> Answers:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from tidegate.tables import EventTable, naming_rows
 from tidegate.train import Trained
 
 __all__ = ["arranged", "bundle_of", "outputs"]
+
+Numbers = TypeVar("Numbers", NDArray[np.float32], NDArray[np.float64])
 
 
 def bundle_of(trained: Trained) -> Bundle:
@@ -39,16 +41,14 @@ def outputs(bundle: Bundle, table: EventTable) -> NDArray[np.float32]:
         return offline.outputs(scorer, table.columns, table.times, table.offsets)
 
 
-def arranged(
-    table: EventTable, found: NDArray[np.float32], per: Literal["event", "session"]
-) -> NDArray[np.float32]:
+def arranged(table: EventTable, found: Numbers, per: Literal["event", "session"]) -> Numbers:
     """Return numbers of a table's events in the order of X.
 
     Parameters
     ----------
     table : EventTable
         Of X.
-    found : float32 array (events, n)
+    found : array (events,) or (events, n)
         In the order of the table.
     per : {"event", "session"}
         Those of all events, or of each sequence's last one, the sequences by their first event.

@@ -30,7 +30,8 @@ def name_shared(cls: type) -> None:
     given = signature.parameters
     if not any(each.kind is each.VAR_KEYWORD for each in given.values()):
         return
-    above = inspect.signature(cls.__mro__[1]).parameters
+    parent = next(each for each in cls.__mro__[1:] if "__init__" in vars(each))
+    above = inspect.signature(parent).parameters
     named = [each for each in given.values() if each.kind is not each.VAR_KEYWORD]
     more = [each for name, each in above.items() if name not in given]
     own.__dict__["__signature__"] = signature.replace(parameters=named + more)
