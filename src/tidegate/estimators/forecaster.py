@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils import check_array
 
 from tidegate.answers import Forecast
 from tidegate.errors import InputError
@@ -238,13 +239,15 @@ class RecurrentForecaster(RecurrentEstimator):
         return np.stack(list(more.values()), axis=-1) if more else forecast
 
     def _read(self, X: Any, *, reset: bool) -> tuple[SchemaConfig, EventTable]:
-        """Bring a frame in step first."""
+        """Bring a frame in step first; rows of an array may be longer or shorter than before."""
         if events.is_frame(X):
             events.require(X, [self.session])
             if self.time is not None:
                 schema = self.schema if reset else self._schema
                 fields = None if schema is None else schema.fields
                 X, self._step = series.in_step(X, self.session, self.time, fields, self._step)
+        elif events.sequences(X) is None:
+            X = check_array(X, dtype=np.float64)[:, :, None]
         return super()._read(X, reset=reset)
 
     def _schema_of(self, X: Any) -> SchemaConfig:

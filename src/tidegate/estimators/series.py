@@ -44,7 +44,8 @@ def in_step(
     Raises
     ------
     InputError
-        ``missing_column``, and what `prepare` raises: ``duplicate_time``, ``mixed_step``.
+        ``missing_column``; ``too_short``: no series tells the step; and what `prepare` raises:
+        ``duplicate_time``, ``mixed_step``.
 
     Examples
     --------
@@ -59,6 +60,8 @@ def in_step(
     frame = nw.from_native(X, eager_only=True)
     wanted = [session, time, *(fields or {})]
     events.require(X, wanted)
+    if step is None and len(frame) == len(frame[session].unique()):
+        raise _too_short()
     frame = frame.select(wanted) if fields else frame
     kind = frame.schema[time]
     if isinstance(kind, nw.Datetime) and kind.time_zone:
@@ -116,15 +119,19 @@ def parts(table: EventTable, fraction: float) -> tuple[EventTable, EventTable]:
         table = replace(table, times=(table.lengths.max() - 1 - left).astype(np.float64))
     instants = np.unique(table.times)
     if len(instants) < 2:
-        raise InputError(
-            "too_short",
-            "no series has two values",
-            field="X",
-            hint="give longer series: what comes next is learned from what came",
-        )
+        raise _too_short()
     count = min(max(1, round(fraction * len(instants))), len(instants) - 1)
     train, valid = by_cut(table, until=[float(instants[-count])])
     return train, valid
+
+
+def _too_short() -> InputError:
+    return InputError(
+        "too_short",
+        "no series has two values",
+        field="X",
+        hint="give longer series: what comes next is learned from what came",
+    )
 
 
 @dataclass(frozen=True, eq=False)
