@@ -136,16 +136,26 @@ def of_arrays(given: Sequence[NDArray[Any]] | NDArray[Any]) -> EventTable:
 def sequences(X: Any) -> list[NDArray[Any]] | NDArray[Any] | None:
     """Return X as sequences (n_i, features), if it is an array of three dimensions, or arrays.
 
+    Raises
+    ------
+    InputError
+        ``no_events``: there is none.
+
     Examples
     --------
     >>> [sequence.shape for sequence in sequences([np.zeros((3, 2)), np.zeros((1, 2))])]
     [(3, 2), (1, 2)]
     >>> sequences([[1.0, 2.0], [3.0, 4.0]])  # rows of an array of two dimensions
     """
-    if isinstance(X, np.ndarray) and X.ndim == 3 and X.dtype != object:
-        return X
+    cube = isinstance(X, np.ndarray) and X.ndim == 3 and X.dtype != object
     arrays = isinstance(X, list | tuple) or (isinstance(X, np.ndarray) and X.dtype == object)
-    if not arrays or len(X) == 0 or not all(isinstance(x, np.ndarray) and x.ndim for x in X):
+    if (cube or arrays) and len(X) == 0:
+        raise InputError(
+            "no_events", "there is no sequence", field="X", hint="give one sequence or more"
+        )
+    if cube:
+        return np.asarray(X)
+    if not arrays or not all(isinstance(x, np.ndarray) and x.ndim for x in X):
         return None
     return [x[:, None] if x.ndim == 1 else x for x in X]
 
