@@ -13,6 +13,7 @@ from tidegate.estimators import (
     RecurrentAnomalyDetector,
     RecurrentClassifier,
     RecurrentEmbedder,
+    RecurrentForecaster,
     RecurrentRegressor,
 )
 
@@ -23,16 +24,21 @@ CHECKED = [
     RecurrentRegressor(**SMALL),
     RecurrentAnomalyDetector(**QUICK, per="session", false_alarm_rate=0.05),
     RecurrentEmbedder(RecurrentAnomalyDetector(**QUICK)),
+    RecurrentForecaster(**QUICK, horizons=1, validation_fraction=0),
 ]
+LONGER = "A row is a series, and may be longer after `fit`: it has one feature."
 EXPECTED: dict[str, dict[str, str]] = {
     "RecurrentRegressor": {
         "check_regressors_train": "One of ten numbers matters: here one step of ten, and to learn "
         "which takes more epochs than a check should last.",
     },
+    "RecurrentForecaster": {
+        "check_n_features_in": LONGER,
+        "check_n_features_in_after_fitting": LONGER,
+        "check_fit2d_1feature": "One value is a series that is too short, and the error says that.",
+    },
 }
 NOT_CHECKED = {
-    "RecurrentForecaster": "The checks give rows of a few numbers that are no series, and ask for "
-    "one answer a row; rows may also get longer after `fit`.",
     "RecurrentRecommender": "X holds items, not numbers that are measured.",
     "RecurrentTagger": "y has a label for each event, and the checks' have one for each row.",
     "RecurrentLanguageModel": "X holds texts, not numbers.",

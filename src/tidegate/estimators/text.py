@@ -98,7 +98,8 @@ class RecurrentLanguageModel(TokenEstimator):
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the likeliest next token of each text, (texts,)."""
-        return np.asarray(self.vocabulary_[self._logits(X).argmax(axis=1)])
+        likeliest = self._logits(X).argmax(axis=1)
+        return np.asarray(self.vocabulary_[likeliest])
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return the probability of each token to come next, (texts, tokens)."""
