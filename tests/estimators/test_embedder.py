@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,8 @@ def test_every_estimator_gives_its_state(estimator: Any, X: Any, y: Any) -> None
     by_event = made.set_params(per="event").transform(X)
     ends = np.cumsum([len(x) for x in X]) - 1
     np.testing.assert_array_equal(by_event[ends], made.set_params(per="session").transform(X))
+    again = pickle.loads(pickle.dumps(made))
+    np.testing.assert_array_equal(again.transform(X), made.transform(X))
     assert not hasattr(estimator, "trained_")  # it was cloned
 
 

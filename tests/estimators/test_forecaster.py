@@ -148,7 +148,7 @@ def test_a_bundle_answers_what_predict_does(tmp_path: Path) -> None:
             assert said[key] == intervals.filter(unique_id=name)[column].to_list()
         assert said["quantiles"]["0.9"] == quantiles.filter(unique_id=name)["q0.9"].to_list()
     loaded = bundles.load(tmp_path / "b")
-    table = scoring.read(loaded, frame.sort("ds"), session="unique_id", time="ds")
+    table = scoring.read(loaded, frame.sort("ds"))
     scored = scoring.answer(loaded, offline.open(loaded), table)
     last = [np.flatnonzero(scored["session"] == name)[-1] for name in ("a", "b")]
     assert scored["forecast"][last].ravel().tolist() == (

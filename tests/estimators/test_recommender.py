@@ -73,7 +73,7 @@ def test_a_bundle_answers_what_predict_does(tmp_path: Path) -> None:
         *_, said = streamed(tmp_path / "b", [{"item": str(item)} for item in session])
         assert [each["item"] for each in said["items"]] == [str(item) for item in best]
     loaded = bundles.load(tmp_path / "b")
-    scored = scoring.answer(loaded, offline.open(loaded), scoring.read(loaded, X_long, "session"))
+    scored = scoring.answer(loaded, offline.open(loaded), scoring.read(loaded, X_long))
     last = np.cumsum([len(session) for session in X[:5]]) - 1
     assert scored["item_1"][last].tolist() == [str(item) for item in expected[:, 0]]
 

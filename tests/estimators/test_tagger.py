@@ -90,7 +90,7 @@ def test_a_bundle_answers_what_predict_does(tmp_path: Path) -> None:
     ]
     assert said == expected[: len(said)]
     loaded = bundles.load(tmp_path / "b")
-    scored = scoring.answer(loaded, offline.open(loaded), scoring.read(loaded, frame, "session"))
+    scored = scoring.answer(loaded, offline.open(loaded), scoring.read(loaded, frame))
     assert scored["label"].tolist() == expected
 
 

@@ -65,7 +65,7 @@ def test_a_bundle_answers_what_predict_does(tmp_path: Path) -> None:
     for token, chance in said["probabilities"].items():
         assert chances[token] == pytest.approx(chance, rel=1e-12)
     loaded = bundles.load(tmp_path / "b")
-    scored = scoring.answer(loaded, offline.open(loaded), scoring.read(loaded, part, "session"))
+    scored = scoring.answer(loaded, offline.open(loaded), scoring.read(loaded, part))
     assert scored["token"][-1] == model.predict(part)[-1]
     drawn = generate(loaded, list("ti"), Sampling(0.7), seed=1)
     expected = model.generate("ti", 20, temperature=0.7, seed=1)

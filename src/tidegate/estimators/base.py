@@ -13,6 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tidegate import answers, tasks
+from tidegate import bundle as bundles
 from tidegate.answers import Answers
 from tidegate.bundle import Bundle
 from tidegate.engine.embed import headless
@@ -23,7 +24,7 @@ from tidegate.schema import Field, Schema, SchemaConfig
 from tidegate.spec import LABELLED, Cell
 from tidegate.tables import EventTable
 from tidegate.tasks import TaskConfig
-from tidegate.train import ModelSettings, Trained, TrainSettings, save_bundle, train_model
+from tidegate.train import ModelSettings, Trained, TrainSettings, make_bundle, train_model
 
 __all__ = ["RecurrentEstimator"]
 
@@ -128,7 +129,9 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
     ) -> Bundle:
         """Write the model as a bundle, for `tidegate serve` and all else that runs one.
 
-        Its answers are those of `predict`: both come of the same engine.
+        Its answers are those of `predict`: both come of the same engine. Of a model of frames, the
+        command line knows the columns of sessions and times; features of arrays are the fields
+        ``x0``, ``x1`` and so on.
 
         Parameters
         ----------
@@ -144,8 +147,15 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
         InputError
             From `train.save_bundle`.
         """
+        return bundles.save(self.made_bundle(name, version), path, overwrite=overwrite)
+
+    def made_bundle(self, name: str, version: str) -> Bundle:
+        """Return the bundle that `to_bundle` writes, not on disk yet."""
         check_is_fitted(self)
-        return save_bundle(self.trained_, path, name=name, version=version, overwrite=overwrite)
+        # As frames are called, so that the command line need not be told.
+        columns = {"session": self.session, "time": self.time}
+        provenance = {"columns": columns} if self._layout.kind == "frame" else {}
+        return make_bundle(self.trained_, name=name, version=version, provenance=provenance)
 
     def _fit(self, X: Any, y: NDArray[Any], task: dict[str, Any]) -> None:
         """Train on X and y, of which a part decides which epoch is best.

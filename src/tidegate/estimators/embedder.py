@@ -15,7 +15,6 @@ from tidegate.bundle import Bundle
 from tidegate.engine.embed import embedder
 from tidegate.errors import InputError
 from tidegate.estimators.detector import RecurrentAnomalyDetector
-from tidegate.train import make_bundle
 
 __all__ = ["RecurrentEmbedder"]
 
@@ -117,5 +116,5 @@ class RecurrentEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             Whether a bundle that is there already may be replaced.
         """
         check_is_fitted(self, "estimator_")
-        made = make_bundle(self.estimator_.trained_, name=name, version=version)
+        made = self.estimator_.made_bundle(name, version)
         return bundle.save(embedder(made, name=name), path, overwrite=overwrite)
