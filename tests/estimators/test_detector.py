@@ -85,6 +85,8 @@ def test_a_bundle_answers_what_predict_does(tmp_path: Path) -> None:
     frame = long(X).rename({"a": "x0", "b": "x1"})
     scored = scoring.answer(loaded, offline.open(loaded), scoring.read(loaded, frame, "session"))
     np.testing.assert_array_equal(-scored["score"], model.score_samples(X))
+    np.testing.assert_array_equal(scored["anomalous"] == 1, model.predict(X) == -1)
+    assert {"score of x0", "score of x1"} <= scored.keys()
 
 
 def test_one_sequence_alone_is_learned_from() -> None:

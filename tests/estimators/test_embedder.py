@@ -13,7 +13,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from streamed import streamed
 
-from tidegate import estimators
+from tidegate import estimators, scoring
 from tidegate.engine import offline
 from tidegate.engine.embed import embedder
 from tidegate.errors import InputError
@@ -95,6 +95,9 @@ def test_its_bundle_answers_with_the_state(tmp_path: Path) -> None:
     assert saved.task.name == "embed"
     said = streamed(tmp_path / "b", [{"x0": a, "x1": b} for a, b in X[0].tolist()])
     np.testing.assert_array_equal([each["state"] for each in said], made.transform(X[:1]))
+    frame = pl.DataFrame({"session": ["s"] * 5, "x0": X[0, :, 0], "x1": X[0, :, 1]})
+    scored = scoring.answer(saved, offline.open(saved), scoring.read(saved, frame, "session"))
+    assert scored["h3"].tolist() == made.transform(X[:1])[:, 3].tolist()
     # And what `tidegate embed` makes of the model's own bundle is the same.
     source = made.estimator_.to_bundle(tmp_path / "source", "walks", "1")
     typed = {"x0": X[0, :, 0].copy(), "x1": X[0, :, 1].copy()}

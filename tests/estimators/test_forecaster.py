@@ -13,7 +13,7 @@ from sklearn.model_selection import GridSearchCV, GroupKFold
 from streamed import streamed
 
 from tidegate import bundle as bundles
-from tidegate import scoring
+from tidegate import scoring, tables
 from tidegate.engine import offline
 from tidegate.errors import InputError
 from tidegate.estimators import RecurrentForecaster
@@ -151,9 +151,12 @@ def test_a_bundle_answers_what_predict_does(tmp_path: Path) -> None:
     table = scoring.read(loaded, frame.sort("ds"))
     scored = scoring.answer(loaded, offline.open(loaded), table)
     last = [np.flatnonzero(scored["session"] == name)[-1] for name in ("a", "b")]
-    assert scored["forecast"][last].ravel().tolist() == (
-        intervals.sort("unique_id", maintain_order=True)["y_hat"].to_list()
-    )
+    ordered = intervals.sort("unique_id", maintain_order=True)
+    for horizon in (1, 2, 3):
+        of_it = ordered.filter(horizon=horizon)
+        for key, column in {"forecast": "y_hat", "low": "lo", "high": "hi"}.items():
+            assert scored[f"{key}_{horizon}"][last].tolist() == of_it[column].to_list()
+    tables.write(tmp_path / "scores.parquet", scored)
 
 
 def test_what_is_known_beside_the_series_is_read() -> None:
