@@ -183,6 +183,13 @@ def test_a_split_time_is_utc_unless_it_says_otherwise(moment: str) -> None:
             'mode = "sessions"',
         ),
         (
+            'name = "classify"\n\n[model]\nhidden_size = 16\n',
+            'name = "language"\n\n[model]\nbidirectional = true\n',
+            "bad_config",
+            "model.bidirectional",
+            "leave it out",
+        ),
+        (
             'name = "classify"\n\n[model]\nhidden_size = 16\n\n[train]\n',
             'name = "classify"\nper = "session"\n[train]\nmax_length = 9\ntruncate = "head"\n',
             "bad_config",

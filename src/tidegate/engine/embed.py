@@ -13,7 +13,7 @@ from tidegate.engine import offline, vectors
 from tidegate.errors import InputError
 from tidegate.spec import TaskSpec
 
-__all__ = ["embedder"]
+__all__ = ["embedder", "headless"]
 
 
 def embedder(bundle: Bundle, *, name: str | None = None) -> Bundle:
@@ -45,9 +45,25 @@ def embedder(bundle: Bundle, *, name: str | None = None) -> Bundle:
             field="bundle",
             hint="use the bundle that it was made from",
         )
+    made = headless(bundle, name=name)
+    reference = offline.open(made, "reference", replay=False)
+    found = vectors.record(reference, bundle.vectors["events"])
+    # Of real events there are none here: the test vectors' stand for them.
+    scores = answers.open(made.task).scores(found["outputs"])
+    seen = {**bundle.baseline, "answers": baseline.histogram(scores)}
+    made = replace(made, vectors=found, baseline=seen)
+    offline.open(made)
+    return made
+
+
+def headless(bundle: Bundle, *, name: str | None = None) -> Bundle:
+    """Return what `embedder` does, without a baseline and test vectors of its own.
+
+    For a bundle that is run at once, here, and by nobody else.
+    """
     size = bundle.spec.layers[-1].output_size
     kept = ("metrics", "history", "embedded")
-    made = replace(
+    return replace(
         bundle,
         name=name or f"{bundle.name}-state",
         spec=msgspec.structs.replace(
@@ -70,11 +86,3 @@ def embedder(bundle: Bundle, *, name: str | None = None) -> Bundle:
         fingerprint=b"",
         path=None,
     )
-    reference = offline.open(made, "reference", replay=False)
-    found = vectors.record(reference, bundle.vectors["events"])
-    # Of real events there are none here: the test vectors' stand for them.
-    scores = answers.open(made.task).scores(found["outputs"])
-    seen = {**bundle.baseline, "answers": baseline.histogram(scores)}
-    made = replace(made, vectors=found, baseline=seen)
-    offline.open(made)
-    return made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,18 +12,19 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from tidegate import tasks
+from tidegate import answers, tasks
+from tidegate import bundle as bundles
+from tidegate.answers import Answers
 from tidegate.bundle import Bundle
-from tidegate.engine import offline
+from tidegate.engine.embed import headless
 from tidegate.errors import InputError
-from tidegate.estimators import events
+from tidegate.estimators import events, served, signatures
 from tidegate.estimators.events import Layout
-from tidegate.nn import to_bundle
 from tidegate.schema import Field, Schema, SchemaConfig
-from tidegate.spec import Cell
+from tidegate.spec import LABELLED, Cell
 from tidegate.tables import EventTable
 from tidegate.tasks import TaskConfig
-from tidegate.train import ModelSettings, Trained, TrainSettings, save_bundle, train_model
+from tidegate.train import ModelSettings, Trained, TrainSettings, make_bundle, train_model
 
 __all__ = ["RecurrentEstimator"]
 
@@ -31,7 +32,8 @@ __all__ = ["RecurrentEstimator"]
 class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
     """A recurrent model with the face of a scikit-learn estimator.
 
-    A subclass says what is learned, and how numbers become answers.
+    A subclass says what is learned, and how numbers become answers. Its own parameters stand in its
+    ``__init__``, before ``**shared``, which takes those of this class.
 
     Parameters
     ----------
@@ -75,6 +77,11 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
     n_features_in_ : int
         Columns of X; features of an event, where X is no array of two dimensions.
     """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Let the signature of a subclass name the parameters of this class, too."""
+        super().__init_subclass__(**options)
+        signatures.name_shared(cls)
 
     def __init__(
         self,
@@ -122,7 +129,9 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
     ) -> Bundle:
         """Write the model as a bundle, for `tidegate serve` and all else that runs one.
 
-        Its answers are those of `predict`: both come of the same engine.
+        Its answers are those of `predict`: both come of the same engine. Of a model of frames, the
+        command line knows the columns of sessions and times; features of arrays are the fields
+        ``x0``, ``x1`` and so on.
 
         Parameters
         ----------
@@ -138,8 +147,15 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
         InputError
             From `train.save_bundle`.
         """
+        return bundles.save(self.made_bundle(name, version), path, overwrite=overwrite)
+
+    def made_bundle(self, name: str, version: str) -> Bundle:
+        """Return the bundle that `to_bundle` writes, not on disk yet."""
         check_is_fitted(self)
-        return save_bundle(self.trained_, path, name=name, version=version, overwrite=overwrite)
+        # As frames are called, so that the command line need not be told.
+        columns = {"session": self.session, "time": self.time}
+        provenance = {"columns": columns} if self._layout.kind == "frame" else {}
+        return make_bundle(self.trained_, name=name, version=version, provenance=provenance)
 
     def _fit(self, X: Any, y: NDArray[Any], task: dict[str, Any]) -> None:
         """Train on X and y, of which a part decides which epoch is best.
@@ -155,17 +171,33 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
         """
         config, table = self._read(X, reset=True)
         labels, self._per = events.place_labels(table, y)
-        table = replace(table, labels=labels)
+        self._learn(config, replace(table, labels=labels), task | {"per": self._per})
+
+    def _learn(self, config: SchemaConfig, table: EventTable, task: dict[str, Any]) -> None:
+        """Train on a table, of which a part decides which epoch is best.
+
+        Parameters
+        ----------
+        config : SchemaConfig
+            Fields of the table.
+        table : EventTable
+            With labels, if the task has some.
+        task : dict
+            Options of `TaskConfig`, beside those of the user.
+        """
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         train, valid = self._parts(table, seed)
         schema = Schema.fit(config, train.columns, train.times, train.offsets)
-        wanted = TaskConfig(**(self.task or {}) | task | {"per": self._per})
+        label = None if table.labels is None else _label_name(config)
+        model = self._model_settings()
+        wanted = TaskConfig(**(self.task or {}) | task)
+        _refuse_backward(wanted.name, model)
         self.trained_ = train_model(
             train,
             valid,
             schema=schema,
-            task=tasks.fit(wanted, _label_name(config), train, schema),
-            model=self._model_settings(),
+            task=tasks.fit(wanted, label, train, schema),
+            model=model,
             settings=self._train_settings(seed),
         )
 
@@ -190,40 +222,80 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
             "diagnostics": False,
             "seed": seed,
         }
-        return TrainSettings(**own | (self.train or {}))
+        return TrainSettings(**own | self._train_defaults() | (self.train or {}))
+
+    def _train_defaults(self) -> dict[str, Any]:
+        """Return what else of `TrainSettings` suits the task, unless the user says otherwise."""
+        return {}
 
     def _answers(self, X: Any) -> NDArray[np.float32]:
         """Return what a served model answers: (sequences, answer_size) or (events, answer_size)."""
+        table, found = self._run(X)
+        return served.arranged(table, found, self._per)
+
+    def _run(self, X: Any, bundle: Bundle | None = None) -> tuple[EventTable, NDArray[np.float32]]:
+        """Return X as a table, and what each event of the table is answered with.
+
+        Parameters
+        ----------
+        X : frame, list of arrays, or array
+            As in `events`.
+        bundle : Bundle, optional
+            What answers, if not the model itself.
+        """
         check_is_fitted(self)
         _, table = self._read(X, reset=False)
+        return table, served.outputs(bundle or served.bundle_of(self.trained_), table)
+
+    def _measured(self, table: EventTable, found: NDArray[np.float32], metric: str) -> float:
+        """Return a metric of what `_run` returned, as `tidegate evaluate` prints it.
+
+        Raises
+        ------
+        InputError
+            ``no_labels``: nothing in X can be measured.
+        """
+        half = self._half
+        truth = half.truth(table, self.trained_.schema)
+        measured = half.metrics(found, truth, table.offsets)
+        if metric not in measured:
+            raise InputError(
+                "no_labels",
+                f"there is nothing to measure the {metric} of",
+                field="X",
+                hint="give sequences with labels or, of what comes next, some that go on",
+            )
+        return measured[metric]
+
+    def states(self, X: Any, per: Literal["event", "session"] = "event") -> NDArray[np.float32]:
+        """Return the state in which the model keeps what it has read, as `tidegate embed` does.
+
+        Parameters
+        ----------
+        X : frame, list of arrays, or array
+            As `predict` takes it.
+        per : {"event", "session"}
+            After each event, or after each sequence's last one.
+
+        Returns
+        -------
+        float32 array (events, units) or (sequences, units)
+            As many numbers as the last layer has units, twice as many of a bidirectional one.
+        """
+        check_is_fitted(self)
+        table, found = self._run(X, headless(served.bundle_of(self.trained_)))
+        return served.arranged(table, found, per)
+
+    @property
+    def _half(self) -> Answers:
         trained: Trained = self.trained_
-        bundle = Bundle(
-            name="estimator",
-            version="0",
-            spec=trained.spec,
-            schema=trained.schema,
-            task=trained.task,
-            weights=to_bundle(trained.network),
-            baseline={},
-            vectors={},
-            provenance={},
-        )
-        scorer = offline.open(bundle, replay=False)
-        found = offline.outputs(scorer, table.columns, table.times, table.offsets)
-        wanted = table.source_rows
-        if self._per == "session":
-            wanted, found = events.places(table), found[table.offsets[1:] - 1]
-        ordered = np.empty_like(found)
-        ordered[wanted] = found
-        return ordered
+        return answers.open(trained.task)
 
     def _read(self, X: Any, *, reset: bool) -> tuple[SchemaConfig, EventTable]:
         """Check X and return it as a table, with the schema of its fields."""
         if events.is_frame(X, self.session):
             if reset:
-                self._schema: SchemaConfig | None = self.schema or events.schema_of(
-                    X, self.session, self.time
-                )
+                self._schema: SchemaConfig | None = self.schema or self._schema_of(X)
             schema = self._schema
             self._keep(Layout("frame", len(schema.fields) if schema else 0), reset=reset)
             assert schema is not None  # or this is not what it was fitted on
@@ -239,6 +311,10 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
             sequences = flat[:, :, None]
         table = events.of_arrays(sequences)
         return SchemaConfig({name: Field("numeric") for name in table.columns}), table
+
+    def _schema_of(self, X: Any) -> SchemaConfig:
+        """Return the fields of a long frame, where the user names none."""
+        return events.schema_of(X, self.session, self.time)
 
     def _keep(self, layout: Layout, *, reset: bool) -> None:
         """Remember what X is like, or see that it is like that again."""
@@ -257,7 +333,8 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
         """Return the training and the validation part."""
         if self.validation_fraction == 0:
             return table, table
-        assert table.labels is not None
+        if table.labels is None:
+            return events.parts(table, self.validation_fraction, seed)
         chosen = events.held_out(
             table.labels[table.offsets[1:] - 1], self.validation_fraction, seed
         )
@@ -269,3 +346,13 @@ def _label_name(config: SchemaConfig) -> str:
     while name in config.fields:
         name += "_"
     return name
+
+
+def _refuse_backward(task: str, model: ModelSettings) -> None:
+    if model.bidirectional and task not in LABELLED:
+        raise InputError(
+            "bad_config",
+            "a backward direction would read what is to be foretold",
+            field="bidirectional",
+            hint="leave it out",
+        )

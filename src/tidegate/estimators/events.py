@@ -10,8 +10,8 @@ A sequence is a session. X may be
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import narwhals as nw
@@ -25,12 +25,15 @@ from tidegate.tables import EventTable
 
 __all__ = [
     "Layout",
+    "check_fraction",
     "held_out",
     "is_frame",
     "of_arrays",
     "of_frame",
+    "parts",
     "place_labels",
     "places",
+    "require",
     "schema_of",
     "sequences",
 ]
@@ -42,30 +45,45 @@ class Layout:
 
     Parameters
     ----------
-    kind : {"flat", "steps", "frame"}
-        An array of two dimensions, sequences of arrays, or a long frame.
+    kind : {"flat", "steps", "tokens", "frame"}
+        An array of two dimensions, sequences of arrays or of tokens, or a long frame.
     size : int
         Features of an event; of ``flat``, events of a sequence.
     """
 
-    kind: Literal["flat", "steps", "frame"]
+    kind: Literal["flat", "steps", "tokens", "frame"]
     size: int
 
     def __str__(self) -> str:
         words = {
             "flat": f"rows of {self.size} events",
             "steps": f"sequences of {self.size} features",
+            "tokens": "sequences of tokens",
             "frame": f"a frame of {self.size} fields",
         }
         return words[self.kind]
 
 
-def is_frame(X: Any, session: str) -> bool:
-    """Say whether X is a frame with a column of session ids."""
+def is_frame(X: Any, session: str | None = None) -> bool:
+    """Say whether X is a frame, with a column of session ids if one is named."""
     try:
-        return session in nw.from_native(X, eager_only=True).columns
+        frame = nw.from_native(X, eager_only=True)
     except TypeError:
         return False
+    return session is None or session in frame.columns
+
+
+def require(X: Any, names: Iterable[str]) -> None:
+    """Refuse a frame that lacks a column: ``missing_column``."""
+    columns = nw.from_native(X, eager_only=True).columns
+    for name in names:
+        if name not in columns:
+            raise InputError(
+                "missing_column",
+                "the frame has no such column",
+                field=name,
+                hint=f"its columns are {', '.join(columns)}: say which of them is meant",
+            )
 
 
 def of_arrays(given: Sequence[NDArray[Any]] | NDArray[Any]) -> EventTable:
@@ -118,16 +136,26 @@ def of_arrays(given: Sequence[NDArray[Any]] | NDArray[Any]) -> EventTable:
 def sequences(X: Any) -> list[NDArray[Any]] | NDArray[Any] | None:
     """Return X as sequences (n_i, features), if it is an array of three dimensions, or arrays.
 
+    Raises
+    ------
+    InputError
+        ``no_events``: there is none.
+
     Examples
     --------
     >>> [sequence.shape for sequence in sequences([np.zeros((3, 2)), np.zeros((1, 2))])]
     [(3, 2), (1, 2)]
     >>> sequences([[1.0, 2.0], [3.0, 4.0]])  # rows of an array of two dimensions
     """
-    if isinstance(X, np.ndarray) and X.ndim == 3 and X.dtype != object:
-        return X
+    cube = isinstance(X, np.ndarray) and X.ndim == 3 and X.dtype != object
     arrays = isinstance(X, list | tuple) or (isinstance(X, np.ndarray) and X.dtype == object)
-    if not arrays or len(X) == 0 or not all(isinstance(x, np.ndarray) and x.ndim for x in X):
+    if (cube or arrays) and len(X) == 0:
+        raise InputError(
+            "no_events", "there is no sequence", field="X", hint="give one sequence or more"
+        )
+    if cube:
+        return np.asarray(X)
+    if not arrays or not all(isinstance(x, np.ndarray) and x.ndim for x in X):
         return None
     return [x[:, None] if x.ndim == 1 else x for x in X]
 
@@ -234,13 +262,7 @@ def held_out(labels: NDArray[Any], fraction: float, seed: int) -> NDArray[np.boo
     >>> held_out(labels, 0.25, seed=0).nonzero()[0].tolist()
     [1, 5, 8]
     """
-    if not 0 < fraction < 1:
-        raise InputError(
-            "out_of_range",
-            f"{fraction!r} is no share",
-            field="validation_fraction",
-            hint="use 0 or more, less than 1",
-        )
+    check_fraction(fraction)
     order = np.random.default_rng(seed).permutation(len(labels))
     names = [str(name) for name in labels] if labels.dtype == object else ["number"] * len(labels)
     _, classes = np.unique(names, return_inverse=True)
@@ -261,3 +283,50 @@ def held_out(labels: NDArray[Any], fraction: float, seed: int) -> NDArray[np.boo
     chosen = np.zeros(len(labels), dtype=bool)
     chosen[order[taken]] = True
     return chosen
+
+
+def check_fraction(fraction: float) -> None:
+    """Refuse a share of the validation part that is none: ``out_of_range``."""
+    if not 0 < fraction < 1:
+        raise InputError(
+            "out_of_range",
+            f"{fraction!r} is no share",
+            field="validation_fraction",
+            hint="use 0 or more, less than 1",
+        )
+
+
+def parts(table: EventTable, fraction: float, seed: int) -> tuple[EventTable, EventTable]:
+    """Split what has no labels: sequences at random, or one sequence alone in two.
+
+    Parameters
+    ----------
+    table : EventTable
+        Of one sequence or more.
+    fraction : float
+        Share of the sequences, or of the last events of the one.
+    seed : int
+        The same choice for the same seed.
+
+    Raises
+    ------
+    InputError
+        ``out_of_range``; ``bad_input``: one sequence of one event.
+
+    Examples
+    --------
+    >>> train, valid = parts(of_arrays([np.arange(8.0)[:, None]]), 0.25, seed=0)
+    >>> train.columns["x0"].tolist(), valid.columns["x0"].tolist()
+    ([0.0, 1.0, 2.0, 3.0, 4.0, 5.0], [6.0, 7.0])
+    """
+    if len(table.sessions) > 1 or table.n_events == 1:
+        chosen = held_out(np.zeros(len(table.sessions)), fraction, seed)
+        return table.take(np.flatnonzero(~chosen)), table.take(np.flatnonzero(chosen))
+    check_fraction(fraction)
+    cut = table.n_events - min(max(1, round(fraction * table.n_events)), table.n_events - 1)
+    halved = replace(
+        table,
+        sessions=[*table.sessions, f"{table.sessions[0]}, its end"],
+        offsets=np.array([0, cut, table.n_events]),
+    )
+    return halved.take([0]), halved.take([1])

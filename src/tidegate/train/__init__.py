@@ -1,8 +1,8 @@
 """Training: from tables of events to a bundle.
 
 `run` does what a configuration file says. `train_model` and `save_bundle` are its two halves, for
-tables that a program has prepared; `fit` is the loop beneath them. `cross_validation` asks what
-would have been forecast from several cutoffs.
+tables that a program has prepared; `make_bundle` is the second without the disk, `fit` the loop
+beneath the first. `cross_validation` asks what would have been forecast from several cutoffs.
 """
 
 from tidegate.data.augment import Augment
@@ -12,7 +12,7 @@ from tidegate.train.diagnostics import Diagnosis, LayerDiagnosis
 from tidegate.train.fit import FitResult, fit
 from tidegate.train.history import Clipping, Epoch
 from tidegate.train.leaks import Leak, LeakReport, check_leaks
-from tidegate.train.package import save_bundle
+from tidegate.train.package import make_bundle, save_bundle
 from tidegate.train.predict import predict
 from tidegate.train.progress import Listener, TensorBoard, Terminal
 from tidegate.train.run import run
@@ -43,6 +43,7 @@ __all__ = [
     "cross_validation",
     "fit",
     "load_config",
+    "make_bundle",
     "parse_config",
     "predict",
     "run",

@@ -232,10 +232,10 @@ class TrainConfig(msgspec.Struct, frozen=True):
                 field="data.label",
                 hint=f"{self.task.name} learns from a label column: name it",
             )
-        if self.task.name == "forecast" and self.model.bidirectional:
+        if self.task.name not in LABELLED and self.model.bidirectional:
             raise InputError(
                 "bad_config",
-                "a backward direction would read the values that are to be foretold",
+                "a backward direction would read what is to be foretold",
                 field="model.bidirectional",
                 hint="leave it out",
             )

@@ -19,7 +19,7 @@ from tidegate.engine import offline, vectors
 from tidegate.nn import to_bundle
 from tidegate.train.trained import Trained
 
-__all__ = ["save_bundle"]
+__all__ = ["make_bundle", "save_bundle"]
 
 
 def save_bundle(
@@ -67,6 +67,19 @@ def save_bundle(
     EngineError
         ``vectors_mismatch``: the engine of this machine does not reproduce the reference.
     """
+    made = make_bundle(trained, name=name, version=version, metrics=metrics, provenance=provenance)
+    return bundle.save(made, path, overwrite=overwrite)
+
+
+def make_bundle(
+    trained: Trained,
+    *,
+    name: str,
+    version: str,
+    metrics: Mapping[str, Mapping[str, float]] | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> Bundle:
+    """Return the bundle that `save_bundle` writes, not on disk yet; errors are those, too."""
     train, seed, given = trained.train, trained.settings.seed, trained.result.given
     outputs = trained.outputs(train)
     scores = answers.open(trained.task).scores(outputs)
@@ -106,7 +119,7 @@ def save_bundle(
     reference = offline.open(made, "reference", replay=False)
     made = replace(made, vectors=vectors.make(reference, made.baseline, seed))
     offline.open(made)
-    return bundle.save(made, path, overwrite=overwrite)
+    return made
 
 
 def _calibration(trained: Trained, after: Mapping[str, float]) -> dict[str, Any]:
