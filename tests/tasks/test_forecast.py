@@ -101,7 +101,7 @@ def test_nothing_known_costs_nothing() -> None:
 
 
 def test_a_network_begins_with_the_last_value() -> None:
-    events = table([1.0, 2.0, 4.0])
+    events = table([1.0, 2.0, 4.0, 8.0])
     schema = fitted(events)
     task = tasks.open(tasks.fit(wanted(horizons=3), None, events, schema))
     spec = ModelSpec(
@@ -188,6 +188,23 @@ def test_a_field_without_values_is_refused() -> None:
     events = table([None, None])
     with pytest.raises(InputError, match="no_labels"):
         tasks.fit(wanted(horizons=1), None, events, fitted(events))
+
+
+@pytest.mark.parametrize("horizons", [2, [1, 2]])
+def test_a_horizon_that_no_series_reaches_is_refused(horizons: int | list[int]) -> None:
+    """Nothing could be learned of it, and the others would hide that."""
+    short = table([1.0, 2.0, None], [3.0])
+    with pytest.raises(InputError, match=r"2 events after another .* farthest is 1") as caught:
+        tasks.fit(wanted(horizons=horizons), None, short, fitted(short))
+    assert (caught.value.code, caught.value.field) == ("too_short", "task.forecast.horizons")
+    long = table([1.0, 2.0, None], [None, None, 3.0])
+    tasks.fit(wanted(horizons=horizons), None, long, fitted(long))
+
+
+@pytest.mark.parametrize("horizons", [0, -3])
+def test_no_event_is_no_horizon(horizons: int) -> None:
+    with pytest.raises(InputError, match=f"horizons: {horizons} is no number of events"):
+        ForecastConfig(horizons)
 
 
 def test_a_configuration_names_the_key_that_is_wrong() -> None:
