@@ -187,7 +187,7 @@ class ModelTarget(Calls):
             self._or_wrong(kind, ["", "tanh", None]),
             self._without(parts),
             skip=self._floats((len(numbers), outputs)) if readout.endswith("skip") else None,
-            top=self._or_wrong(top, [*HUGE, outputs + 1]),
+            top=self._or_wrong(top, [outputs + 1, outputs + 1, self._random.choice(HUGE)]),
             surprise=self._or_wrong(parts_of_surprise, [None, [()], [(True, 0, 0, 1, None)], 3]),
         )
 
@@ -202,7 +202,7 @@ class ModelTarget(Calls):
             output = random.choice([outputs, 0 if size <= outputs else outputs])
             outputs = max(outputs, output + size)
             part = (categorical, column, output, size, missing)
-            wrong = [*HUGE, outputs + 1, self._row_size, 300]
+            wrong = [outputs - 1, outputs, outputs + 1, self._row_size, self._random.choice(HUGE)]
             parts.append(tuple(self._or_wrong(member, wrong) for member in part))
         return parts, outputs + random.choice([0, 0, 1, 20])
 

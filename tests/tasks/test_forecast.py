@@ -136,6 +136,20 @@ def test_margins_hold_the_share_that_is_wanted() -> None:
     assert found["coverage"] == pytest.approx(0.9, abs=0.02)
 
 
+@pytest.mark.parametrize(
+    ("coverage", "margin"), [(0.5, 5.0), (0.79, 8.0), (0.8, 8.0), (0.81, 9.0), (0.95, 9.0)]
+)
+def test_a_margin_is_the_error_of_its_rank(coverage: float, margin: float) -> None:
+    """Of 9 errors, 1 to 9, the ceil(10 * coverage)-th; the largest, if there are too few."""
+    spec = TaskSpec("forecast", "y", forecast=ForecastSpec((1,), coverage=coverage))
+    values = np.array([0.0, 3, -1, 9, -5, 7, 2, -8, 4, 6])
+    truth = Track.of(values, np.array([0, 10])).truth()
+    network = Network(ModelSpec(1, (LayerSpec("gru", 1),), 1))
+    settled = Forecast(spec).finish(network, np.zeros((10, 1), np.float32), truth)
+    assert settled.forecast is not None
+    assert settled.forecast.margins == (margin,)
+
+
 def test_margins_may_narrow_quantiles() -> None:
     shares = (0.1, 0.5, 0.9)
     forecast = ForecastSpec((1,), quantiles=shares, loss="pinball", coverage=0.8)

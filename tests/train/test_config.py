@@ -196,6 +196,13 @@ def test_a_split_time_is_utc_unless_it_says_otherwise(moment: str) -> None:
         ('"classify"', '"tag"\nitems = { k = 3 }', "unused_key", "task.items", "tag has"),
         ('"classify"', '"tag"\nanomaly = {}', "unused_key", "task.anomaly", "tag has"),
         ('"classify"', '"tag"\nforecast = { horizons = 1 }', "unused_key", "task.forecast", "tag"),
+        (
+            "valid_from = 2013-10-01",
+            "seed = -1\nvalid_from = 5",
+            "out_of_range",
+            "split.seed",
+            "0 or",
+        ),
         ('kind = "numeric"', 'kind = "boolean"\nmax_size = 2', "bad_config", None, ""),
         ('"time"\n', '"time"\nfractions = [0.5, 0.5]\n', "unused_key", "split.fractions", "time"),
         ("[task]", "[task", "not_toml", "config", "toml"),

@@ -120,6 +120,13 @@ class SplitConfig(msgspec.Struct, frozen=True):
                     field="fractions",
                     hint="give two or three shares: training, validation and, if wanted, test",
                 )
+        if self.seed < 0:
+            raise InputError(
+                "out_of_range",
+                f"{self.seed} is not allowed",
+                field="seed",
+                hint="use 0 or more",
+            )
         starts = self.starts
         if list(starts) != sorted(set(starts)):
             raise InputError(
