@@ -103,7 +103,8 @@ class Calls:
             lambda: np.frombuffer(b"\0" + array.tobytes(), np.uint8)[1:].view(array.dtype),
             lambda: np.full_like(array, np.nan) if array.dtype.kind == "f" else array,
         ]
-        return self._random.choice(kinds)()
+        with np.errstate(invalid="ignore", over="ignore"):
+            return self._random.choice(kinds)()
 
     # What is written
 
@@ -183,13 +184,15 @@ class ModelTarget(Calls):
         plain = readout in ("outputs", "skip")
         kind = self._random.choice(["linear", "sigmoid", "softmax"]) if plain else "linear"
         top = self._random.randint(1, outputs) if readout.startswith("top") else 0
+        top = self._or_wrong(top, [outputs + 1, outputs + 1, self._random.choice(HUGE)])
         model.set_head(
             self._or_wrong(kind, ["", "tanh", None]),
             self._without(parts),
             skip=self._floats((len(numbers), outputs)) if readout.endswith("skip") else None,
-            top=self._or_wrong(top, [outputs + 1, outputs + 1, self._random.choice(HUGE)]),
+            top=top,
             surprise=self._or_wrong(parts_of_surprise, [None, [()], [(True, 0, 0, 1, None)], 3]),
         )
+        self._top = top
 
     def _parts(self, numbers: list[int]) -> tuple[list[Any], int]:
         """Return the parts of a surprise, and how many outputs the head has."""
@@ -281,6 +284,12 @@ class ModelTarget(Calls):
         ids = [f"s{slot}" for slot in range(n)]
         core.step(model, arena, ids, rows, self._spoiled(self._between(n, model.answer_size)))
         core.run(model, arena, "s0", rows, self._spoiled(self._between(n, model.answer_size)))
+        answers = self._between(n, model.answer_size)
+        model.run(rows, np.zeros(model.state_size, dtype=np.float32), answers)
+        for answer in answers[np.isfinite(answers).all(axis=1)] if self._top else ():
+            named = {*answer[self._top :].tolist()}
+            assert len(named) == self._top, "an output is named twice"
+            assert max(named) < model.output_size, "no such output is named"
         if model.output_size > 7 and (model.answer_size == model.output_size or self._is_wrong()):
             k = self._or_wrong(3, [0, 7, 8, 41])
             scores, indices = self._between(n, k), np.zeros((n, k), np.int64)
