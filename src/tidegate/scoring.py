@@ -10,16 +10,12 @@ from numpy.typing import NDArray
 from tidegate import answers, tables
 from tidegate.answers import Answers, Column
 from tidegate.answers.classify import Classify
-from tidegate.answers.regress import Regress
 from tidegate.bundle import Bundle
 from tidegate.engine import offline
 from tidegate.errors import InputError
 from tidegate.tables import EventTable
 
 __all__ = ["answer", "columns_of", "read"]
-
-AT_A_TIME = 65_536
-"""Answers that are Python's dicts at a time."""
 
 
 def read(
@@ -95,26 +91,19 @@ def answer(bundle: Bundle, scorer: offline.Scorer, table: EventTable) -> dict[st
         "session": names[np.repeat(np.arange(len(names)), table.lengths)[order]],
         "seq": table.seqs[order],
         "time": table.times[order],
-        **columns_of(bundle.task.name, answers.open(bundle.task), outputs[order]),
+        **columns_of(answers.open(bundle.task), outputs[order]),
     }
 
 
-def columns_of(task: str, half: Answers, outputs: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
-    """Return what answers hold, a column each: ``probabilities.late`` and so on.
+def columns_of(half: Answers, outputs: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+    """Return what answers hold, a column each.
 
-    Of many labels or tokens it is the likeliest alone.
+    Of a classification every class: ``label``, ``probabilities.late`` and so on. Of other tasks
+    what `Answers.columns` gives: of many labels or tokens the likeliest alone.
     """
-    if task in ("tag", "language", "next_item"):
-        return {name: _plain(column) for name, column in half.columns(outputs).items()}
-    if isinstance(half, Classify):
-        return {name: _plain(column) for name, column in half.members(outputs).items()}
-    if isinstance(half, Regress):
-        return {name: _plain(column) for name, column in half.columns(outputs).items()}
-    parts = [
-        _worded(half.answer(outputs[begin : begin + AT_A_TIME]))
-        for begin in range(0, len(outputs), AT_A_TIME)
-    ]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    # Whoever words answers as a classification does may have very many classes.
+    found = half.members(outputs) if type(half) is Classify else half.columns(outputs)
+    return {name: _plain(column) for name, column in found.items()}
 
 
 def _plain(column: Column) -> NDArray[Any]:
@@ -122,25 +111,3 @@ def _plain(column: Column) -> NDArray[Any]:
         return column
     indices, texts = column
     return np.array(texts, dtype=object)[indices]
-
-
-def _worded(words: list[dict[str, Any]]) -> dict[str, NDArray[Any]]:
-    flat = [_flat(answer) for answer in words]
-    return {name: np.array([answer[name] for answer in flat]) for name in flat[0]}
-
-
-def _flat(answer: dict[str, Any]) -> dict[str, Any]:
-    """Return an answer with one member a column.
-
-    Examples
-    --------
-    >>> _flat({"label": "late", "probabilities": {"on_time": 0.2, "late": 0.8}})
-    {'label': 'late', 'probabilities.on_time': 0.2, 'probabilities.late': 0.8}
-    """
-    flat: dict[str, Any] = {}
-    for name, value in answer.items():
-        if isinstance(value, dict):
-            flat |= {f"{name}.{member}": number for member, number in value.items()}
-        else:
-            flat[name] = value
-    return flat
