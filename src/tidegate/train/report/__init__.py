@@ -93,7 +93,8 @@ def make(
     Raises
     ------
     InputError
-        ``no_labels``; ``unknown_metric``; from the schema, naming the field and the row.
+        ``nothing_to_measure``: the bundle answers with its state; ``no_labels``;
+        ``unknown_metric``; from the schema, naming the field and the row.
     EngineError
         From `engine.offline.open`.
     """
