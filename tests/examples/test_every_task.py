@@ -1,7 +1,7 @@
 """Every example, in small on real events: trained, measured, reported on, scored and served.
 
-What a server says to the events, sent as a table and one by one, is what `tidegate score` writes, to
-the bit. `make examples` does the same with each example as it stands, on all of its data.
+What a server says to the events, sent as a table and one by one, is what `tidegate score` writes,
+to the bit. `make examples` does the same with each example as it stands, on all of its data.
 """
 
 from __future__ import annotations

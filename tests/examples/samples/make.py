@@ -7,6 +7,7 @@ What each is of, and on what terms, is in README.md beside this file.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -81,7 +82,7 @@ def main() -> None:
     for name, events in made.items():
         path = HERE / f"{name}.parquet"
         events.write_parquet(path, compression_level=19)
-        print(f"{name}: {events.height:,} events, {path.stat().st_size:,} bytes")
+        sys.stdout.write(f"{name}: {events.height:,} events, {path.stat().st_size:,} bytes\n")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from tidegate.train.report.page import Block, Figure, Section, Table, Text
 
 __all__ = ["sample", "surprise"]
 
-_WIDTH, _HEIGHT = 380, 240
+_WIDTH, _HEIGHT = 340, 240
 _BINS = 40
 _POINTS = 24
 _SHOWN = 12
@@ -181,7 +181,12 @@ def _along(seqs: NDArray[np.int64], bits: Floats, mean: float) -> alt.TopLevelMi
         alt.Chart(alt.InlineData(values=rows), width=_WIDTH, height=_HEIGHT)
         .mark_line(point=True, color=BLUE)
         .encode(
-            x=alt.X("place:Q", title="tokens read", scale=alt.Scale(type="log", nice=False)),
+            x=alt.X(
+                "place:Q",
+                title="tokens read",
+                scale=alt.Scale(type="log", nice=False),
+                axis=alt.Axis(values=[10**power for power in range(8)]),
+            ),
             y=alt.Y("bits:Q", title="surprise, bits a token", scale=alt.Scale(zero=False)),
         )
     )
@@ -205,7 +210,7 @@ def _histogram(bits: Floats) -> alt.TopLevelMixin:
         .encode(
             x=alt.X("from:Q", title="surprise, bits"),
             x2="to:Q",
-            y=alt.Y("count:Q", title="tokens", scale=alt.Scale(type="symlog")),
+            y=alt.Y("count:Q", title="tokens"),
             y2="zero:Q",
         )
     )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tidegate.answers import ranking
 from tidegate.train.report import words
 from tidegate.train.report.data import ReportData
-from tidegate.train.report.drawing import BLUE, SOFT, colours
+from tidegate.train.report.drawing import BLUE, colours
 from tidegate.train.report.page import Figure, Section, Table
 
 __all__ = ["popularity", "ranks"]
@@ -171,9 +171,8 @@ def _histogram(ranked: Floats, k: int) -> alt.TopLevelMixin:
     places = ranked[np.isfinite(ranked)].astype(np.int64)
     counts = np.bincount(places, minlength=k + 1)[1:]
     rows = [{"place": place, "count": count} for place, count in enumerate(counts.tolist(), 1)]
-    even = float(counts.mean())
     order = [row["place"] for row in rows]
-    bars = (
+    drawn: alt.Chart = (
         alt.Chart(alt.InlineData(values=rows), width=_WIDTH, height=_HEIGHT)
         .mark_bar(color=BLUE)
         .encode(
@@ -186,6 +185,4 @@ def _histogram(ranked: Floats, k: int) -> alt.TopLevelMixin:
             y=alt.Y("count:Q", title="events"),
         )
     )
-    rule = alt.Chart(alt.InlineData(values=[{"at": even}]))
-    both: alt.LayerChart = bars + rule.mark_rule(strokeDash=[4, 3], color=SOFT).encode(y="at:Q")
-    return both
+    return drawn

@@ -31,22 +31,22 @@ def tags(data: ReportData) -> Section:
     rows = [
         [
             classes[at],
+            _taken_for(truth, said, at, classes),
             f"{true[at]:,}",
             words.percent(right[at] / max(1, answered[at])),
             words.percent(right[at] / max(1, true[at])),
             words.percent(f1[at]),
-            _taken_for(truth, said, at, classes),
         ]
         for at in order[:MOST].tolist()
     ]
     more = len(order) - len(rows)
     caption = (
         "Precision: of the events that were given the tag, those that have it. Recall: of those "
-        "that have it, those that were given it. The last column is what the tag was most often "
+        "that have it, those that were given it. Beside the tag stands what it was most often "
         "mistaken for." + (f" {more:,} tags with fewer events are left out." if more else "")
     )
-    head = ["tag", "events", "precision", "recall", "F1", "mistaken for"]
-    blocks: list[Block] = [Table(head, rows, f"{caption} Measured on {data.measured}.")]
+    head = ["tag", "mistaken for", "events", "precision", "recall", "F1"]
+    blocks: list[Block] = [Table(head, rows, f"{caption} Measured on {data.measured}.", texts=2)]
     often = [at for at in order.tolist() if true[at] >= 10]
     worst = sorted(often, key=lambda at: f1[at])[:3]
     finding = (
