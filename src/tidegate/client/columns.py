@@ -45,7 +45,8 @@ def of(task: dict[str, Any]) -> Columns:
 
     Examples
     --------
-    >>> columns = of({"name": "forecast", "forecast": {"horizons": [1, 24], "margins": []}})
+    >>> spec = {"horizons": [1, 24], "margins": [], "quantiles": []}
+    >>> columns = of({"name": "forecast", "forecast": spec})
     >>> columns.names, columns.cells({"forecast": [0.5, 0.25]})
     (('forecast_1', 'forecast_24'), [0.5, 0.25])
     """
@@ -102,11 +103,15 @@ def _next_item(task: dict[str, Any]) -> Columns:
 def _forecast(task: dict[str, Any]) -> Columns:
     spec = task["forecast"]
     lines = ("forecast", "low", "high") if spec["margins"] else ("forecast",)
+    shares = tuple(f"{share:g}" for share in spec["quantiles"])
 
     def cells(answer: dict[str, Any]) -> list[Any]:
-        return [value for line in lines for value in answer[line]]
+        quantiles = (answer["quantiles"][share] for share in shares)
+        each = [*(answer[line] for line in lines), *quantiles]
+        return [value for line in each for value in line]
 
-    names = tuple(f"{line}_{ahead}" for line in lines for ahead in spec["horizons"])
+    every = (*lines, *(f"quantile_{share}" for share in shares))
+    names = tuple(f"{line}_{ahead}" for line in every for ahead in spec["horizons"])
     return Columns(names, frozenset(), cells)
 
 
