@@ -62,9 +62,9 @@ def tokens() -> pl.DataFrame:
 
 
 def characters() -> pl.DataFrame:
-    """The first 200 characters of each text."""
+    """The first 120 characters of each text."""
     events = pl.read_parquet(BUILD / "brown" / "characters.parquet")
-    return events.filter(pl.int_range(pl.len()).over("session") < 200)
+    return events.filter(pl.int_range(pl.len()).over("session") < 120)
 
 
 def main() -> None:
