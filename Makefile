@@ -22,7 +22,7 @@ demo: $(READY) ## Train on 336,776 flights, serve, kill twice, check every answe
 test: lint ## Formatting, lint, types, import contracts, tests and doctests
 	@$(BIN)/python -m pytest
 
-check: $(READY) ## The C core under sanitizers, on every instruction set, NEON emulated; fuzzing; the examples (about 40 minutes)
+check: $(READY) ## The C core under sanitizers, on every instruction set, NEON emulated; fuzzing; the examples (about 25 minutes)
 	@scripts/check
 
 examples: $(READY) ## Every example on all of its data: trained, reported on, served = scored? (about 15 minutes of two cores)

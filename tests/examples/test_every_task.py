@@ -174,7 +174,7 @@ def test_it_is_measured_as_in_training(made: Made) -> None:
 def test_a_report_has_the_sections_of_its_task(made: Made) -> None:
     out, few = made.folder / "report.html", made.folder / "few.parquet"
     columns = made.loaded.provenance["columns"]
-    sample(made.events, columns["session"], columns.get("time"), 12, 80).write_parquet(few)
+    sample(made.events, columns["session"], columns.get("time"), 8, 60).write_parquet(few)
     done = tidegate("report", made.bundle, few, "--out", out)
     if made.case.task == "embed":
         assert done.exit_code == 3
