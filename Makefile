@@ -5,7 +5,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo test check soak lint bench format clean
+.PHONY: help setup demo test check examples soak lint bench format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,8 +23,11 @@ demo: $(READY) ## Train on 336,776 flights, serve, kill twice, check every answe
 test: lint ## Formatting, lint, types, import contracts, tests and doctests (about 15 minutes on 2 cores)
 	@OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadscope $(TEST)
 
-check: $(READY) ## The C core under sanitizers, on every instruction set, NEON emulated; fuzzing (about 10 minutes)
+check: $(READY) ## The C core under sanitizers, on every instruction set, NEON emulated; fuzzing; the examples (about 25 minutes)
 	@scripts/check
+
+examples: $(READY) ## Every example on all of its data: trained, reported on, served = scored? (about 15 minutes of two cores)
+	@scripts/examples $(EXAMPLES)
 
 soak: $(READY) ## Kills, faults and a million events, then a million sessions; prints what was lost (about 40 minutes)
 	@PYTHONPATH=tests/support $(BIN)/python -m faults.soak $(SOAK)

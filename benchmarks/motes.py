@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/motes.py
 
-fetches the readings (npm; examples/anomaly/events.py), trains examples/anomaly/motes.toml with
+fetches the readings (npm; examples/anomaly/events.py), trains examples/anomaly/train.toml with
 several seeds on the first two hours of four motes, sets the threshold by the third hour, and
 measures on the last three, which hold all labelled anomalies; labels are measured against, and
 neither learned from nor chosen by. Beside it: an isolation forest (Liu et al. 2008), and a Gaussian
@@ -91,7 +91,7 @@ def main() -> None:
     if options.table:
         print(table(out))
         return
-    config = load_config(EXAMPLE / "motes.toml")
+    config = load_config(EXAMPLE / "train.toml")
     if options.quick:
         quick = msgspec.structs.replace(config.train, epochs=2)
         config = msgspec.structs.replace(config, train=quick)

@@ -26,12 +26,27 @@ using Failure = std::tuple<size_t, int, size_t>; // row, fault, field
 
 [[noreturn]] void refuse(const char *what) { throw nb::value_error(what); }
 
+bool is_aligned(const void *data, size_t size) { return reinterpret_cast<uintptr_t>(data) % size == 0; }
+
+// Numbers that are only read may lie anywhere.
+std::vector<double> copy_of(const void *data, size_t n) {
+    std::vector<double> copy(n);
+    if (n) std::memcpy(copy.data(), data, n * sizeof(double));
+    return copy;
+}
+
 template <void (*function)(size_t, const double *, double *)> NewNumbers each(Numbers numbers) {
+    const double *data = numbers.data();
+    std::vector<double> copy;
+    if (!is_aligned(data, alignof(double))) {
+        copy = copy_of(data, numbers.size());
+        data = copy.data();
+    }
     auto *out = new double[numbers.size()];
     nb::capsule owner(out, [](void *data) noexcept { delete[] static_cast<double *>(data); });
     {
         nb::gil_scoped_release release;
-        function(numbers.size(), numbers.data(), out);
+        function(numbers.size(), data, out);
     }
     std::vector<size_t> shape;
     for (size_t axis = 0; axis < numbers.ndim(); axis++) shape.push_back(numbers.shape(axis));
@@ -46,6 +61,14 @@ std::vector<Failure> encode(const Encoder &encoder, nb::dict columns, Times time
         refuse("states: shape is not (events, state size)");
     if (rows.shape(0) != n || rows.shape(1) != schema->width)
         refuse("rows: shape is not (events, width)");
+    if (!is_aligned(states.data(), alignof(double))) refuse("states: is not aligned");
+    if (!is_aligned(rows.data(), alignof(float))) refuse("rows: is not aligned");
+    std::vector<double> copy;
+    const double *when = times.data();
+    if (!is_aligned(when, alignof(double))) {
+        copy = copy_of(when, n);
+        when = copy.data();
+    }
     std::vector<double> raw(n * schema->n_fields);
     encoder.gather(columns, n, raw.data());
 
@@ -54,7 +77,7 @@ std::vector<Failure> encode(const Encoder &encoder, nb::dict columns, Times time
     for (size_t i = 0; i < n; i++) {
         size_t field;
         const tg_fault fault =
-            tg_encode(schema, raw.data() + i * schema->n_fields, times.data()[i],
+            tg_encode(schema, raw.data() + i * schema->n_fields, when[i],
                       states.data() + i * schema->state_size, rows.data() + i * schema->width, &field);
         if (fault != TG_ENCODED) failures.emplace_back(i, static_cast<int>(fault), field);
     }

@@ -1,5 +1,9 @@
 """From the flights of 2013 to a stream of events.
 
+    python examples/flights/events.py     # fetches the data, once
+
+writes build/demo/events.parquet, as `make demo` does on its way.
+
 The question is asked 60 minutes before a flight's scheduled departure: will it arrive more than 15
 minutes late? One session is what one carrier does at one airport on one day, so the session
 remembers how the morning went. Every fact enters the stream as an event of its own, at the minute
@@ -25,6 +29,8 @@ from pathlib import Path
 
 import polars as pl
 
+from tidegate.data import datasets
+
 __all__ = [
     "FLIGHT",
     "KINDS",
@@ -43,6 +49,7 @@ LATE_MINUTES = 15
 """A flight is late when it arrives more than this many minutes after its schedule."""
 
 ASKED_BEFORE_MINUTES = 60
+OUT = Path(__file__).parents[2] / "build" / "demo" / "events.parquet"
 HOME_ZONE = "America/New_York"
 """The zone of the three origins: Newark, JFK and LaGuardia."""
 
@@ -90,8 +97,9 @@ def event_table(
         departure, local) and ``duration`` (scheduled, minutes); the outcome, when this event makes
         it known:
         ``dep_delay`` and ``arr_delay`` (minutes); the weather of the last full hour at the origin;
-        the label ``outcome`` ("late", "on_time"; null where nothing is asked, and on flights that
-        never arrived); ``day`` (of the session) and ``flight`` (its number).
+        the labels ``outcome`` ("late", "on_time"; null where nothing is asked, and on flights that
+        never arrived) and ``delay`` (minutes, null there too); ``day`` (of the session) and
+        ``flight`` (its number).
     """
     flights = _with_instants(flights, airports)
     columns = ["session", "day", *FLIGHT, "flight"]
@@ -104,6 +112,7 @@ def event_table(
         dep_delay=no_delay,
         arr_delay=no_delay,
         outcome=pl.when(late).then(pl.lit("late")).when(~late).then(pl.lit("on_time")),
+        delay=pl.col("arr_delay").cast(pl.Float64),
     )
     departed = flights.filter(pl.col("departed").is_not_null()).select(
         *columns,
@@ -112,6 +121,7 @@ def event_table(
         dep_delay=pl.col("dep_delay").cast(pl.Float64),
         arr_delay=no_delay,
         outcome=pl.lit(None, pl.String),
+        delay=no_delay,
     )
     landed = flights.filter(pl.col("landed").is_not_null()).select(
         *columns,
@@ -120,6 +130,7 @@ def event_table(
         dep_delay=no_delay,
         arr_delay=pl.col("arr_delay").cast(pl.Float64),
         outcome=pl.lit(None, pl.String),
+        delay=no_delay,
     )
     events = pl.concat([scheduled, departed, landed]).with_columns(
         pl.col("kind").cast(pl.Enum(KINDS))  # sorts as listed: scheduled first
@@ -132,7 +143,7 @@ def event_table(
         seq=pl.int_range(1, pl.len() + 1).over("session"),
     ).select(
         *("session", "seq", "time", "kind", *FLIGHT, "dep_delay", "arr_delay"),
-        *(*WEATHER.values(), "outcome", "day", "flight"),
+        *(*WEATHER.values(), "outcome", "delay", "day", "flight"),
     )
 
 
@@ -216,3 +227,10 @@ def _with_weather(events: pl.DataFrame, weather: pl.DataFrame) -> pl.DataFrame:
         )
         .drop("known")
     )
+
+
+if __name__ == "__main__":
+    OUT.parent.mkdir(parents=True, exist_ok=True)
+    found = event_table(*read_tables(datasets.fetch("flights", progress=print)))
+    found.write_parquet(OUT)
+    print(f"{OUT}: {found.height:,} events of {found['session'].n_unique():,} sessions")

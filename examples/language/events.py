@@ -13,13 +13,14 @@ from pathlib import Path
 
 from tidegate.data import brown, datasets
 
+OUT = Path(__file__).parents[2] / "build" / "brown" / "characters.parquet"
 FICTION = "klmnpr"
 
 
 def main() -> None:
     """Fetch the corpus and write the events."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("build/brown/characters.parquet"))
+    parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--genres", default=FICTION, help="letters, a to r")
     options = parser.parse_args()
     documents = brown.read(datasets.fetch("brown", progress=print))

@@ -15,6 +15,7 @@ import polars as pl
 
 from tidegate.data import brown, datasets
 
+OUT = Path(__file__).parents[2] / "build" / "brown" / "tokens.parquet"
 FEW = 40
 """The rarest of the 190 have a token or two each, and some would be in one part alone."""
 
@@ -22,7 +23,7 @@ FEW = 40
 def main() -> None:
     """Fetch the corpus and write the events."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("build/brown/tokens.parquet"))
+    parser.add_argument("--out", type=Path, default=OUT)
     out = parser.parse_args().out
     events = brown.token_events(brown.read(datasets.fetch("brown", progress=print)))
     events = events.with_columns(

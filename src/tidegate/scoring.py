@@ -91,20 +91,18 @@ def answer(bundle: Bundle, scorer: offline.Scorer, table: EventTable) -> dict[st
         "session": names[np.repeat(np.arange(len(names)), table.lengths)[order]],
         "seq": table.seqs[order],
         "time": table.times[order],
-        **columns_of(bundle.task.name, answers.open(bundle.task), outputs[order]),
+        **columns_of(answers.open(bundle.task), outputs[order]),
     }
 
 
-def columns_of(task: str, half: Answers, outputs: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
-    """Return what answers hold, a column each, of a row an event.
+def columns_of(half: Answers, outputs: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+    """Return what answers hold, a column each.
 
-    Of two classes or several there is ``probabilities.late`` and so on; of many labels, or of
-    tokens, the likeliest alone.
+    Of a classification every class: ``label``, ``probabilities.late`` and so on. Of other tasks
+    what `Answers.columns` gives: of many labels or tokens the likeliest alone.
     """
-    if isinstance(half, Classify) and task == "classify":
-        found = half.members(outputs)
-    else:
-        found = half.columns(outputs)
+    # Whoever words answers as a classification does may have very many classes.
+    found = half.members(outputs) if type(half) is Classify else half.columns(outputs)
     return {name: _plain(column) for name, column in found.items()}
 
 

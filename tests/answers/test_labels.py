@@ -84,3 +84,18 @@ def test_per_session_the_labels_of_earlier_events_may_be_anything() -> None:
 
     task = fit_task("classify", "y", "event", text("a", "b"))
     np.testing.assert_array_equal(task_labels(task, text("a", "b"), np.array([0, 2])), [0.0, 1.0])
+
+
+def test_a_message_does_not_list_thousands_of_classes() -> None:
+    names = text(*(f"c{at:04}" for at in range(3000)))
+    task = fit_task("classify", "y", "event", names)
+    with pytest.raises(InputError, match="'c0009'] and 2,990 more") as caught:
+        encode_labels(task, text("never"))
+    assert len(str(caught.value)) < 400
+    with pytest.raises(InputError, match="'b' is named twice"):
+        fit_task("classify", "y", "event", text("a"), classes=("a", "b", "c", "b"))
+
+
+def test_numbers_too_large_to_scale_are_refused() -> None:
+    with pytest.raises(InputError, match=r"y: the labels reach 1e\+308.*out_of_range"):
+        fit_task("regress", "y", "event", np.array([1e308, -1e308]))

@@ -47,3 +47,9 @@ def test_precision_at_k_is_the_mean_over_the_orders_of_equals(
 def test_log_softmax_does_not_overflow() -> None:
     found = metrics.log_softmax(np.array([[1e4, 0.0], [-1e4, 0.0]]))
     np.testing.assert_array_equal(found, [[0.0, -1e4], [-1e4, 0.0]])
+
+
+def test_a_bin_of_the_calibration_error_holds_its_upper_end() -> None:
+    """A confidence of 0.5 is of the bin that ends there: 0.6 is of the next one."""
+    logits = np.log(np.array([[0.5, 0.5], [0.6, 0.4]]))
+    assert metrics.ece(logits, np.array([0, 1]), bins=4) == pytest.approx((0.5 + 0.6) / 2)

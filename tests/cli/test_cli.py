@@ -172,6 +172,19 @@ def test_errors_name_the_row_of_the_file(saved_bundle, frame, tmp_path) -> None:
         assert says in done.stderr
 
 
+@pytest.mark.parametrize("verb", ["score", "embed", "report"])
+def test_the_events_are_never_written_over(saved_bundle, frame, tmp_path, verb) -> None:
+    source = tmp_path / "events.parquet"
+    frame.write_parquet(source)
+    (tmp_path / "same").symlink_to(tmp_path)
+    before = source.read_bytes()
+    for out in (source, tmp_path / "same" / "events.parquet"):
+        done = tidegate(verb, saved_bundle, source, "--out", out)
+        assert done.returncode == 3
+        assert "(out_is_input)" in done.stderr
+        assert source.read_bytes() == before
+
+
 def test_evaluate_per_session_lets_earlier_events_have_other_labels(
     make_bundle, frame, tmp_path
 ) -> None:

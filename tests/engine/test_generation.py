@@ -74,7 +74,10 @@ def test_what_cannot_go_on_is_refused(bundle, make_bundle) -> None:
         (bundle, "", "empty_prompt"),
         (make_bundle(), "a", "wrong_task"),
         (make_bundle(task=ROADS), "a", "needs_fields"),
+        (bundle, "e\udcff", "bad_prompt"),
     ):
         with pytest.raises(InputError) as refused:
             generate(wrong, list(prompt))
         assert refused.value.code == code
+    with pytest.raises(InputError, match="seed: -1 is less than 0"):
+        generate(bundle, "e", seed=-1)

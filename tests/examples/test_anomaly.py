@@ -57,7 +57,7 @@ def test_a_session_is_a_quarter_of_an_hour(events, readings: pl.DataFrame) -> No
 
 def test_the_configuration_finds_a_burst(events, readings: pl.DataFrame, tmp_path: Path) -> None:
     events.events(readings).write_parquet(tmp_path / "events.parquet")
-    config = load_config(EXAMPLE / "motes.toml")
+    config = load_config(EXAMPLE / "train.toml")
     config = msgspec.structs.replace(
         config,
         data=msgspec.structs.replace(config.data, events=str(tmp_path / "events.parquet")),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from fuzz import BundleTarget, LogTarget, ModelTarget
+from fuzz import CALLS, BundleTarget, LogTarget
+from fuzz_calls import Calls
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -27,10 +28,11 @@ def test_a_bundle_works_or_is_refused(spoiled_bundle: BundleTarget, random: Rand
     spoiled_bundle(random)
 
 
+@pytest.mark.parametrize("calls", CALLS.values(), ids=CALLS.keys())
 @some
-@given(st.randoms(use_true_random=False))
-def test_a_model_works_or_is_refused(random: Random) -> None:
-    ModelTarget()(random)
+@given(random=st.randoms(use_true_random=False))
+def test_a_call_works_or_is_refused(calls: type[Calls], random: Random) -> None:
+    calls()(random)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,8 @@ def test_a_store_works_or_is_refused(spoiled_log: LogTarget, random: Random) -> 
     spoiled_log(random)
 
 
-def test_an_unspoiled_model_works() -> None:
-    """Most inputs of the target are right: else it would only see the first refusal."""
-    found = [ModelTarget()(Random(seed)) for seed in range(60)]
+@pytest.mark.parametrize("calls", CALLS.values(), ids=CALLS.keys())
+def test_many_calls_work(calls: type[Calls]) -> None:
+    """Many inputs of the target are right: else it would only see the first refusal."""
+    found = [calls()(Random(seed)) for seed in range(60)]
     assert found.count("works") > 20

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tidegate import core
 from tidegate.core import Encoder
 from tidegate.errors import InputError
 from tidegate.schema import Field, Schema, SchemaConfig, Time
@@ -271,3 +272,23 @@ def test_a_vocabulary_that_is_not_unicode_is_a_damaged_schema() -> None:
     with pytest.raises(InputError) as caught:
         Fitted((FittedField("c", Field("category"), statistics),), None, Statistics())
     assert (caught.value.code, caught.value.field) == ("bad_schema", "c")
+
+
+def test_times_and_numbers_may_lie_anywhere() -> None:
+    """A sanitizer sees a read that is not aligned; what is written has to be."""
+
+    def shifted(array: np.ndarray) -> np.ndarray:
+        return np.frombuffer(bytearray(b"\0" + array.tobytes()), np.uint8)[1:].view(array.dtype)
+
+    encoder = Encoder([], (0, 0.0, 1.0), None, None, 0.0)
+    times, states = np.array([5.0, 9.0]), np.array([[1.0], [2.0]])
+    rows = np.zeros((2, 1), np.float32)
+    expected = np.zeros((2, 1), np.float32)
+    encoder.encode({}, times, states.copy(), expected)
+    encoder.encode({}, shifted(times), states.copy(), rows)
+    np.testing.assert_array_equal(rows, expected)
+    np.testing.assert_array_equal(core.log1p(shifted(times)), core.log1p(times))
+    with pytest.raises(ValueError, match="states: is not aligned"):
+        encoder.encode({}, times, shifted(states).reshape(2, 1), rows)
+    with pytest.raises(ValueError, match="rows: is not aligned"):
+        encoder.encode({}, times, states, shifted(rows).reshape(2, 1))

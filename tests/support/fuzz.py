@@ -1,4 +1,4 @@
-"""Fuzz targets: bundles, models and stores that nobody should have made.
+"""Fuzz targets: bundles, calls of the core and stores that nobody should have made.
 
 Each target draws one input from a `random.Random` and runs it. A short form runs in tests/fuzz,
 where hypothesis is the random; a long one from the command line, where input number K is that of
@@ -21,21 +21,25 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import msgspec
 import numpy as np
+from fuzz_calls import ModelTarget, SchemaTarget, WordsTarget
 from logs import killed
 
+from tidegate import answers, core
 from tidegate import bundle as bundles
-from tidegate import core
 from tidegate.bundle import Bundle
 from tidegate.bundle import bundle as format_
-from tidegate.engine import Engine
+from tidegate.engine import Engine, offline, vectors
 from tidegate.engine.compress import compress
 from tidegate.errors import TidegateError
+from tidegate.schema import Schema
+from tidegate.spec import AnomalySpec, ForecastSpec, ItemsSpec, SurprisePart, TaskSpec
 from tidegate.store import LogStore
 from tidegate.store.verify import verify
 
@@ -130,6 +134,48 @@ def broken_tensors(random: Random, content: bytes) -> bytes:
 # -- Bundles --------------------------------------------------------------------------------------
 
 
+ROADS = ("", "A1", "B2", "C3")
+PARTS = (SurprisePart("gaussian", 0, 0, missing=1), SurprisePart("categorical", 7, 2, 4))
+TASKS = {
+    "next_item": TaskSpec("next_item", "road", classes=ROADS, items=ItemsSpec(top=2)),
+    "language": TaskSpec("language", "road", classes=ROADS, items=ItemsSpec()),
+    "anomaly": TaskSpec("anomaly", "a", anomaly=AnomalySpec(("speed", "road"), PARTS, 3.0)),
+    "forecast": TaskSpec(
+        "forecast",
+        "speed",
+        forecast=ForecastSpec((1, 3), (0.1, 0.5, 0.9), "pinball", coverage=0.8, margins=(0.1, 0.2)),
+    ),
+}
+
+
+def of_tasks(whole: Bundle) -> dict[str, Bundle]:
+    """Return bundles of a schema with clipped numbers and of answers that are not all outputs."""
+    found = msgspec.json.decode(msgspec.json.encode(whole.schema.to_dict()))
+    for field in found["fields"]:
+        if field["config"]["kind"] == "numeric":
+            field["config"]["clip"], field["statistics"]["bounds"] = [0.01, 0.99], [-1.0, 90.0]
+    schema = Schema.from_dict(found)
+    made = {}
+    for name, task in TASKS.items():
+        spec = msgspec.structs.replace(
+            whole.spec,
+            output_size=task.output_size,
+            readout={"next_item": "top", "anomaly": "surprise"}.get(name, "outputs"),
+            top=task.items.top if name == "next_item" and task.items is not None else 0,
+            parts=PARTS if name == "anomaly" else (),
+            skip=name == "forecast",
+        )
+        rng = np.random.default_rng(1)
+        weights = {
+            name: rng.normal(0, 0.3, shape).astype(np.float32)
+            for name, shape in spec.weight_shapes().items()
+        }
+        bundle = replace(whole, spec=spec, schema=schema, task=task, weights=weights, vectors={})
+        reference = offline.open(bundle, "reference", replay=False)
+        made[name] = replace(bundle, vectors=vectors.make(reference, bundle.baseline, seed=1))
+    return made
+
+
 class BundleTarget:
     """A folder of which something is wrong makes an engine that works, or a `TidegateError`.
 
@@ -138,11 +184,13 @@ class BundleTarget:
     """
 
     def __init__(self, whole: Bundle, folder: Path) -> None:
+        made = {precision: compress(whole, precision) for precision in ("bf16", "int8")}
+        made |= {"fp32": whole} | of_tasks(whole)
         self._contents = []
-        for precision in ("fp32", "bf16", "int8"):
-            path = folder / precision
-            bundles.save(compress(whole, precision) if precision != "fp32" else whole, path)
-            self._contents.append({file.name: file.read_bytes() for file in path.iterdir()})
+        for name, bundle in made.items():
+            bundles.save(bundle, folder / name)
+            files = (folder / name).iterdir()
+            self._contents.append({file.name: file.read_bytes() for file in files})
         self._folder = folder / "spoiled"
         self._folder.mkdir()
 
@@ -168,10 +216,14 @@ class BundleTarget:
             engine = Engine.open(bundle)
             rows = np.zeros((3, bundle.spec.row_size), dtype=np.float32)
             outputs = engine.step(["a", "b", "a"], rows)
+            half = answers.open(bundle.task)
+            worded, words = half.answer(outputs), half.json("1")
         except TidegateError as error:
             str(error), error.to_dict()
             return error.code
         assert np.isfinite(outputs).all()
+        if words is not None:
+            assert words.answers(outputs) == [msgspec.json.encode(answer) for answer in worded]
         return "works"
 
     @staticmethod
@@ -192,200 +244,6 @@ class BundleTarget:
                 document, contents["weights.safetensors"]
             )
         contents["bundle.json"] = format_._sealed(document)
-
-
-# -- Models ---------------------------------------------------------------------------------------
-
-CELLS = {"gru": 3, "gru_before": 3, "lstm": 4, "rnn_tanh": 1, "rnn_relu": 1}
-PER_STEP = {"fp32": 1, "bf16": 2, "int8": 4}
-SIZES = [1, 2, 3, 7, 15, 16, 17, 31, 33, 40]
-HUGE = [
-    0,
-    -1,
-    2**24,
-    2**24 + 1,
-    2**31,
-    2**32,
-    2**60,
-    2**63,
-    2**64 - 1,
-    2**64,
-    2**70,
-    None,
-    1.5,
-    "4",
-]
-
-
-class ModelTarget:
-    """Calls of `core.Model` with parts that do not fit: a model that works, or a plain refusal."""
-
-    def __call__(self, random: Random) -> str:
-        self._random = random
-        # An input is wrong in some places only: else every one would be refused at the first.
-        self._wrong = random.choice([0.0, 0.01, 0.05])
-        self._numbers = np.random.default_rng(random.randrange(2**32))
-        try:
-            model, row_size, sizes = self._made()
-        except (ValueError, TypeError) as error:
-            return type(error).__name__
-        try:
-            return self._used(model, row_size, sizes)
-        except (ValueError, TypeError) as error:
-            return f"use: {type(error).__name__}"
-
-    def _made(self) -> tuple[core.Model, int, list[int]]:
-        random = self._random
-        precision = self._or_wrong(random.choice(list(PER_STEP)), ["fp16", "", None, 3])
-        row_size = random.choice(SIZES)
-        categories = random.sample(range(row_size), random.randrange(min(row_size, 3) + 1))
-        numbers = [c for c in range(row_size) if c not in categories]
-        model = core.Model(
-            precision,
-            self._or_wrong(row_size, HUGE),
-            [self._or_wrong(c, HUGE) for c in numbers],
-            random.random() < 0.3,
-            self._or_wrong(random.choice([1, 1, 1, 2]), HUGE),
-        )
-        below, sizes = len(numbers), []
-        for index in range(random.randrange(1, 4)):
-            cell, size = random.choice(list(CELLS)), random.choice(SIZES)
-            residual = random.random() < 0.3
-            if residual and below:
-                size = below
-            self._add_layer(model, precision, cell, size, residual and below > 0, below)
-            if index == 0 or self._is_wrong():
-                width = (size + 15) // 16 * CELLS[cell] * 16
-                for column in categories:
-                    table = self._floats((random.choice(SIZES), width))
-                    model.add_category(self._or_wrong(column, HUGE), table)
-            sizes.append(size)
-            below = size
-        if self._is_wrong():
-            return model, row_size, sizes  # without a head
-        for left in (2, 1, 0):  # a head that was refused may be set again
-            try:
-                self._set_head(model, below)
-                break
-            except (ValueError, TypeError):
-                if not left:
-                    raise
-        if self._is_wrong():
-            self._set_head(model, below)
-        return model, row_size, sizes
-
-    def _set_head(self, model, below) -> None:
-        outputs = self._random.choice([1, 2, 7, 8, 40])
-        parts: dict[str, Any] = {"outputs": self._or_wrong(outputs, HUGE)}
-        if outputs <= 7:
-            parts["weight"] = self._floats((outputs, (below + 15) // 16 * 16))
-            parts["bias"] = self._floats((outputs,))
-        else:
-            made = self._product("fp32", below, outputs, 1)
-            parts |= made if isinstance(made, dict) else {}
-        kind = self._random.choice(["linear", "sigmoid", "softmax"])
-        model.set_head(self._or_wrong(kind, ["", "tanh", None]), self._without(parts))
-
-    def _add_layer(self, model, precision, cell, size, residual, below) -> None:
-        gates, before = CELLS[cell], cell == "gru_before"
-        names = {
-            **dict.fromkeys(("gain_input", "shift_input"), gates),
-            **dict.fromkeys(("gain_recurrent", "shift_recurrent"), 2 if before else gates),
-            **(dict.fromkeys(("gain_candidate", "shift_candidate"), 1) if before else {}),
-            **(dict.fromkeys(("gain_cell", "bias_cell"), 1) if cell == "lstm" else {}),
-        }
-        panels = (size + 15) // 16
-        norms = {name: self._floats((panels * count * 16,)) for name, count in names.items()}
-        model.add_layer(
-            self._or_wrong(cell, ["", "GRU", "transformer", None]),
-            self._or_wrong(size, HUGE),
-            residual != self._is_wrong(),
-            self._product(precision, below, size, gates),
-            self._product(precision, size, size, 2 if before else gates),
-            self._product(precision, size, size, 1) if before != self._is_wrong() else None,
-            self._without(norms) if self._random.random() < 0.4 else None,
-        )
-
-    def _product(self, precision, inputs, size, gates) -> Any:
-        panels, steps = (size + 15) // 16, -(-inputs // PER_STEP.get(precision, 1))
-        shape = (panels, steps, gates, 64)
-        if precision == "int8":
-            weights = self._numbers.integers(-127, 128, shape, dtype=np.int8).view(np.uint8)
-        elif precision == "bf16":
-            weights = self._numbers.normal(0, 0.3, (panels, steps, gates, 32)).astype(np.float32)
-            weights = np.ascontiguousarray(weights.view(np.uint16)[..., 1::2]).view(np.uint8)
-        else:
-            weights = self._numbers.normal(0, 0.3, (panels, steps, gates, 16)).astype(np.float32)
-            weights = weights.view(np.uint8)
-        width = panels * gates * 16
-        parts = {"weights": self._spoiled(weights), "bias": self._floats((width,))}
-        if precision == "int8":
-            start = self._numbers.integers(-(2**31), 2**31, width, dtype=np.int64).astype(np.int32)
-            parts |= {
-                "scale": self._floats((width,)),
-                "start": self._spoiled(start),
-                "bounded": self._or_wrong(self._random.random() < 0.5, [None, 2, "yes"]),
-            }
-        return self._or_wrong(self._without(parts), [None, [], 7])
-
-    def _used(self, model, row_size, sizes) -> str:
-        random = self._random
-        n, sessions = random.choice([0, 1, 2, 70]), random.choice([1, 3, 80])
-        rows = self._numbers.integers(0, 2, (n, row_size)).astype(np.float32)
-        slots = self._numbers.integers(0, sessions, n)
-        if n and self._is_wrong():
-            slots[random.randrange(n)] = random.choice([-1, sessions, 2**40, -(2**63)])
-        states = np.zeros((sessions, model.state_size), dtype=np.float32)
-        outputs = np.full((n, model.output_size), 7e7, dtype=np.float32)
-        model.step(self._spoiled(rows), self._spoiled(slots), states, self._spoiled(outputs))
-        one = np.zeros(model.state_size, dtype=np.float32)
-        model.run(self._spoiled(rows), self._spoiled(one), self._spoiled(outputs))
-        if model.output_size > 7:
-            k = self._or_wrong(3, [0, 7, 8, 41])
-            scores, indices = np.zeros((n, k), np.float32), np.zeros((n, k), np.int64)
-            parts = self._spoiled(scores), self._spoiled(indices)
-            model.step_top(self._spoiled(rows), self._spoiled(slots), states, *parts)
-        return "works"
-
-    # Wrong now and then
-
-    def _is_wrong(self) -> bool:
-        return self._random.random() < self._wrong
-
-    def _or_wrong(self, right: Any, wrong: list[Any]) -> Any:
-        return self._random.choice(wrong) if self._is_wrong() else right
-
-    def _without(self, parts: dict[str, Any]) -> dict[str, Any]:
-        if self._is_wrong():
-            del parts[self._random.choice(list(parts))]
-        return parts
-
-    def _floats(self, shape: tuple[int, ...]) -> Any:
-        return self._spoiled(self._numbers.normal(0, 0.3, shape).astype(np.float32))
-
-    def _spoiled(self, array: np.ndarray) -> Any:
-        if not self._is_wrong():
-            return array
-        flat = array.reshape(-1)
-        kinds: list[Callable[[], Any]] = [
-            lambda: None,
-            lambda: array.tolist(),
-            lambda: array.astype(np.float64),
-            lambda: array.astype(np.int32),
-            lambda: array.astype(array.dtype.newbyteorder()),
-            lambda: array[:-1],
-            lambda: array[..., :-1],
-            lambda: array[None],
-            lambda: flat,
-            lambda: array[:0],
-            lambda: np.concatenate([array, array]),
-            lambda: np.asfortranarray(array),
-            lambda: np.repeat(array, 2, axis=-1)[..., ::2],
-            lambda: np.full_like(array, -128 if array.dtype.kind == "i" else 255),
-            lambda: np.frombuffer(b"\0" + array.tobytes(), np.uint8)[1:].view(array.dtype),
-            lambda: np.full_like(array, np.nan) if array.dtype.kind == "f" else array,
-        ]
-        return self._random.choice(kinds)()
 
 
 # -- Stores ---------------------------------------------------------------------------------------
@@ -486,6 +344,9 @@ class LogTarget:
 # -- The long form --------------------------------------------------------------------------------
 
 
+CALLS = {"model": ModelTarget, "words": WordsTarget, "schema": SchemaTarget}
+
+
 def small_bundle() -> Bundle:
     """Return the bundle that the tests use (tests/conftest.py)."""
     path = Path(__file__).parents[1] / "conftest.py"
@@ -500,11 +361,13 @@ def small_bundle() -> Bundle:
 def draw_many(name: str, seeds: Iterable[int], end: float, seed: Any) -> None:
     """Run inputs until `end`; `seed` says at any time which is running."""
     with tempfile.TemporaryDirectory() as folder:
-        target: Callable[[Random], str] = ModelTarget()
+        target: Callable[[Random], str]
         if name == "log":
             target = LogTarget(Path(folder))
         elif name == "bundle":
             target = BundleTarget(small_bundle(), Path(folder))
+        else:
+            target = CALLS[name]()
         found: Counter[str] = Counter()
         for seed.value in seeds:
             found[target(Random(seed.value))] += 1
@@ -516,7 +379,7 @@ def draw_many(name: str, seeds: Iterable[int], end: float, seed: Any) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("target", choices=["bundle", "model", "log"])
+    parser.add_argument("target", choices=["bundle", "log", *CALLS])
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int, default=2**31)

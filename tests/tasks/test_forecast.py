@@ -101,7 +101,7 @@ def test_nothing_known_costs_nothing() -> None:
 
 
 def test_a_network_begins_with_the_last_value() -> None:
-    events = table([1.0, 2.0, 4.0])
+    events = table([1.0, 2.0, 4.0, 8.0])
     schema = fitted(events)
     task = tasks.open(tasks.fit(wanted(horizons=3), None, events, schema))
     spec = ModelSpec(
@@ -134,6 +134,20 @@ def test_margins_hold_the_share_that_is_wanted() -> None:
     assert settled.forecast.margins == pytest.approx([1.645, 1.645], abs=0.12)
     found = Answers(settled).metrics(*part(20_000))
     assert found["coverage"] == pytest.approx(0.9, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("coverage", "margin"), [(0.5, 5.0), (0.79, 8.0), (0.8, 8.0), (0.81, 9.0), (0.95, 9.0)]
+)
+def test_a_margin_is_the_error_of_its_rank(coverage: float, margin: float) -> None:
+    """Of 9 errors, 1 to 9, the ceil(10 * coverage)-th; the largest, if there are too few."""
+    spec = TaskSpec("forecast", "y", forecast=ForecastSpec((1,), coverage=coverage))
+    values = np.array([0.0, 3, -1, 9, -5, 7, 2, -8, 4, 6])
+    truth = Track.of(values, np.array([0, 10])).truth()
+    network = Network(ModelSpec(1, (LayerSpec("gru", 1),), 1))
+    settled = Forecast(spec).finish(network, np.zeros((10, 1), np.float32), truth)
+    assert settled.forecast is not None
+    assert settled.forecast.margins == (margin,)
 
 
 def test_margins_may_narrow_quantiles() -> None:
@@ -188,6 +202,23 @@ def test_a_field_without_values_is_refused() -> None:
     events = table([None, None])
     with pytest.raises(InputError, match="no_labels"):
         tasks.fit(wanted(horizons=1), None, events, fitted(events))
+
+
+@pytest.mark.parametrize("horizons", [2, [1, 2]])
+def test_a_horizon_that_no_series_reaches_is_refused(horizons: int | list[int]) -> None:
+    """Nothing could be learned of it, and the others would hide that."""
+    short = table([1.0, 2.0, None], [3.0])
+    with pytest.raises(InputError, match=r"2 events after another .* farthest is 1") as caught:
+        tasks.fit(wanted(horizons=horizons), None, short, fitted(short))
+    assert (caught.value.code, caught.value.field) == ("too_short", "task.forecast.horizons")
+    long = table([1.0, 2.0, None], [None, None, 3.0])
+    tasks.fit(wanted(horizons=horizons), None, long, fitted(long))
+
+
+@pytest.mark.parametrize("horizons", [0, -3])
+def test_no_event_is_no_horizon(horizons: int) -> None:
+    with pytest.raises(InputError, match=f"horizons: {horizons} is no number of events"):
+        ForecastConfig(horizons)
 
 
 def test_a_configuration_names_the_key_that_is_wrong() -> None:

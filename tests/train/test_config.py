@@ -196,6 +196,20 @@ def test_a_split_time_is_utc_unless_it_says_otherwise(moment: str) -> None:
             "train.truncate",
             '"tail"',
         ),
+        ('label = "jam"', 'label = "car"', "bad_config", "data.label", "to be learned"),
+        ('label = "jam"', 'label = "at"', "bad_config", "data.label", "to be learned"),
+        ('"classify"', '"classify"\nfield = "lane"', "unused_key", "task.field", "classify has"),
+        ('"classify"', '"regress"\nclasses = ["a", "b"]', "unused_key", "task.classes", "regress"),
+        ('"classify"', '"tag"\nitems = { k = 3 }', "unused_key", "task.items", "tag has"),
+        ('"classify"', '"tag"\nanomaly = {}', "unused_key", "task.anomaly", "tag has"),
+        ('"classify"', '"tag"\nforecast = { horizons = 1 }', "unused_key", "task.forecast", "tag"),
+        (
+            "valid_from = 2013-10-01",
+            "seed = -1\nvalid_from = 5",
+            "out_of_range",
+            "split.seed",
+            "0 or",
+        ),
         ('kind = "numeric"', 'kind = "boolean"\nmax_size = 2', "bad_config", None, ""),
         ('"time"\n', '"time"\nfractions = [0.5, 0.5]\n', "unused_key", "split.fractions", "time"),
         ("[task]", "[task", "not_toml", "config", "toml"),
@@ -207,6 +221,14 @@ def test_a_wrong_key_is_named(old: str, new: str, code: str, field: str | None, 
     assert caught.value.code == code
     assert caught.value.field == (field or "schema.fields.speed")
     assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize("task", ["forecast", "next_item", "language", "anomaly"])
+def test_what_is_foretold_is_not_read_backwards(task: str) -> None:
+    other = changed('name = "classify"', f'name = "{task}"').replace('label = "jam"\n', "")
+    parse_config(other)
+    with pytest.raises(InputError, match=r"model\.bidirectional: .* foretold \(bad_config\)"):
+        parse_config(other.replace("hidden_size = 16", "bidirectional = true"))
 
 
 @pytest.mark.parametrize(

@@ -197,7 +197,10 @@ def test_a_configuration_that_makes_no_forecast_is_refused(
 
 
 def test_only_a_forecast_is_cut_in_time() -> None:
-    other = CONFIG.replace('name = "forecast"', 'name = "regress"')
+    other = CONFIG.replace('name = "forecast"\nfield = "y"', 'name = "regress"')
     other = other.replace('time = "ds"', 'time = "ds"\nlabel = "z"')
+    section = "[task.forecast]\nhorizons = [1, 2, 6]\nseason = 6\ncoverage = 0.8\n"
+    assert section in other
+    other = other.replace(section, "")
     with pytest.raises(InputError, match=r"split\.by"):
         parse_config(other)

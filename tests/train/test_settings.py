@@ -91,7 +91,7 @@ def test_rates_and_first_weights_reach_the_network() -> None:
         ("max_bad_batches", [0]),
         ("max_returns", [-1]),
         ("patience", [0]),
-        ("seed", [-1]),
+        ("seed", [-1, 2**63]),
         ("threads", [0]),
     ],
 )

@@ -127,7 +127,7 @@ class Anomaly:
             row = int(wrong.argmax())
             raise InputError(
                 "wrong_label",
-                f"{labels[row]!r} does not say whether the event is an anomaly",
+                f"{labels.tolist()[row]!r} does not say whether the event is an anomaly",
                 field=self._label or None,
                 hint="a label is 1 of an anomaly, 0 of an ordinary event, and may be left empty: "
                 "is it the right column?",

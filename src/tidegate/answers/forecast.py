@@ -70,10 +70,18 @@ class Forecast:
         return [dict(zip(words, each, strict=True)) for each in zip(*words.values(), strict=True)]
 
     def columns(self, outputs: NDArray[np.float32]) -> dict[str, Column]:
-        """Return ``forecast_1``, and ``low_1`` and ``high_1``, and so on for every horizon."""
+        """Return ``forecast_1``, and ``low_1`` and ``high_1``, and so on for every horizon.
+
+        With quantiles also ``quantile_0.1_1`` and so on.
+        """
+        lines = self.lines(outputs)
+        if self._many:
+            every = self._values(self._sorted(outputs), self._task.target_mean)
+            for at, share in enumerate(self._spec.quantiles):
+                lines[f"quantile_{share:g}"] = every[..., at]
         return {
             f"{name}_{horizon}": np.ascontiguousarray(each[:, at])
-            for name, each in self.lines(outputs).items()
+            for name, each in lines.items()
             for at, horizon in enumerate(self._spec.horizons)
         }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.answers.events import Events
-from tidegate.answers.weights import ClassWeight, class_weights
+from tidegate.answers.weights import ClassWeight, class_weights, listed
 from tidegate.errors import InputError
 from tidegate.spec import TaskSpec
 
@@ -63,7 +64,8 @@ def fit_task(
     InputError
         ``no_labels``; ``one_class``; ``repeated_class``; ``unknown_class`` (one that `classes`
         lacks); ``wrong_type`` or ``not_finite`` for a label that does not fit the task;
-        ``bad_config``: one tag a session; from `class_weights`.
+        ``out_of_range``: numbers too large; ``bad_config``: one tag a session; from
+        `class_weights`.
 
     Examples
     --------
@@ -77,13 +79,22 @@ def fit_task(
         values = values[~np.isnan(values)]
         if len(values) == 0:
             raise _no_labels(label)
+        with np.errstate(over="ignore"):
+            mean, spread = float(values.mean()), float(values.std())
+        if not (math.isfinite(mean) and math.isfinite(spread)):
+            raise InputError(
+                "out_of_range",
+                f"the labels reach {np.abs(values).max():.3g}: their spread is no float64",
+                field=label,
+                hint="give them in a larger unit",
+            )
         return TaskSpec(
             "regress",
             label,
             per,
-            target_mean=float(values.mean()),
+            target_mean=mean,
             # Equal values leave nothing to scale by.
-            target_scale=float(values.std()) or 1.0,
+            target_scale=spread or 1.0,
         )
     if name == "tag" and per == "session":
         raise InputError(
@@ -100,7 +111,7 @@ def fit_task(
     if len(set(task.classes)) < len(task.classes):
         raise InputError(
             "repeated_class",
-            f"{list(task.classes)} names a class twice",
+            f"{_first_repeated(task.classes)!r} is named twice",
             field=label,
             hint="name each class once",
         )
@@ -154,7 +165,7 @@ def encode_labels(task: TaskSpec, labels: NDArray[Any]) -> NDArray[np.float64]:
         row = next(i for i, name in enumerate(names) if name not in index)
         raise InputError(
             "unknown_class",
-            f"{names[row]!r} is not among {list(task.classes)}",
+            f"{names[row]!r} is not among {listed(task.classes)}",
             field=task.label,
             hint="train with every class, or leave the label of such rows empty",
             row=row,
@@ -243,6 +254,10 @@ def table_labels(task: TaskSpec, events: Events) -> NDArray[np.float64]:
             hint="name the label column when the table is read",
         )
     return task_labels(task, events.labels, events.offsets)
+
+
+def _first_repeated(names: Sequence[str]) -> str:
+    return next(name for at, name in enumerate(names) if name in names[:at])
 
 
 def _numbers(label: str, labels: NDArray[Any]) -> NDArray[np.float64]:

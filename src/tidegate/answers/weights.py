@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from tidegate.errors import InputError
 
-__all__ = ["ClassWeight", "class_weights"]
+__all__ = ["ClassWeight", "class_weights", "listed"]
+
+MOST_LISTED = 10
 
 ClassWeight = Literal["balanced"] | Mapping[str, float]
 """``"balanced"``, or weights by name."""
@@ -61,7 +63,7 @@ def class_weights(
         if name not in classes:
             raise InputError(
                 "unknown_class",
-                f"{name!r} is not among {list(classes)}",
+                f"{name!r} is not among {listed(classes)}",
                 field="class_weight",
                 hint="weigh classes that the labels have",
             )
@@ -73,3 +75,17 @@ def class_weights(
                 hint="use a number above 0; to leave a class out, leave its labels empty",
             )
     return tuple(float(wanted.get(name, 1.0)) for name in classes)
+
+
+def listed(classes: Sequence[str]) -> str:
+    """Return classes as a message has them: the first few, if there are many.
+
+    Examples
+    --------
+    >>> listed(["no", "yes"])
+    "['no', 'yes']"
+    >>> listed([str(number) for number in range(1000)])
+    "['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'] and 990 more"
+    """
+    more = len(classes) - MOST_LISTED
+    return f"{list(classes[:MOST_LISTED])}" + (f" and {more:,} more" if more > 0 else "")

@@ -32,6 +32,7 @@ from safetensors.numpy import save as safetensors_save
 
 from tidegate import __version__, files
 from tidegate.bundle import card
+from tidegate.bundle.task import disagreement
 from tidegate.bundle.weights import check_weights, encode
 from tidegate.core import Precision
 from tidegate.errors import BundleError, InputError, TidegateError
@@ -236,8 +237,8 @@ def load(path: str | Path) -> Bundle:
         raise _damaged(path, _MANIFEST, "its fingerprint is not that of its model")
     if (spec.row_size, spec.categories) != (schema.width, schema.categories):
         raise _damaged(path, _MANIFEST, "the model's inputs are not the schema's columns")
-    if spec.output_size != task.output_size:
-        raise _damaged(path, _MANIFEST, "the model's outputs are not those of its task")
+    if what := disagreement(spec, task):
+        raise _damaged(path, _MANIFEST, what)
     return bundle
 
 

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tidegate.cli.events import BundleArgument, SeqOption, SessionOption, TimeOption, read
+from tidegate.cli.events import (
+    BundleArgument,
+    SeqOption,
+    SessionOption,
+    TimeOption,
+    check_out,
+    read,
+)
 from tidegate.cli.verbs import verb, write_json
 from tidegate.errors import InputError
 
@@ -71,6 +78,8 @@ def command(
             field="--out" if out is None else "EVENTS",
             hint="give EVENTS and --out FILE, or --save FOLDER, or all three",
         )
+    if events is not None and out is not None:
+        check_out(out, events)
     made = embedder(bundles.load(bundle))
     report: dict[str, Any] = {"numbers": made.spec.output_size}
     if save is not None:

@@ -7,11 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tidegate.errors import InputError
+
 if TYPE_CHECKING:
     from tidegate.bundle import Bundle
     from tidegate.tables import EventTable
 
-__all__ = ["BundleArgument", "EventsArgument", "SeqOption", "SessionOption", "TimeOption", "read"]
+__all__ = [
+    "BundleArgument",
+    "EventsArgument",
+    "SeqOption",
+    "SessionOption",
+    "TimeOption",
+    "check_out",
+    "read",
+]
 
 BundleArgument = Annotated[Path, typer.Argument(help="A bundle's folder.", show_default=False)]
 EventsArgument = Annotated[
@@ -50,3 +60,20 @@ def read(
     from tidegate import scoring
 
     return scoring.read(bundle, events, session, time, seq, label)
+
+
+def check_out(out: Path, events: Path) -> None:
+    """Refuse to write over the events.
+
+    Raises
+    ------
+    InputError
+        ``out_is_input``.
+    """
+    if out.exists() and events.exists() and out.samefile(events):
+        raise InputError(
+            "out_is_input",
+            f"{out} holds the events",
+            field="--out",
+            hint="name another file: this one would be replaced",
+        )

@@ -34,7 +34,9 @@ def command(
     top_p: Annotated[
         float | None, typer.Option(help="Draw from the likeliest that hold this share together.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="The same seed draws the same text.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="The same seed draws the same text.")
+    ] = None,
 ) -> None:
     """Go on with a text, token by token; each is written as it comes."""
     from tidegate import bundle as bundles

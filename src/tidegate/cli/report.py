@@ -14,6 +14,7 @@ from tidegate.cli.events import (
     SeqOption,
     SessionOption,
     TimeOption,
+    check_out,
     read,
 )
 from tidegate.cli.verbs import verb
@@ -59,6 +60,7 @@ def command(
     from tidegate import files
 
     files.check_place(out)
+    check_out(out, events)
     loaded = bundles.load(bundle)
     table = read(loaded, events, session, time, seq, label or label_of(loaded.task))
 

@@ -13,6 +13,7 @@ from tidegate.cli.events import (
     SeqOption,
     SessionOption,
     TimeOption,
+    check_out,
     read,
 )
 from tidegate.cli.verbs import verb, write_json
@@ -46,6 +47,7 @@ def command(
     from tidegate import scoring, tables
     from tidegate.engine import offline
 
+    check_out(out, events)
     loaded = bundles.load(bundle)
     scorer = offline.open(loaded)
     table = read(loaded, events, session, time, seq)

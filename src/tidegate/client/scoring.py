@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate import tables
+from tidegate.client import columns
 from tidegate.client.answers import Answer, parse, parse_error
 from tidegate.client.exchange import (
     Exchange,
@@ -47,7 +48,7 @@ def score(
     fields = {name: field["kind"] for name, field in described["fields"].items()}
     table = tables.read(source, session=session, fields=fields, time=time, seq=seq)
     lines = _Lines(table, fields, timed=time is not None)
-    scored = _Scored(table, described["task"])
+    scored = _Scored(table, columns.of(described["task"]))
     path = f"/v1/models/{quote(model, safe='')}/events"
     kept = described.get("kept_answers", _KEPT_ANSWERS)
     for events in _chunks(table.seqs, kept):
@@ -125,16 +126,18 @@ class _Lines:
 class _Scored:
     """Collects answers in arrays, one row an event."""
 
-    def __init__(self, table: EventTable, task: dict[str, Any]) -> None:
+    def __init__(self, table: EventTable, answers: columns.Columns) -> None:
         self._table = table
         n = table.n_events
         self._times = np.full(n, np.nan)
         self._duplicates = np.zeros(n, dtype=bool)
         self._codes = np.full(n, None, dtype=object)
         self._messages = np.full(n, None, dtype=object)
-        self._labels = np.full(n, None, dtype=object)
-        self._classes = list(task["classes"]) if task["name"] == "classify" else []
-        self._numbers = np.full((n, max(len(self._classes), 1)), np.nan)
+        self._answers = answers
+        names, texts = answers.names, answers.texts
+        self._numbers = np.full((n, len(names) - len(texts)), np.nan)
+        self._texts = np.full((n, len(texts)), None, dtype=object)
+        self._is_text = [name in texts for name in names]
 
     def take(self, events: NDArray[np.int64], body: bytes) -> None:
         """Take the lines that answer some events, in their order."""
@@ -146,12 +149,12 @@ class _Scored:
             answer: Answer = parse(line, Answer)
             self._times[event] = answer.time
             self._duplicates[event] = answer.duplicate
-            if self._classes:
-                self._labels[event] = answer.answer["label"]
-                probabilities = answer.answer["probabilities"]
-                self._numbers[event] = [probabilities[name] for name in self._classes]
-            else:
-                self._numbers[event, 0] = answer.answer["value"]
+            cells = self._answers.cells(answer.answer)
+            kinds = self._is_text
+            self._texts[event] = [cell for cell, text in zip(cells, kinds, strict=True) if text]
+            self._numbers[event] = [
+                cell for cell, text in zip(cells, kinds, strict=True) if not text
+            ]
 
     def frame(self) -> pl.DataFrame:
         """Return everything in the order of the input."""
@@ -160,16 +163,18 @@ class _Scored:
         table = self._table
         order = np.argsort(table.source_rows)
         sessions = np.repeat(np.array(table.sessions, dtype=object), table.lengths)
-        columns: dict[str, Any] = {
+        found: dict[str, Any] = {
             "session": pl.Series(sessions[order].tolist(), dtype=pl.String),
             "seq": table.seqs[order],
             "time": self._times[order],
         }
-        if self._classes:
-            columns["label"] = pl.Series(self._labels[order].tolist(), dtype=pl.String)
-        names = [f"probabilities.{name}" for name in self._classes] or ["value"]
-        columns |= {name: self._numbers[order, place] for place, name in enumerate(names)}
-        columns["duplicate"] = self._duplicates[order]
-        for name, texts in (("error_code", self._codes), ("error_message", self._messages)):
-            columns[name] = pl.Series(texts[order].tolist(), dtype=pl.String)
-        return pl.DataFrame(columns, nan_to_null=True)
+        texts, numbers = iter(self._texts.T), iter(self._numbers.T)
+        for name, text in zip(self._answers.names, self._is_text, strict=True):
+            if text:
+                found[name] = pl.Series(next(texts)[order].tolist(), dtype=pl.String)
+            else:
+                found[name] = next(numbers)[order]
+        found["duplicate"] = self._duplicates[order]
+        for name, words in (("error_code", self._codes), ("error_message", self._messages)):
+            found[name] = pl.Series(words[order].tolist(), dtype=pl.String)
+        return pl.DataFrame(found, nan_to_null=True)

@@ -44,10 +44,10 @@ def generate(
     Raises
     ------
     InputError
-        ``wrong_task``; ``empty_prompt``; ``needs_fields``: an event holds more than its token. All
-        before the first token.
+        ``wrong_task``; ``empty_prompt``; ``bad_prompt``: no Unicode; ``out_of_range``: the seed;
+        ``needs_fields``: an event holds more than its token. All before the first token.
     """
-    _check(bundle, prompt)
+    _check(bundle, prompt, seed)
     opened = Engine.open(bundle) if engine is None else engine
     return _tokens(opened.fresh(), bundle.task.label, bundle.task.classes, prompt, sampling, seed)
 
@@ -110,7 +110,7 @@ def _tokens(
         scores = read([token])
 
 
-def _check(bundle: Bundle, prompt: Sequence[str]) -> None:
+def _check(bundle: Bundle, prompt: Sequence[str], seed: int | None) -> None:
     if bundle.task.name != "language":
         raise InputError(
             "wrong_task",
@@ -133,3 +133,23 @@ def _check(bundle: Bundle, prompt: Sequence[str]) -> None:
             field="prompt",
             hint="give a token or more to begin with; a line break will do for many texts",
         )
+    for token in prompt:
+        if not isinstance(token, str) or not _is_unicode(token):
+            raise InputError(
+                "bad_prompt",
+                f"{token!r} is no text that UTF-8 can write",
+                field="prompt",
+                hint="give tokens of valid Unicode; in a terminal, see that its encoding is UTF-8",
+            )
+    if seed is not None and seed < 0:
+        raise InputError(
+            "out_of_range", f"{seed} is less than 0", field="seed", hint="use 0 or more"
+        )
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -42,6 +42,13 @@ class ForecastConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     coverage: float = 0.0
 
     def __post_init__(self) -> None:
+        if isinstance(self.horizons, int) and self.horizons < 1:
+            raise InputError(
+                "out_of_range",
+                f"{self.horizons} is no number of events ahead",
+                field="horizons",
+                hint="give 1 or more, or a list of rising numbers of events, such as [1, 24]",
+            )
         farthest = (
             self.horizons if isinstance(self.horizons, int) else max(self.horizons, default=0)
         )
@@ -194,10 +201,17 @@ class TaskConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     items: ItemsConfig = ItemsConfig()
 
     def __post_init__(self) -> None:
-        if self.class_weight is not None and self.name != "classify":
-            raise InputError(
-                "unused_key",
-                "is given",
-                field="class_weight",
-                hint=f"{self.name} has no use for it",
-            )
+        used: dict[str, tuple[bool, tuple[TaskName, ...]]] = {
+            # anomaly says itself that it has none
+            "classes": (bool(self.classes), ("classify", "tag", "anomaly")),
+            "class_weight": (self.class_weight is not None, ("classify",)),
+            "field": (self.field is not None, ("forecast", "next_item", "language")),
+            "forecast": (self.forecast is not None, ("forecast",)),
+            "anomaly": (self.anomaly is not None, ("anomaly",)),
+            "items": (self.items != ItemsConfig(), ("next_item",)),
+        }
+        for key, (given, tasks) in used.items():
+            if given and self.name not in tasks:
+                raise InputError(
+                    "unused_key", "is given", field=key, hint=f"{self.name} has no use for it"
+                )

@@ -193,7 +193,7 @@ def fit(
     ------
     InputError
         ``missing_key``: no field, or no horizons; ``wrong_type``: a field that holds no numbers;
-        ``no_labels``: one without a value; ``bad_spec``: options that make no forecast.
+        ``no_labels``: one without a value; ``too_short``: a horizon beyond every series.
     """
     wanted, name = config.forecast, config.field
     if name is None or wanted is None:
@@ -218,10 +218,28 @@ def fit(
             hint="see that the training part has values in it",
         )
     error = Track.of(table.columns[name], table.offsets).naive_error(wanted.season)
+    forecast = wanted.spec(log=fitted.config.scale == "log1p", naive_error=error)
+    _check_reach(table, name, forecast.horizons[-1])
     return TaskSpec(
         "forecast",
         name,
         target_mean=fitted.statistics.center,
         target_scale=fitted.statistics.spread,
-        forecast=wanted.spec(log=fitted.config.scale == "log1p", naive_error=error),
+        forecast=forecast,
     )
+
+
+def _check_reach(table: EventTable, name: str, farthest: int) -> None:
+    """Refuse a horizon that nothing could be learned of."""
+    known = np.flatnonzero(~np.isnan(table.columns[name]))
+    begins = table.offsets[np.searchsorted(table.offsets, known, side="right") - 1]
+    reached = int((known - begins).max())
+    if reached < farthest:
+        raise InputError(
+            "too_short",
+            f"no series of the training part has a value {farthest:,} events after another event: "
+            f"the farthest is {reached:,}",
+            field="task.forecast.horizons",
+            hint='shorten the horizons or lengthen the training part; of memory = "map", '
+            "data.sample",
+        )

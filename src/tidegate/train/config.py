@@ -28,6 +28,15 @@ __all__ = [
 ]
 
 
+_FORETOLD: dict[str, str] = {
+    "forecast": "values",
+    "next_item": "items",
+    "language": "tokens",
+    "anomaly": "events",
+}
+"""What tasks are to say before it comes."""
+
+
 class DataConfig(msgspec.Struct, frozen=True):
     """Section ``[data]``: where the events are.
 
@@ -111,6 +120,13 @@ class SplitConfig(msgspec.Struct, frozen=True):
                     field="fractions",
                     hint="give two or three shares: training, validation and, if wanted, test",
                 )
+        if self.seed < 0:
+            raise InputError(
+                "out_of_range",
+                f"{self.seed} is not allowed",
+                field="seed",
+                hint="use 0 or more",
+            )
         starts = self.starts
         if list(starts) != sorted(set(starts)):
             raise InputError(
@@ -225,6 +241,14 @@ class TrainConfig(msgspec.Struct, frozen=True):
                 field="model.bidirectional",
                 hint='leave it out, or train with mode = "sessions"',
             )
+        for key in ("session", "time"):
+            if self.data.label is not None and self.data.label == getattr(self.data, key):
+                raise InputError(
+                    "bad_config",
+                    f"{self.data.label!r} is the column of data.{key}",
+                    field="data.label",
+                    hint="name the column that holds what is to be learned",
+                )
         if self.data.label is None and self.task.name in LABELLED:
             raise InputError(
                 "missing_key",
@@ -232,10 +256,11 @@ class TrainConfig(msgspec.Struct, frozen=True):
                 field="data.label",
                 hint=f"{self.task.name} learns from a label column: name it",
             )
-        if self.task.name not in LABELLED and self.model.bidirectional:
+        if self.task.name in _FORETOLD and self.model.bidirectional:
             raise InputError(
                 "bad_config",
-                "a backward direction would read what is to be foretold",
+                f"a backward direction would read the {_FORETOLD[self.task.name]} that are to be "
+                "foretold",
                 field="model.bidirectional",
                 hint="leave it out",
             )
@@ -245,13 +270,6 @@ class TrainConfig(msgspec.Struct, frozen=True):
                 "only the series of a forecast are cut in time, and only if they have times",
                 field="split.by",
                 hint='use by = "time" or "session", or give data.time',
-            )
-        if self.task.forecast is not None and self.task.name != "forecast":
-            raise InputError(
-                "unused_key",
-                "is given",
-                field="task.forecast",
-                hint=f"{self.task.name} has no use for it",
             )
         cut = self.train.max_length is not None and self.train.truncate != "tail"
         if cut and self.task.per == "session":

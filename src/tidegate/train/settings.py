@@ -297,8 +297,9 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             _check(self, name, getattr(self, name) >= 1, "1 or more")
         for name in ("learning_rate", "clip_norm"):
             _check(self, name, 0 < getattr(self, name) < float("inf"), "a number above 0")
-        for name in ("warmup_steps", "max_returns", "seed"):
+        for name in ("warmup_steps", "max_returns"):
             _check(self, name, getattr(self, name) >= 0, "0 or more")
+        _check(self, "seed", 0 <= self.seed < 2**63, "0 or more, less than 2**63")
         for name in ("weight_decay", "weight_noise"):
             _check(self, name, 0 <= getattr(self, name) < float("inf"), "0 or more")
         for name in ("momentum", "ema_decay"):

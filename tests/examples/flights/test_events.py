@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-KNOWN_LATER = ["outcome"]  # the label is no field of the event
+KNOWN_LATER = ["outcome", "delay"]  # labels are no fields of the event
 
 
 def at(events: pl.DataFrame, kind: str) -> list[str]:

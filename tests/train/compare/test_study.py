@@ -133,7 +133,7 @@ def test_a_share_of_the_sessions(config: TrainConfig) -> None:
 
 
 def test_bad_options(config: TrainConfig) -> None:
-    for bad in ({"seeds": 0}, {"rates": ()}, {"rates": (-1.0,)}):
+    for bad in ({"seeds": 0}, {"rates": ()}, {"rates": (-1.0,)}, {"rates": (1.0, float("nan"))}):
         with pytest.raises(InputError) as caught:
             Options(("gru",), **bad)  # type: ignore[arg-type]
         assert caught.value.code == "out_of_range"

@@ -93,3 +93,11 @@ def test_lower_may_be_better() -> None:
 
 def _members(found: Comparison) -> dict[str, Any]:
     return {name: getattr(found, name) for name in found.__struct_fields__}
+
+
+def test_trainings_of_the_same_seed_are_paired() -> None:
+    """What a seed does to both is no difference: the others' values, in another order, are."""
+    one, other = entry("lstm", 0.81, 1.0), entry("rnn", 0.80, 1.0)
+    gap = between(comparison(one, other), one, other).seeds
+    assert gap.mean == pytest.approx(0.01)
+    assert gap.high - gap.low == pytest.approx(0.0, abs=1e-12)

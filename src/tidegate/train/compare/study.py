@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import platform
 import statistics
 from collections.abc import Callable, Sequence
@@ -54,7 +55,7 @@ class Options(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         if self.seeds < 1:
             raise _out_of_range("seeds", self.seeds, "1 or more; 5 make a difference tellable")
-        if not self.rates or min(self.rates) <= 0:
+        if not self.rates or not all(0 < rate < math.inf for rate in self.rates):
             raise _out_of_range("rates", self.rates, "factors above 0, one or more")
 
 

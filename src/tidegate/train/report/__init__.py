@@ -15,7 +15,18 @@ from numpy.typing import NDArray
 from tidegate import __version__
 from tidegate.bundle import Bundle
 from tidegate.tables import EventTable
-from tidegate.train.report import anomaly, classify, events, forecast, model, regress, whole
+from tidegate.train.report import (
+    anomaly,
+    classify,
+    events,
+    forecast,
+    language,
+    model,
+    next_item,
+    regress,
+    tag,
+    whole,
+)
 from tidegate.train.report.data import ReportData
 from tidegate.train.report.page import Page, Section, render
 
@@ -28,6 +39,9 @@ OF_TASK: dict[str, tuple[SectionOf, ...]] = {
     "regress": (regress.residuals,),
     "forecast": (forecast.horizons,),
     "anomaly": (anomaly.surprise,),
+    "next_item": (next_item.ranks, next_item.popularity),
+    "tag": (tag.tags, tag.unseen, classify.calibration, classify.confusions),
+    "language": (language.surprise, language.sample),
 }
 """The sections that a task has of its own, after its metrics."""
 
@@ -79,7 +93,8 @@ def make(
     Raises
     ------
     InputError
-        ``no_labels``; ``unknown_metric``; from the schema, naming the field and the row.
+        ``nothing_to_measure``: the bundle answers with its state; ``no_labels``;
+        ``unknown_metric``; from the schema, naming the field and the row.
     EngineError
         From `engine.offline.open`.
     """

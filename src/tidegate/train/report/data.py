@@ -74,6 +74,14 @@ class ReportData:
         seed: int = 0,
     ) -> ReportData:
         """Run the events through the bundle and measure its answers; see `report.make`."""
+        if bundle.task.name == "embed":
+            raise InputError(
+                "nothing_to_measure",
+                f"{bundle.name} {bundle.version} answers with its state, which is neither right "
+                "nor wrong",
+                field="bundle",
+                hint="report on the bundle that it was made from",
+            )
         with tables.naming_rows(table.source_rows):
             numbers = offline.outputs(
                 offline.open(bundle), table.columns, table.times, table.offsets
