@@ -32,10 +32,13 @@ from tidegate.train import Augment
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "vowels"
 UNITS = 64
+MEMBERS = {"grus": 10}
+"""Networks whose probabilities are averaged; of all others it is one."""
 MODELS: dict[str, dict[str, Any]] = {
     "bigru": {"cell": "gru", "bidirectional": True},
     "gru": {"cell": "gru"},
     "lstm": {"cell": "lstm"},
+    "grus": {"cell": "gru"},
 }
 TRIALS: tuple[dict[str, Any], ...] = (
     {"dropout": 0.3},
@@ -86,7 +89,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="with train.ts and test.ts")
-    parser.add_argument("--models", nargs="+", choices=MODELS, default=["bigru", "gru"])
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="of the runs' files")
     parser.add_argument("--quick", action="store_true", help="seconds: a few epochs, small models")
@@ -124,15 +127,19 @@ def make(
     chosen = min(trials, key=lambda trial: trial.log_loss)
     final = estimator.set_params(**_NOTHING | TRIALS[chosen.setting], validation_fraction=0)
     # The learning rate decays over all epochs: as many as the trial had, or it would end elsewhere.
-    final.fit(*train)
-    wrong = int((final.predict(test[0]) != test[1]).sum())
+    probabilities = []
+    for member in range(MEMBERS.get(model, 1)):
+        final.set_params(random_state=seed + 1000 * member).fit(*train)
+        probabilities.append(final.predict_proba(test[0]))
+    said = final.classes_[np.mean(probabilities, axis=0).argmax(axis=1)]
+    wrong = int((said != test[1]).sum())
     network = final.trained_.network
     return VowelsRun(
         model=model,
         units=units,
         seed=seed,
-        parameters=runs.parameters(network),
-        parameters_of_layer=runs.parameters(network.layers),
+        parameters=len(probabilities) * runs.parameters(network),
+        parameters_of_layer=len(probabilities) * runs.parameters(network.layers),
         path=network.layers[0].path(torch.zeros(1, train[0][0].shape[1])),
         accuracy=1 - wrong / len(test[1]),
         wrong=wrong,
@@ -171,7 +178,12 @@ def table(folder: Path) -> str:
     return runs.markdown(header, rows, words=1)
 
 
-_WORDS = {"bigru": "GRU of two directions", "gru": "GRU", "lstm": "LSTM"}
+_WORDS = {
+    "bigru": "GRU of two directions",
+    "gru": "GRU",
+    "lstm": "LSTM",
+    "grus": f"{MEMBERS['grus']} GRUs, averaged",
+}
 
 if __name__ == "__main__":
     runs.script(main)

@@ -95,6 +95,18 @@ def test_answers_that_were_lost_are_asked_for_again(
     assert scored["duplicate"].any()
 
 
+def test_a_server_that_keeps_few_answers_is_asked_for_few_at_a_time(
+    saved_bundle: Path, tmp_path: Path, between: Any, events: pl.DataFrame, offline: Any
+) -> None:
+    gate = Gate(saved_bundle, tmp_path / "store", "--kept-answers", "2")
+    proxy = between(gate.port, lambda n: "drop" if n % 2 == 0 else "pass")
+    try:
+        with Client(proxy.url, "small") as client:
+            check(client.score(fresh(events, "f-"), session="user", time="at"), offline, "f-")
+    finally:
+        gate.close()
+
+
 def test_a_server_that_is_killed_is_waited_for(
     saved_bundle: Path, tmp_path: Path, between: Any, events: pl.DataFrame, offline: Any
 ) -> None:

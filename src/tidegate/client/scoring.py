@@ -34,8 +34,6 @@ __all__ = ["score"]
 
 _CHUNK_EVENTS = 4096
 _CHUNK_BYTES = 512 * 1024
-_KEPT_ANSWERS = 8
-"""How many answers a server keeps of a session, unless its model's description says otherwise."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -50,8 +48,7 @@ def score(
     lines = _Lines(table, fields, timed=time is not None)
     scored = _Scored(table, columns.of(described["task"]))
     path = f"/v1/models/{quote(model, safe='')}/events"
-    kept = described.get("kept_answers", _KEPT_ANSWERS)
-    for events in _chunks(table.seqs, kept):
+    for events in _chunks(table.seqs, described["kept_answers"]):
         for part, body in lines.bodies(events):
             request = Request("POST", path, body, "application/x-ndjson")
             settled = partial(_unsettled, expected=len(part))

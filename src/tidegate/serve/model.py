@@ -14,6 +14,7 @@ from tidegate.serve.batcher import Batcher
 from tidegate.serve.bulk import Bulk
 from tidegate.serve.operations import Part, Refused, Result, Unread
 from tidegate.serve.processor import Processor
+from tidegate.serve.responses import describe
 from tidegate.serve.work import Work
 
 __all__ = ["Model", "Phase"]
@@ -42,6 +43,7 @@ class Model:
         self, bundle: Bundle, processor: Processor, batcher: Batcher, metrics: GateMetrics
     ) -> None:
         self.bundle = bundle
+        self.described = describe(bundle, processor.kept_answers)
         self.processor = processor
         self.bulk = Bulk(processor)
         self.batcher = batcher

@@ -95,6 +95,8 @@ class Processor:
     ----------
     table : core.Table
         The sessions in memory.
+    kept_answers : int
+        How many answers of a session are kept for retries.
     words : Words
         Says what a batch's results mean.
     plain : Plain
@@ -120,6 +122,7 @@ class Processor:
         self._metrics = metrics
         self._clock = clock
         self.words = Words(bundle)
+        self.kept_answers = self._limits.answers
         self.plain = Plain(bundle)
         self._prefix = session_prefix(self._limits.tenant, bundle.name)
         self._group = None if store.volatile else core.Group()
