@@ -49,6 +49,8 @@ PARTS = ("train", "val", "test")
 OUT = "oos"
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "clinc150"
+MODELS = {"gru": ("gru", 1), "lstm": ("lstm", 1), "grus": ("gru", 5)}
+"""Of what cell, and how many networks whose probabilities are averaged."""
 PUBLISHED = {
     "fastText": (89.0, 9.7),
     "SVM": (91.0, 14.5),
@@ -347,17 +349,22 @@ def make(
     began = time.process_time()
     counts = Counter(word for each in parts["train"].words for word in each)
     known = [word for word, count in counts.items() if count > 1]
-    with repeatable(seed, threads=1):
-        model = train(Model(kind, known, intents + 1, settings), parts["train"], settings, said)
-        found = {part: probabilities(model, parts[part]) for part in ("val", "test")}
+    cell, members = MODELS[kind]
+    each: list[dict[str, Tensor]] = []
+    for member in range(members):
+        with repeatable(seed + 1000 * member, threads=1):
+            made = Model(cell, known, intents + 1, settings)
+            model = train(made, parts["train"], settings, said)
+            each.append({part: probabilities(model, parts[part]) for part in ("val", "test")})
+    found = {part: torch.stack([one[part] for one in each]).mean(dim=0) for part in each[0]}
     truth = {part: parts[part].intents for part in found}
     threshold = choose(found["val"], truth["val"], settings.price)
     return IntentRun(
         model=kind,
         units=settings.units,
         seed=seed,
-        parameters=runs.parameters(model),
-        parameters_of_layer=runs.parameters(model.layer),
+        parameters=members * runs.parameters(model),
+        parameters_of_layer=members * runs.parameters(model.layer),
         path=model.layer.path(torch.zeros(1, 2, settings.width)),
         settings=settings,
         threshold=threshold,
@@ -376,7 +383,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, metavar="FOLDER", help=f"with {FILE}")
-    parser.add_argument("--models", nargs="+", choices=("gru", "lstm"), default=["gru"])
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=["gru"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="of the runs' files")
     parser.add_argument("--quick", action="store_true", help="seconds: small models, two epochs")
@@ -418,7 +425,7 @@ def table(folder: Path) -> str:
     ]
     rows += [
         [
-            f"{model.upper()} of two directions, {units} units, threshold",
+            f"{_WORDS[model]} of two directions, {units} units, threshold",
             *both([run.test for run in found]),
             *both([run.validation for run in found]),
             " / ".join(both([run.test_plain for run in found])),
@@ -440,6 +447,8 @@ def table(folder: Path) -> str:
     )
     return runs.markdown(header, rows, words=1)
 
+
+_WORDS = {"gru": "GRU", "lstm": "LSTM", "grus": "five GRUs, averaged,"}
 
 if __name__ == "__main__":
     runs.script(main)
