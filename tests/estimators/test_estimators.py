@@ -153,6 +153,19 @@ def test_what_makes_no_sequences_or_labels_is_refused(X: Any, y: Any, said: str)
         RecurrentClassifier(**SMALL).fit(X, y)
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"task": {"class_wait": "balanced"}}, "task.class_wait: unknown key .* class_weight"),
+        ({"model": {"zoneouts": 0.1}}, "model.zoneouts: unknown key .* zoneout"),
+        ({"train": {"optimiser": "adamw"}}, "train.optimiser: unknown key .* optimizer"),
+    ],
+)
+def test_options_of_no_section_are_refused(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        RecurrentClassifier(**options).fit(np.zeros((4, 3)), [0, 1, 0, 1])
+
+
 def test_other_sequences_than_those_of_fit_are_refused() -> None:
     X, y = ragged(40)
     model = RecurrentClassifier(**SMALL | {"epochs": 1}).fit(X, y)

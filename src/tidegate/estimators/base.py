@@ -6,13 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from tidegate import answers, tasks
+from tidegate import answers, tasks, toml
 from tidegate import bundle as bundles
 from tidegate.answers import Answers
 from tidegate.bundle import Bundle
@@ -190,7 +191,7 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
         schema = Schema.fit(config, train.columns, train.times, train.offsets)
         label = None if table.labels is None else _label_name(config)
         model = self._model_settings()
-        wanted = TaskConfig(**(self.task or {}) | task)
+        wanted = TaskConfig(**_known("task", self.task, TaskConfig) | task)
         _refuse_backward(wanted.name, model)
         self.trained_ = train_model(
             train,
@@ -209,7 +210,7 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
             "bidirectional": self.bidirectional,
             "dropout": self.dropout,
         }
-        return ModelSettings(**own | (self.model or {}))
+        return ModelSettings(**own | _known("model", self.model, ModelSettings))
 
     def _train_settings(self, seed: int) -> TrainSettings:
         own = {
@@ -222,7 +223,8 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
             "diagnostics": False,
             "seed": seed,
         }
-        return TrainSettings(**own | self._train_defaults() | (self.train or {}))
+        given = _known("train", self.train, TrainSettings)
+        return TrainSettings(**own | self._train_defaults() | given)
 
     def _train_defaults(self) -> dict[str, Any]:
         """Return what else of `TrainSettings` suits the task, unless the user says otherwise."""
@@ -346,6 +348,17 @@ def _label_name(config: SchemaConfig) -> str:
     while name in config.fields:
         name += "_"
     return name
+
+
+def _known(name: str, given: dict[str, Any] | None, kind: type[msgspec.Struct]) -> dict[str, Any]:
+    """Return the options of a parameter, if `kind` knows all of them."""
+    known = [field.name for field in msgspec.structs.fields(kind)]
+    for key in given or {}:
+        if key not in known:
+            raise InputError(
+                "unknown_key", "unknown key", field=f"{name}.{key}", hint=toml.nearest(key, known)
+            )
+    return given or {}
 
 
 def _refuse_backward(task: str, model: ModelSettings) -> None:
