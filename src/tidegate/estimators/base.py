@@ -20,6 +20,7 @@ from tidegate.engine.embed import headless
 from tidegate.errors import InputError
 from tidegate.estimators import events, served, signatures
 from tidegate.estimators.events import Layout
+from tidegate.estimators.parameters import plain
 from tidegate.schema import Field, Schema, SchemaConfig
 from tidegate.spec import LABELLED, Cell
 from tidegate.tables import EventTable
@@ -190,7 +191,7 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
         schema = Schema.fit(config, train.columns, train.times, train.offsets)
         label = None if table.labels is None else _label_name(config)
         model = self._model_settings()
-        wanted = TaskConfig(**(self.task or {}) | task)
+        wanted = TaskConfig(**plain((self.task or {}) | task))
         _refuse_backward(wanted.name, model)
         self.trained_ = train_model(
             train,
@@ -209,7 +210,7 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
             "bidirectional": self.bidirectional,
             "dropout": self.dropout,
         }
-        return ModelSettings(**own | (self.model or {}))
+        return ModelSettings(**plain(own | (self.model or {})))
 
     def _train_settings(self, seed: int) -> TrainSettings:
         own = {
@@ -222,7 +223,7 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
             "diagnostics": False,
             "seed": seed,
         }
-        return TrainSettings(**own | self._train_defaults() | (self.train or {}))
+        return TrainSettings(**plain(own | self._train_defaults() | (self.train or {})))
 
     def _train_defaults(self) -> dict[str, Any]:
         """Return what else of `TrainSettings` suits the task, unless the user says otherwise."""
@@ -281,8 +282,20 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
         -------
         float32 array (events, units) or (sequences, units)
             As many numbers as the last layer has units, twice as many of a bidirectional one.
+
+        Raises
+        ------
+        InputError
+            ``out_of_range``: no such `per`; what makes no sequences.
         """
         check_is_fitted(self)
+        if per not in ("event", "session"):
+            raise InputError(
+                "out_of_range",
+                f"{per!r} has no states",
+                field="per",
+                hint='use "event" or "session"',
+            )
         table, found = self._run(X, headless(served.bundle_of(self.trained_)))
         return served.arranged(table, found, per)
 
@@ -293,6 +306,9 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _read(self, X: Any, *, reset: bool) -> tuple[SchemaConfig, EventTable]:
         """Check X and return it as a table, with the schema of its fields."""
+        named = self.time is not None or self.schema is not None or self.session != "session"
+        if named and events.is_frame(X):
+            events.require(X, [self.session])
         if events.is_frame(X, self.session):
             if reset:
                 self._schema: SchemaConfig | None = self.schema or self._schema_of(X)

@@ -171,7 +171,9 @@ def _labelled(table: EventTable, labels: list[Any]) -> EventTable:
 def _plain(label: Any) -> Any:
     """Return a label as Python has it; None where it is missing."""
     plain = label.item() if isinstance(label, np.generic) else label
-    return None if plain is None or plain != plain else plain
+    # What pandas calls NA is not equal to itself either, but does not say so.
+    missing = plain is None or type(plain).__name__ == "NAType" or plain != plain
+    return None if missing else plain
 
 
 def _kind(label: Any) -> str:
