@@ -95,6 +95,18 @@ def test_answers_that_were_lost_are_asked_for_again(
     assert scored["duplicate"].any()
 
 
+def test_no_more_events_are_on_their_way_than_the_server_keeps_answers(
+    saved_bundle: Path, tmp_path: Path, between: Any, events: pl.DataFrame, offline: Any
+) -> None:
+    gate = Gate(saved_bundle, tmp_path / "store", "--kept-answers", "2")
+    try:
+        proxy = between(gate.port, lambda n: "drop" if n % 2 == 0 else "pass")
+        with Client(proxy.url, "small") as client:
+            check(client.score(fresh(events, "n-"), session="user", time="at"), offline, "n-")
+    finally:
+        gate.close()
+
+
 def test_a_server_that_is_killed_is_waited_for(
     saved_bundle: Path, tmp_path: Path, between: Any, events: pl.DataFrame, offline: Any
 ) -> None:

@@ -246,6 +246,7 @@ def test_models_are_described(server):
     assert (model["name"], model["version"], len(model["fingerprint"])) == ("small", "1", 64)
     assert model["task"]["classes"] == ["no", "yes"]
     assert model["fields"]["driver"]["constant"] is True
+    assert model["kept_answers"] == 8
 
 
 def test_health(server):

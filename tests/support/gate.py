@@ -21,15 +21,23 @@ import tidegate
 class Gate:
     """A server that comes back at the same address, with what it had."""
 
-    def __init__(self, bundle_path: Path, store: Path) -> None:
+    def __init__(self, bundle_path: Path, store: Path, *options: str) -> None:
         self._bundle, self._store, self.port = bundle_path, store, 0
+        self._options = options
         self.start()
 
     def start(self) -> None:
         environment = {**os.environ, "PYTHONPATH": str(Path(tidegate.__path__[0]).parent)}
         command = [sys.executable, "-m", "tidegate", "serve", self._bundle]
         self._process = subprocess.Popen(
-            [*map(str, command), "--store", str(self._store), "--port", str(self.port)],
+            [
+                *map(str, command),
+                "--store",
+                str(self._store),
+                "--port",
+                str(self.port),
+                *self._options,
+            ],
             stdout=subprocess.PIPE,
             env=environment,
             text=True,

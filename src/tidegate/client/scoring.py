@@ -35,7 +35,7 @@ __all__ = ["score"]
 _CHUNK_EVENTS = 4096
 _CHUNK_BYTES = 512 * 1024
 _KEPT_ANSWERS = 8
-"""How many answers a server keeps of a session, unless its model's description says otherwise."""
+"""How many answers a server of an earlier version keeps of a session; others say how many."""
 
 _encode = msgspec.json.Encoder().encode
 

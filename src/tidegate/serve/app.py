@@ -181,7 +181,7 @@ class App:
             return self._route_model(scope, proto, self._model(name), rest)
         if path == _MODELS:
             _allow(scope, "GET")
-            models = [describe(model.bundle) for model in self._models.values()]
+            models = [describe(each.bundle, each.kept_answers) for each in self._models.values()]
             respond(proto, 200, msgspec.json.encode({"models": models}))
         elif path == "/healthz":
             _allow(scope, "GET")
@@ -236,7 +236,7 @@ class App:
         if rest:
             raise _no_route(scope.path)
         _allow(scope, "GET")
-        respond(proto, 200, msgspec.json.encode(describe(model.bundle)))
+        respond(proto, 200, msgspec.json.encode(describe(model.bundle, model.kept_answers)))
         return None
 
     def _route_session(

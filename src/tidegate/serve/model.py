@@ -49,6 +49,11 @@ class Model:
         self.metrics = metrics
 
     @property
+    def kept_answers(self) -> int:
+        """How many of a session's last answers a retry can have again."""
+        return self.processor.kept_answers
+
+    @property
     def healthy(self) -> bool:
         """Whether the store takes what is changed."""
         return not self.batcher.failed

@@ -234,6 +234,11 @@ COMMON: dict[str, Any] = {
                 "required": ["name", "label", "per"],
             },
             "fields": {"type": "object", "description": "The fields of an event, by name."},
+            "kept_answers": {
+                "type": "integer",
+                "minimum": 1,
+                "description": "How many of a session's last answers a retry can have again.",
+            },
         }
     ),
     "Models": closed(

@@ -116,6 +116,7 @@ class Processor:
     ) -> None:
         self.bundle = bundle
         self._limits = limits or Limits()
+        self.kept_answers = self._limits.answers
         self._store = store
         self._metrics = metrics
         self._clock = clock

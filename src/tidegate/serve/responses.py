@@ -52,14 +52,15 @@ def respond_result(proto: HTTPProtocol, result: Result) -> None:
     respond(proto, 200, wire.encode_result(result))
 
 
-def describe(bundle: Bundle) -> dict[str, object]:
-    """Return what is said of a model."""
+def describe(bundle: Bundle, kept_answers: int) -> dict[str, object]:
+    """Return what is said of a model, and how many answers of a session are kept for retries."""
     return {
         "name": bundle.name,
         "version": bundle.version,
         "fingerprint": bundle.fingerprint.hex(),
         "task": bundle.task,
         "fields": bundle.schema.config.fields,
+        "kept_answers": kept_answers,
     }
 
 
