@@ -79,6 +79,9 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
         Columns of X; features of an event, where X is no array of two dimensions.
     """
 
+    _stratified = True
+    """Whether each class of last labels, where there are labels, keeps its share in both parts."""
+
     def __init_subclass__(cls, **options: Any) -> None:
         """Let the signature of a subclass name the parameters of this class, too."""
         super().__init_subclass__(**options)
@@ -349,7 +352,7 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
         """Return the training and the validation part."""
         if self.validation_fraction == 0:
             return table, table
-        if table.labels is None:
+        if table.labels is None or not self._stratified:
             return events.parts(table, self.validation_fraction, seed)
         chosen = events.held_out(
             table.labels[table.offsets[1:] - 1], self.validation_fraction, seed

@@ -63,6 +63,8 @@ class RecurrentAnomalyDetector(OutlierMixin, RecurrentEstimator):  # type: ignor
     ((40,), np.int64(-1))
     """
 
+    _stratified = False  # what the last labels are tells nothing
+
     def __init__(
         self,
         *,
@@ -154,8 +156,3 @@ class RecurrentAnomalyDetector(OutlierMixin, RecurrentEstimator):  # type: ignor
         config, table = super()._read(X, reset=reset)
         labelled = tables.read(X, session=self.session, fields={}, time=self.time, label=self.label)
         return config, replace(table, labels=labelled.labels)
-
-    def _parts(self, table: EventTable, seed: int) -> tuple[EventTable, EventTable]:
-        if self.validation_fraction == 0:
-            return table, table
-        return events.parts(table, self.validation_fraction, seed)

@@ -12,7 +12,7 @@ from tidegate import tasks
 from tidegate.answers import Classify
 from tidegate.answers.metrics import log_softmax
 from tidegate.errors import InputError
-from tidegate.estimators import events, served, tokens
+from tidegate.estimators import served, tokens
 from tidegate.estimators.base import RecurrentEstimator
 from tidegate.estimators.events import Layout
 from tidegate.schema import Field, SchemaConfig
@@ -49,6 +49,8 @@ class RecurrentTagger(RecurrentEstimator):
     >>> model.score(X, y)  # F1 of entities, as the labels tell some
     1.0
     """
+
+    _stratified = False  # what the last labels are tells nothing
 
     def fit(self, X: Any, y: Any) -> Self:
         """Learn from sequences and their labels.
@@ -155,12 +157,6 @@ class RecurrentTagger(RecurrentEstimator):
         schema = self._schema
         assert schema is not None  # or this is not what it was fitted on
         return schema, tokens.of_tokens(tokens.sequences(X), next(iter(schema.fields)))
-
-    def _parts(self, table: EventTable, seed: int) -> tuple[EventTable, EventTable]:
-        """Split sequences at random: what their last labels are tells nothing."""
-        if self.validation_fraction == 0:
-            return table, table
-        return events.parts(table, self.validation_fraction, seed)
 
 
 def _labelled(table: EventTable, labels: list[Any]) -> EventTable:
