@@ -216,3 +216,14 @@ def test_a_table_without_the_field_is_refused() -> None:
 def test_what_makes_no_forecast_is_refused(change: dict[str, Any], field: str) -> None:
     with pytest.raises(InputError, match=f"forecast.{field}"):
         msgspec.structs.replace(ForecastSpec((1,)), **change)
+
+
+def test_naive_forecasts_are_of_the_same_truths_as_the_models() -> None:
+    """A last value from before the part was known when it was forecast from, and so it counts."""
+    half = Forecast(task(ForecastSpec((1, 2, 3))))
+    events = table([float(at) for at in range(9)], counts_from=6.0)
+    found = half.metrics(np.zeros((9, 3), np.float32), truth(half, events), events.offsets)
+    assert found["n"] == 9
+    assert found["mae_last"] == 2.0  # 1, 2 and 3 ahead on a straight line, three times each
+    by_horizon = half.by_horizon(np.zeros((9, 3), np.float32), truth(half, events))
+    assert [each["mae_last"] for each in by_horizon.values()] == [1.0, 2.0, 3.0]

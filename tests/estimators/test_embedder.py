@@ -86,6 +86,8 @@ def test_it_stands_before_another_model() -> None:
     frozen = RecurrentEmbedder(FrozenEstimator(detector.fit(X[:60])))
     again = make_pipeline(frozen, RandomForestRegressor(5)).fit(X[60:], y[60:])
     np.testing.assert_array_equal(again[0].transform(X), detector.states(X, "session"))
+    with pytest.raises(InputError, match="per"):
+        detector.states(X, "sequence")
 
 
 def test_its_bundle_answers_with_the_state(tmp_path: Path) -> None:

@@ -18,7 +18,13 @@ from tidegate import answers
 from tidegate import bundle as bundles
 from tidegate.engine import Engine
 from tidegate.errors import InputError
-from tidegate.estimators import RecurrentClassifier, RecurrentRegressor
+from tidegate.estimators import (
+    RecurrentAnomalyDetector,
+    RecurrentClassifier,
+    RecurrentForecaster,
+    RecurrentRecommender,
+    RecurrentRegressor,
+)
 from tidegate.estimators.events import held_out
 from tidegate.schema import Field, SchemaConfig
 
@@ -185,3 +191,43 @@ def test_each_class_keeps_a_sequence_for_training() -> None:
 
 def test_the_search_of_a_notebook_can_print_its_parameters() -> None:
     json.dumps(RecurrentRegressor(**SMALL).get_params())
+
+
+def test_what_a_search_drew_with_numpy_goes_into_a_bundle(tmp_path: Path) -> None:
+    drawn = {"hidden_size": np.int64(4), "epochs": np.int64(1), "learning_rate": np.float64(0.01)}
+    X = np.random.default_rng(0).normal(size=(20, 6)).cumsum(axis=1)
+    models = [
+        RecurrentRegressor(**drawn).fit(X, X[:, 0]),
+        RecurrentAnomalyDetector(**drawn, false_alarm_rate=np.float64(0.1)).fit(X),
+        RecurrentForecaster(**drawn, horizons=np.array([1, 2]), season=np.int64(2)).fit(X),
+        RecurrentRecommender(**drawn, k=np.int64(2)).fit([[1, 2, 3], [3, 1, 2]] * 5),
+    ]
+    for at, model in enumerate(models):
+        model.to_bundle(tmp_path / str(at), "drawn", "1")
+        assert bundles.load(tmp_path / str(at)).spec.layers[0].hidden_size == 4
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"session": "car"}, {"time": "at"}, {"schema": SchemaConfig({"speed": Field("numeric")})}],
+)
+def test_a_frame_without_its_column_of_sessions_is_no_array(options: dict[str, Any]) -> None:
+    frame = pd.DataFrame({"cra": np.repeat(np.arange(10), 4), "speed": np.arange(40.0)})
+    with pytest.raises(InputError, match="missing_column"):
+        RecurrentClassifier(**SMALL | options).fit(frame, np.arange(40) % 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"cell": "gruu"}, "cell"),
+        ({"model": {"init": "none"}}, "init"),
+        ({"model": {"bias": "some"}}, "bias"),
+        ({"cell": "rnn", "model": {"activation": "sin"}}, "activation"),
+        ({"task": {"class_weight": "even"}}, "class_weight"),
+    ],
+)
+def test_a_choice_that_there_is_not_is_refused(options: dict[str, Any], field: str) -> None:
+    with pytest.raises(InputError) as refused:
+        RecurrentClassifier(**SMALL | options).fit(np.zeros((4, 3)), [0, 1, 0, 1])
+    assert (refused.value.code, refused.value.field) == ("out_of_range", field)

@@ -47,6 +47,12 @@ def test_it_learns_a_wave_better_than_the_last_value() -> None:
     assert model.horizons_ == (1, 2, 3)
 
 
+def test_horizons_are_what_names_some_numbers() -> None:
+    for horizons in ([1, 3], (1, 3), np.array([1, 3])):
+        model = RecurrentForecaster(**SMALL | {"horizons": horizons, "epochs": 1}).fit(waves())
+        assert model.horizons_ == (1, 3)
+
+
 def test_all_forms_of_series_give_the_same_forecasts() -> None:
     X = waves()
     forms = [X, X[:, :, None], list(X), list(X[:, :, None])]
@@ -219,6 +225,7 @@ def test_a_frame_that_makes_no_series_is_refused(change: Any, code: str) -> None
         ({}, np.zeros((3, 3)), "too_short"),
         ({}, [np.zeros(1), np.zeros(1)], "too_short"),
         ({"horizons": 0}, waves(), "out_of_range"),
+        ({"loss": "rmse"}, waves(), "out_of_range"),
         ({"quantiles": (0.9, 0.1)}, waves(), "out_of_range"),
         ({"validation_fraction": 2}, waves(), "out_of_range"),
         ({"bidirectional": True}, waves(), "bad_config"),

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 from sklearn.model_selection import GridSearchCV
@@ -75,6 +76,12 @@ def test_a_label_may_be_missing() -> None:
     model = RecurrentTagger(**SMALL).fit(X, some)
     assert None not in model.classes_
     assert model.score(X, some) > 0.5
+    flat = pd.Series([label for labels in some for label in labels], dtype="string")
+    assert RecurrentTagger(**SMALL | {"epochs": 1}).fit(long(X), flat).classes_.tolist() == [
+        "B-LOC",
+        "B-PER",
+        "O",
+    ]
 
 
 def test_a_bundle_answers_what_predict_does(tmp_path: Path) -> None:
@@ -105,6 +112,7 @@ def test_it_is_searched_by_sequences() -> None:
     [
         ([], [], "no_events"),
         ([["a"], []], [["x"], []], "no_events"),
+        ([[], ["a"]], [[], ["x"]], "no_events"),
         ([["a", 1.5]], [["x", "y"]], "wrong_type"),
         ([["a", "b"]], [["x"]], "bad_labels"),
         ([["a", "b"]], [["x", "y"], ["x"]], "bad_labels"),

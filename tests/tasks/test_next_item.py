@@ -84,6 +84,7 @@ def test_one_item_is_no_choice() -> None:
         ({"loss": "sampled", "negatives": 0, "batch_negatives": 0}, "negatives"),
         ({"sample_alpha": 1.5}, "sample_alpha"),
         ({"bpr_reg": -0.1}, "bpr_reg"),
+        ({"loss": "top1"}, "loss"),
     ],
 )
 def test_settings_out_of_range(options: dict[str, object], field: str) -> None:

@@ -94,6 +94,34 @@ def test_the_bundle_is_that_of_the_loaded_table(folder: Path, old: str, new: str
     assert events == other.provenance["lengths"]["events"]
 
 
+@pytest.mark.parametrize(
+    "task",
+    [
+        'name = "forecast"\nfield = "speed"\nforecast = {horizons = 3, coverage = 0.8}',
+        'name = "next_item"\nfield = "lane"',
+        'name = "language"\nfield = "lane"',
+        'name = "anomaly"',
+    ],
+    ids=["forecast", "next_item", "language", "anomaly"],
+)
+def test_tasks_without_labels_are_those_of_the_loaded_table(folder: Path, task: str) -> None:
+    bundles = []
+    for text in (LOADED, MAPPED):
+        text = text.replace('label = "jam"\n', "").replace('name = "classify"', task)
+        bundles.append(train(folder, text.replace('classes = ["slower", "faster"]\n', "")))
+    assert_same(*bundles)
+
+
+def test_tags_that_the_sample_lacks_are_known(folder: Path) -> None:
+    frame = pl.read_parquet(folder / "events.parquet")
+    rare = pl.when(pl.col("at") == frame["at"].min()).then(pl.lit("rare"))
+    frame = frame.with_columns(jam=rare.otherwise(pl.col("jam").cast(pl.String)))
+    frame.write_parquet(folder / "events.parquet")
+    text = MAPPED.replace('name = "classify"\nclasses = ["slower", "faster"]', 'name = "tag"')
+    made = train(folder, text.replace('memory = "map"', 'memory = "map"\nsample = 10'))
+    assert "rare" in made.task.classes
+
+
 def test_the_files_are_found_again_until_something_changes(folder: Path) -> None:
     def made(text: str, *, resume: bool = True) -> int:
         train(folder, text + "overwrite = true\n", resume=resume)

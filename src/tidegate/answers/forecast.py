@@ -125,11 +125,12 @@ class Forecast:
         return f"forecasts {self._task.label!r} {ahead} events ahead"
 
     def truth(self, events: Events, schema: Schema) -> Floats:  # noqa: ARG002
-        """Return the field's value, the row and the number of the session, (events, 3).
+        """Return the value, the row, the number of the session, the value again, (events, 4).
 
         What comes later is in the later rows: (events, horizons) would be the same numbers many
-        times over. Values before the table's `counts_from` are NaN. Of some of the rows, `metrics`
-        measures those forecasts whose truth is among them.
+        times over. Values before the table's `counts_from` are NaN, but for the last column's, from
+        which the naive forecasts are made. Of some of the rows, `metrics` measures those forecasts
+        whose truth is among them.
 
         Raises
         ------
@@ -144,10 +145,10 @@ class Forecast:
                 field=self._task.label,
                 hint="a forecast is measured against the field that it is about",
             )
-        values = column.astype(np.float64)
+        values = past = column.astype(np.float64)
         if events.counts_from is not None:
-            values[events.times < events.counts_from] = np.nan
-        return Track.of(values, events.offsets).truth()
+            values = np.where(events.times < events.counts_from, np.nan, past)
+        return Track.of(values, events.offsets, past).truth()
 
     def metrics(
         self,
@@ -189,7 +190,7 @@ class Forecast:
         ----------
         outputs : float32 array (events, output_size)
             Outputs of the head.
-        truth : float64 array (events, 3)
+        truth : float64 array (events, 4)
             From `truth`.
         """
         return {
@@ -233,7 +234,7 @@ class Forecast:
         ----------
         outputs : float32 array (events, output_size)
             Outputs of the head.
-        truth : float64 array (events, 3)
+        truth : float64 array (events, 4)
             From `truth`.
         at : int
             Which horizon.

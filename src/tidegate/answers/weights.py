@@ -38,7 +38,7 @@ def class_weights(
     ------
     InputError
         ``empty_class``: balanced, and a class never occurs; ``unknown_class``; ``out_of_range``: a
-        weight is not a number above 0.
+        weight is not a number above 0, or `wanted` is another text.
 
     Examples
     --------
@@ -47,6 +47,14 @@ def class_weights(
     >>> class_weights(("fine", "fraud"), np.array([]), {"fraud": 20})
     (1.0, 20.0)
     """
+    is_allowed = wanted == "balanced" or isinstance(wanted, Mapping)
+    if not is_allowed:
+        raise InputError(
+            "out_of_range",
+            f"{wanted!r} is not allowed",
+            field="class_weight",
+            hint='use "balanced", or a weight for each class',
+        )
     if wanted == "balanced":
         known = labels[~np.isnan(labels)].astype(np.int64)
         counts = np.bincount(known, minlength=len(classes))

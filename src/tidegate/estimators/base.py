@@ -21,6 +21,7 @@ from tidegate.engine.embed import headless
 from tidegate.errors import InputError
 from tidegate.estimators import events, served, signatures
 from tidegate.estimators.events import Layout
+from tidegate.estimators.parameters import plain
 from tidegate.schema import Field, Schema, SchemaConfig
 from tidegate.spec import LABELLED, Cell
 from tidegate.tables import EventTable
@@ -78,6 +79,9 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
     n_features_in_ : int
         Columns of X; features of an event, where X is no array of two dimensions.
     """
+
+    _stratified = True
+    """Whether each class of last labels, where there are labels, keeps its share in both parts."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Let the signature of a subclass name the parameters of this class, too."""
@@ -191,7 +195,7 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
         schema = Schema.fit(config, train.columns, train.times, train.offsets)
         label = None if table.labels is None else _label_name(config)
         model = self._model_settings()
-        wanted = TaskConfig(**_known("task", self.task, TaskConfig) | task)
+        wanted = TaskConfig(**plain(_known("task", self.task, TaskConfig) | task))
         _refuse_backward(wanted.name, model)
         self.trained_ = train_model(
             train,
@@ -210,7 +214,7 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
             "bidirectional": self.bidirectional,
             "dropout": self.dropout,
         }
-        return ModelSettings(**own | _known("model", self.model, ModelSettings))
+        return ModelSettings(**plain(own | _known("model", self.model, ModelSettings)))
 
     def _train_settings(self, seed: int) -> TrainSettings:
         own = {
@@ -224,7 +228,7 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
             "seed": seed,
         }
         given = _known("train", self.train, TrainSettings)
-        return TrainSettings(**own | self._train_defaults() | given)
+        return TrainSettings(**plain(own | self._train_defaults() | given))
 
     def _train_defaults(self) -> dict[str, Any]:
         """Return what else of `TrainSettings` suits the task, unless the user says otherwise."""
@@ -283,8 +287,20 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
         -------
         float32 array (events, units) or (sequences, units)
             As many numbers as the last layer has units, twice as many of a bidirectional one.
+
+        Raises
+        ------
+        InputError
+            ``out_of_range``: no such `per`; what makes no sequences.
         """
         check_is_fitted(self)
+        if per not in ("event", "session"):
+            raise InputError(
+                "out_of_range",
+                f"{per!r} has no states",
+                field="per",
+                hint='use "event" or "session"',
+            )
         table, found = self._run(X, headless(served.bundle_of(self.trained_)))
         return served.arranged(table, found, per)
 
@@ -295,6 +311,9 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _read(self, X: Any, *, reset: bool) -> tuple[SchemaConfig, EventTable]:
         """Check X and return it as a table, with the schema of its fields."""
+        named = self.time is not None or self.schema is not None or self.session != "session"
+        if named and events.is_frame(X):
+            events.require(X, [self.session])
         if events.is_frame(X, self.session):
             if reset:
                 self._schema: SchemaConfig | None = self.schema or self._schema_of(X)
@@ -335,7 +354,7 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
         """Return the training and the validation part."""
         if self.validation_fraction == 0:
             return table, table
-        if table.labels is None:
+        if table.labels is None or not self._stratified:
             return events.parts(table, self.validation_fraction, seed)
         chosen = events.held_out(
             table.labels[table.offsets[1:] - 1], self.validation_fraction, seed

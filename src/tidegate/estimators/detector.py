@@ -14,6 +14,7 @@ from tidegate import tables
 from tidegate.errors import InputError
 from tidegate.estimators import events, served
 from tidegate.estimators.base import RecurrentEstimator
+from tidegate.estimators.parameters import plain
 from tidegate.schema import SchemaConfig
 from tidegate.tables import EventTable
 from tidegate.tasks.config import AnomalyConfig
@@ -62,6 +63,8 @@ class RecurrentAnomalyDetector(OutlierMixin, RecurrentEstimator):  # type: ignor
     ((40,), np.int64(-1))
     """
 
+    _stratified = False  # what the last labels are tells nothing
+
     def __init__(
         self,
         *,
@@ -100,7 +103,7 @@ class RecurrentAnomalyDetector(OutlierMixin, RecurrentEstimator):  # type: ignor
                 field="per",
                 hint='use "event" or "session"',
             )
-        wanted = AnomalyConfig(tuple(self.fields), self.false_alarm_rate)
+        wanted = AnomalyConfig(tuple(self.fields), plain(self.false_alarm_rate))
         config, table = self._read(X, reset=True)
         self._learn(config, table, {"name": "anomaly", "anomaly": wanted})
         settled = self.trained_.task.anomaly
@@ -153,8 +156,3 @@ class RecurrentAnomalyDetector(OutlierMixin, RecurrentEstimator):  # type: ignor
         config, table = super()._read(X, reset=reset)
         labelled = tables.read(X, session=self.session, fields={}, time=self.time, label=self.label)
         return config, replace(table, labels=labelled.labels)
-
-    def _parts(self, table: EventTable, seed: int) -> tuple[EventTable, EventTable]:
-        if self.validation_fraction == 0:
-            return table, table
-        return events.parts(table, self.validation_fraction, seed)

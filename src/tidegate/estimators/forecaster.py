@@ -14,6 +14,7 @@ from tidegate.answers import Forecast
 from tidegate.errors import InputError
 from tidegate.estimators import events, series
 from tidegate.estimators.base import RecurrentEstimator
+from tidegate.estimators.parameters import plain
 from tidegate.estimators.series import Ends
 from tidegate.schema import SchemaConfig
 from tidegate.tables import EventTable
@@ -33,8 +34,8 @@ class RecurrentForecaster(RecurrentEstimator):
 
     Parameters
     ----------
-    horizons : int or list of int
-        Events ahead: all from 1 to a number, or those of a list.
+    horizons : int or sequence of int
+        Events ahead: all from 1 to a number, or those of a sequence.
     quantiles : sequence of float
         Such as 0.1, 0.5, 0.9, with 0.5 among them.
     loss : {"mse", "mae", "huber", "pinball"}, optional
@@ -75,7 +76,7 @@ class RecurrentForecaster(RecurrentEstimator):
     def __init__(
         self,
         *,
-        horizons: int | list[int] = 12,
+        horizons: int | Sequence[int] = 12,
         quantiles: Sequence[float] = (),
         loss: Literal["mse", "mae", "huber", "pinball"] | None = None,
         season: int = 1,
@@ -110,12 +111,13 @@ class RecurrentForecaster(RecurrentEstimator):
             is taken off; ``missing_column``, ``duplicate_time``, ``mixed_step``; ``wrong_type``:
             the field holds no numbers; ``out_of_range``; from `train_model`.
         """
+        horizons = plain(self.horizons)
         wanted = ForecastConfig(
-            horizons=self.horizons,
-            quantiles=tuple(self.quantiles),
+            horizons=list(horizons) if isinstance(horizons, tuple) else horizons,
+            quantiles=tuple(plain(self.quantiles)),
             loss=self.loss,
-            season=self.season,
-            coverage=self.coverage,
+            season=plain(self.season),
+            coverage=plain(self.coverage),
         )
         self.horizons_ = wanted.spec().horizons
         self._step: timedelta | None = None

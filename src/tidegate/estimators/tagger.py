@@ -12,7 +12,7 @@ from tidegate import tasks
 from tidegate.answers import Classify
 from tidegate.answers.metrics import log_softmax
 from tidegate.errors import InputError
-from tidegate.estimators import events, served, tokens
+from tidegate.estimators import served, tokens
 from tidegate.estimators.base import RecurrentEstimator
 from tidegate.estimators.events import Layout
 from tidegate.schema import Field, SchemaConfig
@@ -49,6 +49,8 @@ class RecurrentTagger(RecurrentEstimator):
     >>> model.score(X, y)  # F1 of entities, as the labels tell some
     1.0
     """
+
+    _stratified = False  # what the last labels are tells nothing
 
     def fit(self, X: Any, y: Any) -> Self:
         """Learn from sequences and their labels.
@@ -156,12 +158,6 @@ class RecurrentTagger(RecurrentEstimator):
         assert schema is not None  # or this is not what it was fitted on
         return schema, tokens.of_tokens(tokens.sequences(X), next(iter(schema.fields)))
 
-    def _parts(self, table: EventTable, seed: int) -> tuple[EventTable, EventTable]:
-        """Split sequences at random: what their last labels are tells nothing."""
-        if self.validation_fraction == 0:
-            return table, table
-        return events.parts(table, self.validation_fraction, seed)
-
 
 def _labelled(table: EventTable, labels: list[Any]) -> EventTable:
     names = np.array([None if each is None else str(each) for each in labels], dtype=object)
@@ -171,7 +167,9 @@ def _labelled(table: EventTable, labels: list[Any]) -> EventTable:
 def _plain(label: Any) -> Any:
     """Return a label as Python has it; None where it is missing."""
     plain = label.item() if isinstance(label, np.generic) else label
-    return None if plain is None or plain != plain else plain
+    # What pandas calls NA is not equal to itself either, but does not say so.
+    missing = plain is None or type(plain).__name__ == "NAType" or plain != plain
+    return None if missing else plain
 
 
 def _kind(label: Any) -> str:

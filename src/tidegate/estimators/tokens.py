@@ -12,6 +12,7 @@ from tidegate.errors import InputError, shown
 from tidegate.estimators import events
 from tidegate.estimators.base import RecurrentEstimator
 from tidegate.estimators.events import Layout
+from tidegate.estimators.parameters import plain
 from tidegate.schema import Field, SchemaConfig
 from tidegate.tables import EventTable
 
@@ -61,7 +62,7 @@ class TokenEstimator(RecurrentEstimator):
 
     def _token_field(self) -> Field:
         """Return a field as wide as the layers, so that both ends can share one matrix."""
-        return Field("category", embedding_size=self.hidden_size)
+        return Field("category", embedding_size=plain(self.hidden_size))
 
     def _as_given(self, names: Iterable[str]) -> list[Any]:
         """Return tokens as X had them; the unknown one is empty."""
@@ -107,11 +108,15 @@ def sequences(X: Any) -> list[list[Any]]:
 
 
 def are_text(X: Any) -> bool:
-    """Say whether X is a list of sequences that begins with a text."""
-    if not isinstance(X, _MANY) or len(X) == 0:
+    """Say whether X is a list of sequences, of which the first token is a text."""
+    if not isinstance(X, _MANY):
         return False
-    first = X[0]
-    return isinstance(first, _MANY) and len(first) > 0 and (isinstance(first[0], str))
+    first = next((sequence for sequence in X if not _is_empty(sequence)), None)
+    return isinstance(first, _MANY) and isinstance(first[0], str)
+
+
+def _is_empty(sequence: Any) -> bool:
+    return isinstance(sequence, _MANY) and len(sequence) == 0
 
 
 def of_tokens(given: Sequence[Sequence[Any]], field: str) -> EventTable:

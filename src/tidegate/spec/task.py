@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -20,6 +20,9 @@ __all__ = [
     "TaskName",
     "TaskSpec",
 ]
+
+
+ForecastLoss = Literal["mse", "mae", "huber", "pinball"]
 
 
 class ForecastSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,7 +55,7 @@ class ForecastSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     horizons: tuple[int, ...]
     quantiles: tuple[float, ...] = ()
-    loss: Literal["mse", "mae", "huber", "pinball"] = "mse"
+    loss: ForecastLoss = "mse"
     log: bool = False
     season: int = 1
     coverage: float = 0.0
@@ -73,7 +76,9 @@ class ForecastSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 "give rising shares between 0 and 1 with 0.5 among them, such as 0.1, 0.5, 0.9",
             ),
             "loss": (
-                (self.loss == "pinball") == bool(self.quantiles),
+                self.loss in get_args(ForecastLoss)
+                and (self.loss == "pinball") == bool(self.quantiles),
+                f"use one of {', '.join(get_args(ForecastLoss))}; "
                 "pinball goes with quantiles, and quantiles with pinball",
             ),
             "season": (self.season >= 1, "give a number of events, 1 or more"),

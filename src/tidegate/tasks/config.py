@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -131,6 +131,7 @@ class ItemsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         rules = {
             "k": (self.k >= 1, "1 or more"),
+            "loss": (self.loss in get_args(ItemLoss), f"one of {', '.join(get_args(ItemLoss))}"),
             "negatives": (self.negatives >= 0, "0 or more"),
             "batch_negatives": (self.batch_negatives >= 0, "0 or more"),
             "sample_alpha": (0.0 <= self.sample_alpha <= 1.0, "0 to 1"),

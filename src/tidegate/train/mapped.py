@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate import __version__, answers, files, tasks
+from tidegate.answers.ahead import placed_behind
 from tidegate.data import splits
 from tidegate.data.mapped import Growing, open_array
 from tidegate.schema import Schema
@@ -40,6 +41,9 @@ __all__ = ["Mapped", "prepare", "sha256_of"]
 
 PARTS = ("train", "valid", "test")
 """The files of a part begin with its name."""
+
+_LAYOUT = 2
+"""Of the files. Another number when a file of the same version would hold something else."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +116,7 @@ def prepare(config: TrainConfig, folder: Path, *, fresh: bool = False) -> Mapped
     pieces.check()
     stamps, sha256 = _stamps(events), sha256_of(events)
     made_of = config.data.sample, parts.named(config), config.schema, config.split, config.task
-    key = hashlib.sha256(msgspec.json.encode([__version__, sha256, *made_of])).hexdigest()
+    key = hashlib.sha256(msgspec.json.encode([__version__, _LAYOUT, sha256, *made_of])).hexdigest()
     about = None if fresh else _about(folder, key)
     if about is None:
         with files.new_folder(folder) as staged:
@@ -218,7 +222,7 @@ class _Classes:
 
     def __init__(self, config: TaskConfig) -> None:
         self._config = config
-        self._asked = config.name == "classify" and not config.classes
+        self._asked = config.name in ("classify", "tag") and not config.classes
         self._seen: set[Any] = set()
 
     def see(self, table: EventTable, chosen: NDArray[np.bool_]) -> None:
@@ -252,6 +256,7 @@ class _Maker:
         self._path = partial(_path, folder, name)
         self._schema, self._answers, self._task = schema, answers.open(task), tasks.open(task)
         self._events = int(lengths.sum())
+        self._done = (0, 0)
         self._arrays: dict[str, Growing] = {}
         np.save(self._path("offsets"), np.concatenate([[0], np.cumsum(lengths)]))
 
@@ -259,7 +264,8 @@ class _Maker:
         """Encode some sessions."""
         with naming_rows(table.source_rows):
             rows = self._schema.encode(table.columns, table.times, table.offsets).rows
-            labels = self._answers.truth(table, self._schema)
+            labels = placed_behind(self._answers.truth(table, self._schema), *self._done)
+        self._done = self._done[0] + table.n_events, self._done[1] + len(table.sessions)
         self._write("rows", rows)
         self._write("labels", labels)
         targets = self._task.targets(labels, rows)

@@ -104,6 +104,13 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     recompute: bool = False
 
     def __post_init__(self) -> None:
+        for name, choices in {
+            "cell": get_args(Cell),
+            "bias": get_args(Bias),
+            "activation": get_args(Activation),
+            "init": get_args(Init),
+        }.items():
+            _check(self, name, getattr(self, name) in choices, f"one of {', '.join(choices)}")
         _check(self, "hidden_size", self.hidden_size >= 1, "1 or more")
         _check(self, "num_layers", self.num_layers >= 1, "1 or more")
         for name in (

@@ -25,6 +25,9 @@ def test_one_pair_tells_nothing() -> None:
     assert found.mean == pytest.approx(0.7)
     assert math.isnan(found.p)
     assert not found.told
+    none = paired([], [])
+    assert (none.n, none.told) == (0, False)
+    assert math.isnan(none.p)
 
 
 def test_equal_gaps() -> None:

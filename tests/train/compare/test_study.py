@@ -4,8 +4,9 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import polars as pl
 import pytest
-from rises import write
+from rises import CONFIG, write
 
 from tidegate import answers
 from tidegate.errors import InputError
@@ -121,6 +122,64 @@ def test_other_data_are_not_mixed_in(
     again = compare(other, Options(("gru",), 1, (1.0,)), folder)
     assert again.key != found.key
     assert again.entries[0].trials[0].test != found.entries[0].trials[0].test
+
+
+def test_another_order_of_the_events_is_not_mixed_in(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path))
+    events = pl.read_parquet(tmp_path / "events.parquet")
+    events.with_columns(backwards=-pl.col("at")).write_parquet(tmp_path / "events.parquet")
+    other = msgspec.structs.replace(
+        config, data=msgspec.structs.replace(config.data, time="backwards")
+    )
+    one, again = (
+        compare(each, Options(("gru",), 1, (1.0,)), tmp_path / "out") for each in (config, other)
+    )
+    assert again.key != one.key
+    assert again.entries[0].trials[0].test != one.entries[0].trials[0].test
+
+
+def test_a_metric_that_the_test_part_does_not_define_is_refused_first(tmp_path: Path) -> None:
+    text = CONFIG.replace("warmup_steps = 2", 'warmup_steps = 2\nwatch = "auc"')
+    config = load_config(write(tmp_path, text))
+    tested = prepare(config).test
+    assert tested is not None
+    events = pl.read_parquet(tmp_path / "events.parquet")
+    events.with_columns(
+        rose=pl.when(pl.col("id").is_in(tested.sessions)).then(0).otherwise("rose")
+    ).write_parquet(tmp_path / "events.parquet")
+    with pytest.raises(InputError) as caught:
+        compare(config, Options(("gru",), 1, (1.0,)), tmp_path / "out")
+    assert (caught.value.code, caught.value.field) == ("unknown_metric", "train.watch")
+    assert not (tmp_path / "out").exists()
+
+
+def test_forecasts_are_measured_in_groups_and_bins(tmp_path: Path) -> None:
+    changes = {
+        'label = "rose"\n': "",
+        'name = "classify"': 'name = "forecast"\nfield = "level"\nforecast = {horizons = 2}',
+        'by = "session"\nfractions = [0.6, 0.2, 0.2]': (
+            'by = "cut"\nvalid_from = 600\ntest_from = 1200'
+        ),
+    }
+    text = CONFIG
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    path = write(tmp_path, text)
+    rng = np.random.default_rng(0)
+    pl.DataFrame(
+        {
+            "id": np.repeat(["a", "b", "c"], 30),
+            "at": np.tile(np.arange(30) * 60.0, 3),
+            "level": rng.standard_normal(90).cumsum(),
+            "site": ["north"] * 90,
+        }
+    ).write_parquet(tmp_path / "events.parquet")
+    found = compare(load_config(path), Options(("gru",), 1, (1.0,)), tmp_path / "out")
+    trial = found.entries[0].trials[0]
+    assert trial.test["n"] == 3 * 2 * 10  # series, horizons, values of the part
+    groups = [each for each in trial.groups if each is not None]
+    assert np.mean(groups) == pytest.approx(trial.test["mae"])
+    assert sum(each.n for each in trial.by_place) == trial.test["n"]
 
 
 def test_a_share_of_the_sessions(config: TrainConfig) -> None:

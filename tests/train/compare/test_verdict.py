@@ -91,7 +91,24 @@ def test_lower_may_be_better() -> None:
     assert gap.seeds.mean == pytest.approx(0.1)
 
 
-def _members(found: Comparison) -> dict[str, Any]:
+def test_without_a_group_that_is_measured_nothing_is_said_of_sessions() -> None:
+    """As of an AUC, where no group has both classes."""
+    one, other = (
+        Entry(**{**_members(each), "trials": tuple(_ungrouped(t) for t in each.trials)})
+        for each in (entry("lstm", 0.9, 1.5), entry("rnn", 0.8, 1.0))
+    )
+    gap = between(comparison(one, other), one, other)
+    assert gap.seeds.told
+    assert gap.sessions.n == 0
+    assert not gap.told
+    assert "unknown over groups of sessions" in judge(comparison(one, other)).reasons[0]
+
+
+def _ungrouped(trial: Trial) -> Trial:
+    return Trial(**{**_members(trial), "groups": (None,) * GROUPS})
+
+
+def _members(found: Comparison | Entry | Trial) -> dict[str, Any]:
     return {name: getattr(found, name) for name in found.__struct_fields__}
 
 

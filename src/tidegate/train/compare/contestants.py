@@ -71,12 +71,15 @@ class Contestant:
         Numbers that it learns.
     body : int
         Those of its layers, without embeddings and head.
+    answer_size : int
+        Numbers with which it answers an event.
     """
 
     name: str
     model: ModelSettings | PeerSettings
     parameters: int
     body: int
+    answer_size: int
 
     @property
     def streams(self) -> bool:
@@ -124,6 +127,7 @@ def line_up(
 class _Counts:
     whole: int
     body: int
+    answer_size: int
 
 
 def _count(settings: ModelSettings | PeerSettings, schema: Schema, task: TaskSpec) -> _Counts:
@@ -136,7 +140,7 @@ def _count(settings: ModelSettings | PeerSettings, schema: Schema, task: TaskSpe
     whole = sum(p.numel() for p in network.parameters())
     outer = [network.head, *network.embeddings]
     rest = sum(p.numel() for module in outer for p in module.parameters())
-    return _Counts(whole, whole - rest)
+    return _Counts(whole, whole - rest, spec.answer_size)
 
 
 def _nearest(
@@ -156,7 +160,7 @@ def _nearest(
     units = min((low, high), key=lambda each: abs(body(each) - goal))
     settings = make(units * step)
     counts = _count(settings, schema, task)
-    return Contestant(name, settings, counts.whole, counts.body)
+    return Contestant(name, settings, counts.whole, counts.body, counts.answer_size)
 
 
 def _family(

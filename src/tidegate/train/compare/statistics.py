@@ -19,11 +19,12 @@ class Difference(msgspec.Struct, frozen=True):
     mean : float
         The first of each pair minus the second, on average.
     low, high : float
-        95 % interval of that mean; NaN of one pair.
+        95 % interval of that mean; NaN of fewer than two pairs.
     p : float
-        How likely a mean so far from 0 would be if there were no difference; NaN of one pair.
+        How likely a mean so far from 0 would be if there were no difference; NaN of fewer than two
+        pairs.
     n : int
-        Pairs.
+        Pairs. Of none, the mean is NaN, too.
     """
 
     mean: float
@@ -58,7 +59,7 @@ def paired(first: Sequence[float], second: Sequence[float]) -> Difference:
     from scipy import stats
 
     gaps = np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)
-    n, mean = len(gaps), float(gaps.mean())
+    n, mean = len(gaps), float(gaps.mean()) if len(gaps) else math.nan
     if n < 2:
         return Difference(mean, math.nan, math.nan, math.nan, n)
     error = float(gaps.std(ddof=1)) / math.sqrt(n)

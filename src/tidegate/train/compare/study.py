@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import torch
 
 from tidegate import __version__, answers, core, tasks
@@ -205,7 +206,8 @@ def compare(
     Raises
     ------
     InputError
-        From `parts.prepare`, `line_up` or the fit; ``out_of_range``.
+        From `parts.prepare`, `line_up` or the fit; ``out_of_range``; ``unknown_metric``: the labels
+        of the part that is measured do not define the one that decides.
     """
     prepared = parts.prepare(config)
     names, left_out = _fitting(options.models, config)
@@ -213,12 +215,14 @@ def compare(
     watch = config.train.watch or tasks.open(prepared.task).watch
     key = _key(config, prepared)
     measured = prepared.valid if prepared.test is None else prepared.test
-    runs = Trials(config, prepared, contestants, Path(folder, "trials"), key, measured, watch)
+    quality = Quality.of(prepared.task, prepared.schema, measured, watch)
+    part = "validation" if prepared.test is None else "test"
+    _check_watch(quality, contestants, part)
+    runs = Trials(config, prepared, contestants, Path(folder, "trials"), key, quality)
     higher = watch in answers.HIGHER_IS_BETTER
     told = _Told(step, len(contestants) * _trainings(options))
     entries = tuple(_entry(each, runs, options, told, higher=higher) for each in contestants)
     curve = tuple(_curve(entries, runs, options, told)) if options.curve else ()
-    quality = Quality.of(prepared.task, prepared.schema, measured, watch)
     simple = {
         name: quality.fill(Trial(Plan(name, 0.0, 0), key, 0, 0, 0.0, {}), outputs)
         for name, outputs in baselines(prepared, measured, watch=watch)
@@ -229,7 +233,7 @@ def compare(
         label=prepared.task.label,
         watch=watch,
         higher=higher,
-        part="validation" if prepared.test is None else "test",
+        part=part,
         sizes={
             name: (len(table.sessions), table.n_events)
             for name, table in tables.items()
@@ -244,6 +248,19 @@ def compare(
         machine=_machine(),
         key=key,
     )
+
+
+def _check_watch(quality: Quality, contestants: Sequence[Contestant], part: str) -> None:
+    """Refuse a metric that the labels do not define, before hours of training."""
+    nothing = np.zeros((quality.table.n_events, contestants[0].answer_size), dtype=np.float32)
+    measured = quality.metrics(nothing).keys() - {"n"}
+    if quality.watch not in measured:
+        raise InputError(
+            "unknown_metric",
+            f"{quality.watch!r} is not measured on the {part} part",
+            field="train.watch",
+            hint=f"use one of {', '.join(sorted(measured)) or 'a part with labels: it has none'}",
+        )
 
 
 class _Told:
@@ -286,7 +303,7 @@ def _entry(
             told(plan)
             tried.append(runs.run(plan))
         sign = 1 if higher else -1
-        plans = [max(tried, key=lambda each: sign * each.valid[runs.watch]).plan]
+        plans = [max(tried, key=lambda each: sign * each.valid[runs.quality.watch]).plan]
     rate, trials = plans[0].learning_rate, []
     for seed in range(first, first + options.seeds):
         plan = Plan(contestant.name, rate, seed)
@@ -313,9 +330,9 @@ def _curve(entries: Sequence[Entry], runs: Trials, options: Options, told: _Told
             for seed in range(first, first + options.seeds):
                 plan = Plan(entry.name, entry.learning_rate, seed, fraction)
                 told(plan)
-                found.append(runs.run(plan).test[runs.watch])
+                found.append(runs.run(plan).test[runs.quality.watch])
             points.append(Point(entry.name, fraction, tuple(found)))
-        points.append(Point(entry.name, 1.0, tuple(entry.values(runs.watch))))
+        points.append(Point(entry.name, 1.0, tuple(entry.values(runs.quality.watch))))
     return points
 
 
@@ -327,8 +344,9 @@ def _key(config: TrainConfig, prepared: Prepared) -> str:
     """Return a text that differs when data or configuration differ."""
     with Path(config.data.events).open("rb") as file:
         data = hashlib.file_digest(file, "sha256").hexdigest()
+    columns = (config.data.session, config.data.time)
     parts = (config.schema, config.split, config.task, config.model, config.train, prepared.task)
-    said = msgspec.json.encode([data, *map(_told, parts)], enc_hook=str)
+    said = msgspec.json.encode([data, columns, *map(_told, parts)], enc_hook=str)
     return hashlib.sha256(said).hexdigest()
 
 

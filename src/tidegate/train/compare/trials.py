@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -128,10 +128,8 @@ class Trials:
         Where results are kept, a file each.
     key : str
         See `Trial`.
-    measured : EventTable
-        The test part; without one the validation part.
-    watch : str
-        The metric that groups and bins are measured by.
+    quality : Quality
+        Measures answers to the test part; without one, to the validation part.
     """
 
     config: TrainConfig
@@ -139,8 +137,7 @@ class Trials:
     contestants: Sequence[Contestant]
     folder: Path
     key: str
-    measured: EventTable
-    watch: str
+    quality: Quality
 
     def known(self, plan: Plan) -> Trial | None:
         """Return a result that is there already."""
@@ -188,8 +185,8 @@ class Trials:
             trained.evaluate(self.prepared.valid),
             cost=measure_cost(trained) if contestant.streams and plan.fraction >= 1 else None,
         )
-        quality = Quality.of(trained.task, trained.schema, self.measured, self.watch)
-        trial = quality.fill(trial, trained.outputs(self.measured))
+        settled = replace(self.quality, half=answers.open(trained.task))  # a threshold, margins
+        trial = settled.fill(trial, trained.outputs(settled.table))
         self.folder.mkdir(parents=True, exist_ok=True)
         files.write_file(self.folder / plan.file, msgspec.json.encode(trial))
         return trial
@@ -222,6 +219,10 @@ class Quality:
         half = answers.open(task)
         return cls(half, table, half.truth(table, schema), watch)
 
+    def metrics(self, outputs: NDArray[np.float32]) -> dict[str, float]:
+        """Return the task's metrics of the whole table."""
+        return self.half.metrics(outputs, self.truth, self.table.offsets)
+
     def fill(self, trial: Trial, outputs: NDArray[np.float32]) -> Trial:
         """Return a trial with all that is measured of its answers."""
         table = self.table
@@ -229,7 +230,7 @@ class Quality:
         groups = np.repeat(group_of(len(table.sessions)), table.lengths)
         return msgspec.structs.replace(
             trial,
-            test=self.half.metrics(outputs, self.truth, table.offsets),
+            test=self.metrics(outputs),
             groups=tuple(self._some(outputs, groups == each)[1] for each in range(GROUPS)),
             by_length=self._bins(outputs, table.lengths, lengths),
             by_place=self._bins(outputs, table.seqs, table.seqs),
@@ -247,8 +248,9 @@ class Quality:
         self, outputs: NDArray[np.float32], chosen: NDArray[np.bool_]
     ) -> tuple[int, float | None]:
         """Return how many of some events were measured, and their metric."""
-        shape = (-1, *[1] * (self.truth.ndim - 1))
-        truth = np.where(chosen.reshape(shape), self.truth, np.nan)
+        truth = self.truth.copy()
+        # A forecast's truth is its first number; the others say where it stands.
+        truth[~chosen if truth.ndim == 1 else (~chosen, 0)] = np.nan
         found = self.half.metrics(outputs, truth, self.table.offsets)
         value = found.get(self.watch)
         return int(found.get("n", 0)), None if value is None else float(value)

@@ -64,16 +64,15 @@ def between(comparison: Comparison, one: Entry, other: Entry) -> Gap:
     )
     groups = zip(_groups(one), _groups(other), strict=True)
     pairs = [(sign * a, sign * b) for a, b in groups if a is not None and b is not None]
-    sessions = paired([a for a, _ in pairs], [b for _, b in pairs]) if pairs else seeds
-    return Gap(seeds, sessions)
+    return Gap(seeds, paired([a for a, _ in pairs], [b for _, b in pairs]))
 
 
 def judge(comparison: Comparison) -> Verdict:
     """Say who is recommended, and why.
 
     Of those that cannot be told from the best, the one whose step is the fastest: a difference
-    that chance explains is no reason to pay. Who does not stream is only recommended where an
-    answer is given for a whole session and everybody who streams is worse.
+    that chance explains is no reason to pay. Who does not stream is only recommended where
+    everybody who streams is worse.
     """
     watch, sign = comparison.watch, 1 if comparison.higher else -1
     ranked = sorted(comparison.entries, key=lambda each: -sign * mean(each.values(watch)))
