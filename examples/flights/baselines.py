@@ -22,6 +22,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from threadpoolctl import threadpool_limits
 
 __all__ = [
     "LAGS",
@@ -112,7 +113,9 @@ def gradient_boosting(
         n_iter_no_change=20,
         random_state=0,
     )
-    model.fit(inputs(train), train["late"], X_val=inputs(valid), y_val=valid["late"])
+    # Several threads wait for each other spinning, which takes long where other work is done.
+    with threadpool_limits(1, "openmp"):
+        model.fit(inputs(train), train["late"], X_val=inputs(valid), y_val=valid["late"])
     return model.predict_proba(inputs(test))[:, 1]
 
 

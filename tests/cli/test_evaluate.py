@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 
 import msgspec
 import polars as pl
@@ -55,3 +56,19 @@ def test_the_precision_of_the_likeliest(saved_bundle, frame, tmp_path) -> None:
     done = tidegate("evaluate", saved_bundle, source, "--top", "61")
     assert done.returncode == 3
     assert "--top" in done.stderr
+
+
+def test_events_that_the_model_was_made_from_are_told(saved_bundle, frame, tmp_path) -> None:
+    source = tmp_path / "events.parquet"
+    frame.write_parquet(source)
+    assert "note:" not in tidegate("evaluate", saved_bundle, source).stderr
+    made = bundles.load(saved_bundle)
+    known = {"file": source.name, "sha256": hashlib.sha256(source.read_bytes()).hexdigest()}
+    provenance = {**made.provenance, "data": known}
+    bundles.save(dataclasses.replace(made, provenance=provenance), tmp_path / "b")
+    done = tidegate("evaluate", tmp_path / "b", source)
+    assert done.returncode == 0
+    assert "note: these are the events that the model was made from" in done.stderr
+    done = tidegate("report", tmp_path / "b", source, "--out", tmp_path / "page.html")
+    assert "note: these are the events" in done.stderr
+    assert "Mind that these are the events" in (tmp_path / "page.html").read_text()

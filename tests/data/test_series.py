@@ -113,6 +113,14 @@ def test_what_a_frame_cannot_give_is_refused(options: dict[str, Any], code: str)
     assert caught.value.code == code
 
 
+@pytest.mark.parametrize("text", ["01/02/2024", "01/13/2024 08:00", "13.1.2024", "2024/01/02"])
+def test_dates_that_may_be_read_in_two_ways_are_refused(text: str) -> None:
+    given_text = pl.DataFrame({"unique_id": ["a"] * 2, "ds": ["2024-01-01", text], "y": [1.0, 2.0]})
+    with pytest.raises(InputError, match="does not begin with a date of ISO 8601") as bad:
+        prepare(given_text)
+    assert bad.value.code == "bad_time"
+
+
 def test_words_that_are_no_times_are_refused() -> None:
     with pytest.raises(InputError, match="bad_time"):
         prepare(pl.DataFrame({"unique_id": ["a"], "ds": ["soon"], "y": [1.0]}))

@@ -184,6 +184,16 @@ def test_what_is_known_beside_the_series_is_read() -> None:
         assert fitted.predict(frame)["y_hat"].is_finite().all()
 
 
+@pytest.mark.parametrize("kind", ["NaN", "NA"])
+def test_nothing_is_missing_as_pandas_has_it(kind: str) -> None:
+    frame = long().with_columns(y=pl.when(pl.int_range(pl.len()) != 7).then("y"))
+    native = frame.to_pandas()
+    native = native.convert_dtypes() if kind == "NA" else native
+    wanted = RecurrentForecaster(**SMALL).fit(frame).predict(frame)
+    found = RecurrentForecaster(**SMALL).fit(native).predict(native)
+    assert found["y_hat"].tolist() == wanted["y_hat"].to_list()
+
+
 def test_a_gap_goes_on_with_the_last_value() -> None:
     frame = long(60)
     gaps = frame.filter(pl.col("ds").dt.hour() % 7 != 3)

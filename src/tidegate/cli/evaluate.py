@@ -12,6 +12,7 @@ from tidegate.cli.events import (
     SeqOption,
     SessionOption,
     TimeOption,
+    learned_from,
     read,
 )
 from tidegate.cli.verbs import verb, write_json
@@ -61,6 +62,8 @@ def command(
     table = read(loaded, events, session, time, seq, label or label_of(loaded.task))
     if early:
         _check_early(loaded)
+    if note := learned_from(loaded, events):
+        typer.echo(f"note: {note}", err=True)
     outputs, metrics = measure(loaded, table)
     metrics |= _precisions(loaded, table, outputs, top or [])
     parts = _early(loaded, table, outputs) if early else []

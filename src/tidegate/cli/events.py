@@ -20,6 +20,7 @@ __all__ = [
     "SessionOption",
     "TimeOption",
     "check_out",
+    "learned_from",
     "read",
 ]
 
@@ -60,6 +61,20 @@ def read(
     from tidegate import scoring
 
     return scoring.read(bundle, events, session, time, seq, label)
+
+
+def learned_from(bundle: Bundle, events: Path) -> str | None:
+    """Return what is to be said where events are those that a bundle was made from."""
+    import hashlib
+
+    made_from = bundle.provenance.get("data", {}).get("sha256")
+    with events.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != made_from:
+            return None
+    return (
+        "these are the events that the model was made from: it learned from its training part, and "
+        "looks better here than on others"
+    )
 
 
 def check_out(out: Path, events: Path) -> None:

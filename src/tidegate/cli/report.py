@@ -15,6 +15,7 @@ from tidegate.cli.events import (
     SessionOption,
     TimeOption,
     check_out,
+    learned_from,
     read,
 )
 from tidegate.cli.verbs import verb
@@ -81,8 +82,11 @@ def command(
             f"{error.name} is not installed, which a report needs",
             hint="pip install 'tidegate[train,report]'",
         ) from error
+    note = learned_from(loaded, events)
+    if note:
+        typer.echo(f"note: {note}", err=True)
     page = report.make(
-        loaded, table, metric=metric, segments=segments, source=events.name, seed=seed
+        loaded, table, metric=metric, segments=segments, source=events.name, seed=seed, note=note
     )
     files.write_file(out, report.render(page).encode())
     typer.echo(f"report: {out}")

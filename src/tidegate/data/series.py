@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["interpolate", "prepare"]
 
 _NAMES_SHOWN = 3
+_ISO_DATE = r"^\s*\d{4}-\d{2}-\d{2}"
 
 
 def prepare(
@@ -171,6 +172,9 @@ def _timed(frame: pl.DataFrame, session: str, time: str, others: Sequence[str]) 
                 hint=f"its columns are {', '.join(frame.columns)}",
             )
     if frame.schema[time] == pl.String:
+        texts = frame.filter(~pl.col(time).str.contains(_ISO_DATE))[time]
+        if len(texts):  # 01/02/2024 is two dates
+            raise _bad_time(time, f"{texts[0]!r} does not begin with a date of ISO 8601")
         try:
             frame = frame.with_columns(pl.col(time).str.to_datetime(time_unit="us"))
         except pl.exceptions.PolarsError as error:
@@ -185,7 +189,9 @@ def _timed(frame: pl.DataFrame, session: str, time: str, others: Sequence[str]) 
 
 
 def _bad_time(time: str, message: str) -> InputError:
-    return InputError("bad_time", message, field=time, hint="give datetimes, or ISO 8601 text")
+    return InputError(
+        "bad_time", message, field=time, hint="give datetimes, or ISO 8601 text: 2024-01-31T14:00"
+    )
 
 
 def _check_times(frame: pl.DataFrame, session: str, time: str) -> None:

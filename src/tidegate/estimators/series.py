@@ -84,8 +84,14 @@ def _series(column: nw.Series[Any]) -> pl.Series:
     native = column.to_native()
     if isinstance(native, pl.Series):
         return native
-    plain = column.dtype.is_temporal() or (column.dtype.is_numeric() and not column.is_null().any())
-    return pl.Series(column.name, column.to_numpy() if plain else column.to_list(), strict=False)
+    missing = column.is_null().to_list()
+    if column.dtype.is_temporal() or (column.dtype.is_numeric() and not any(missing)):
+        return pl.Series(column.name, column.to_numpy(), strict=False)
+    # What pandas has for nothing, NaN or NA, is no number here.
+    values = [
+        None if none else value for value, none in zip(column.to_list(), missing, strict=True)
+    ]
+    return pl.Series(column.name, values, strict=False)
 
 
 def schema_of(X: Any, session: str, time: str | None) -> SchemaConfig:

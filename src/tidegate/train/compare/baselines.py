@@ -122,6 +122,7 @@ def _boosted(
     prepared: Prepared, table: EventTable, truth: Floats, watch: str
 ) -> NDArray[np.float32]:
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+    from threadpoolctl import threadpool_limits
 
     task, half = prepared.task, answers.open(prepared.task)
     seen = np.flatnonzero(~np.isnan(truth))
@@ -139,7 +140,8 @@ def _boosted(
             else HistGradientBoostingClassifier
         )
         model = kind(learning_rate=rate, max_iter=150, early_stopping=False, random_state=0)
-        model.fit(given, truth[seen])
+        with threadpool_limits(1, "openmp"):  # several wait spinning, where other work is done too
+            model.fit(given, truth[seen])
         found = half.metrics(_answered(model, valid, task), right, prepared.valid.offsets)
         if sign * found[watch] < best:
             best, chosen = sign * found[watch], model

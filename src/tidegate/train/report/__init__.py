@@ -8,6 +8,7 @@ gives a `page.Section`, or None where it has nothing to say.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -64,6 +65,7 @@ def make(
     segments: Mapping[str, NDArray[Any]] | None = None,
     source: str = "events",
     seed: int = 0,
+    note: str | None = None,
 ) -> Page:
     """Measure a bundle on labelled events.
 
@@ -84,6 +86,8 @@ def make(
     seed : int
         Of the sessions that are drawn and the fields that are mixed up: the same seed gives the
         same page.
+    note : str, optional
+        What is to be said above the metrics, such as that the model knows these events.
 
     Returns
     -------
@@ -98,9 +102,8 @@ def make(
     EngineError
         From `engine.offline.open`.
     """
-    return page_of(
-        ReportData.of(bundle, table, metric=metric, segments=segments, source=source, seed=seed)
-    )
+    data = ReportData.of(bundle, table, metric=metric, segments=segments, source=source, seed=seed)
+    return page_of(replace(data, note=note))
 
 
 def page_of(data: ReportData) -> Page:

@@ -50,6 +50,8 @@ class ReportData:
         What the events are called.
     seed : int
         Of everything that is drawn.
+    note : str, optional
+        What is to be said above the metrics.
     """
 
     bundle: Bundle
@@ -61,6 +63,7 @@ class ReportData:
     segments: Mapping[str, NDArray[Any]]
     source: str = "events"
     seed: int = 0
+    note: str | None = None
 
     @classmethod
     def of(

@@ -53,7 +53,12 @@ def metrics(data: ReportData) -> Section:
         f"{words.metric(data.metric)}: {value}{f' ({between})' if between else ''} on "
         f"{data.measured}; {best}."
     )
-    return Section("Metrics", [Tiles(tiles), Table(head, rows, caption)], finding)
+    note = (
+        [Text(f"Mind that {data.note}; the test part's row, if there is one, says more.")]
+        if data.note
+        else []
+    )
+    return Section("Metrics", [*note, Tiles(tiles), Table(head, rows, caption)], finding)
 
 
 def position(data: ReportData) -> Section | None:
