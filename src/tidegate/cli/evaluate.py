@@ -62,9 +62,9 @@ def command(
     table = read(loaded, events, session, time, seq, label or label_of(loaded.task))
     if early:
         _check_early(loaded)
+    outputs, metrics = measure(loaded, table)
     if note := learned_from(loaded, events):
         typer.echo(f"note: {note}", err=True)
-    outputs, metrics = measure(loaded, table)
     metrics |= _precisions(loaded, table, outputs, top or [])
     parts = _early(loaded, table, outputs) if early else []
     if json:

@@ -83,10 +83,10 @@ def command(
             hint="pip install 'tidegate[train,report]'",
         ) from error
     note = learned_from(loaded, events)
-    if note:
-        typer.echo(f"note: {note}", err=True)
     page = report.make(
         loaded, table, metric=metric, segments=segments, source=events.name, seed=seed, note=note
     )
     files.write_file(out, report.render(page).encode())
     typer.echo(f"report: {out}")
+    if note:
+        typer.echo(f"note: {note}", err=True)
