@@ -246,8 +246,8 @@ def list_datasets() -> list[Dataset]:
     --------
     >>> [(dataset.name, dataset.licence) for dataset in list_datasets()]
     [('flights', 'CC0'), ('hourly', 'BSD-2'), ('movielens-100k', 'GroupLens terms'),
-     ('brown', 'Francis and Kucera: redistribution permitted'), ('motes', 'CC BY 4.0'),
-     ('vowels', 'CC BY 4.0')]
+     ('brown', 'Francis and Kucera: redistribution permitted'),
+     ('chorales', "BSD-3 (music21's corpus)"), ('motes', 'CC BY 4.0'), ('vowels', 'CC BY 4.0')]
     """
     return list(_DATASETS)
 

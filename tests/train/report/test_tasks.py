@@ -10,6 +10,7 @@ import pytest
 import reportable
 
 from tidegate import answers
+from tidegate.answers.ahead import Track
 from tidegate.answers.forecast import Forecast
 from tidegate.bundle import Bundle
 from tidegate.engine.embed import embedder
@@ -62,7 +63,7 @@ def checked(section: report.Section) -> None:
 def test_errors_by_horizon_are_those_of_the_answer_half() -> None:
     rng = np.random.default_rng(0)
     values = rng.normal(10, 2, 40)
-    truth = np.stack([values, np.arange(40.0), np.repeat([0.0, 1.0], 20)], axis=1)
+    truth = Track.of(values, np.array([0, 20, 40])).truth()
     numbers = rng.standard_normal((40, 3))
     data = data_of(AHEAD, numbers, truth)
     found = Forecast(AHEAD).by_horizon(data.scored.numbers, truth)
@@ -84,8 +85,7 @@ def test_errors_by_horizon_are_those_of_the_answer_half() -> None:
 
 
 def test_no_truth_ahead_is_said() -> None:
-    nothing = np.full((40, 3), np.nan)
-    nothing[:, 1], nothing[:, 2] = np.arange(40.0), np.repeat([0.0, 1.0], 20)
+    nothing = Track.of(np.full(40, np.nan), np.array([0, 20, 40])).truth()
     section = forecast.horizons(data_of(AHEAD, np.zeros((40, 3)), nothing))
     assert [type(block) for block in section.blocks] == [Text]
 
