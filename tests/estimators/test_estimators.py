@@ -218,16 +218,21 @@ def test_a_frame_without_its_column_of_sessions_is_no_array(options: dict[str, A
 
 
 @pytest.mark.parametrize(
-    ("options", "field"),
+    ("options", "field", "code"),
     [
-        ({"cell": "gruu"}, "cell"),
-        ({"model": {"init": "none"}}, "init"),
-        ({"model": {"bias": "some"}}, "bias"),
-        ({"cell": "rnn", "model": {"activation": "sin"}}, "activation"),
-        ({"task": {"class_weight": "even"}}, "class_weight"),
+        ({"cell": "gruu"}, "cell", "wrong_type"),
+        ({"hidden_size": 8.5}, "hidden_size", "wrong_type"),
+        ({"learning_rate": "fast"}, "learning_rate", "wrong_type"),
+        ({"train": {"stride": "long"}}, "stride", "wrong_type"),
+        ({"model": {"init": "none"}}, "init", "wrong_type"),
+        ({"model": {"bias": "some"}}, "bias", "wrong_type"),
+        ({"cell": "rnn", "model": {"activation": "sin"}}, "activation", "wrong_type"),
+        ({"task": {"class_weight": "even"}}, "class_weight", "out_of_range"),
     ],
 )
-def test_a_choice_that_there_is_not_is_refused(options: dict[str, Any], field: str) -> None:
+def test_a_choice_that_there_is_not_is_refused(
+    options: dict[str, Any], field: str, code: str
+) -> None:
     with pytest.raises(InputError) as refused:
         RecurrentClassifier(**SMALL | options).fit(np.zeros((4, 3)), [0, 1, 0, 1])
-    assert (refused.value.code, refused.value.field) == ("out_of_range", field)
+    assert (refused.value.code, refused.value.field) == (code, field)

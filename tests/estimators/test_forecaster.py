@@ -215,7 +215,7 @@ def test_a_gap_goes_on_with_the_last_value() -> None:
         ),
         (lambda frame: frame.drop("ds"), "missing_column"),
         (lambda frame: frame.drop("unique_id"), "missing_column"),
-        (lambda frame: frame.rename({"y": "z"}), "wrong_type"),
+        (lambda frame: frame.rename({"y": "z"}), "missing_column"),
         (lambda frame: frame.with_columns(y=pl.lit("much")), "wrong_type"),
         (lambda frame: frame.with_columns(y=pl.lit(None, dtype=pl.Float64)), "no_labels"),
         (lambda frame: frame.head(0), "too_short"),
@@ -230,12 +230,22 @@ def test_a_frame_that_makes_no_series_is_refused(change: Any, code: str) -> None
 
 
 @pytest.mark.parametrize(
+    ("column", "parameter"), [("unique_id", "session"), ("ds", "time"), ("y", "field")]
+)
+def test_it_says_which_parameter_names_a_column_that_is_not_there(
+    column: str, parameter: str
+) -> None:
+    with pytest.raises(InputError, match=f"{column}: .* say by `{parameter}` which is meant"):
+        RecurrentForecaster(**SMALL).fit(long().rename({column: "other"}))
+
+
+@pytest.mark.parametrize(
     ("options", "X", "code"),
     [
         ({}, np.zeros((3, 3)), "too_short"),
         ({}, [np.zeros(1), np.zeros(1)], "too_short"),
         ({"horizons": 0}, waves(), "out_of_range"),
-        ({"loss": "rmse"}, waves(), "out_of_range"),
+        ({"loss": "rmse"}, waves(), "wrong_type"),
         ({"quantiles": (0.9, 0.1)}, waves(), "out_of_range"),
         ({"validation_fraction": 2}, waves(), "out_of_range"),
         ({"bidirectional": True}, waves(), "bad_config"),

@@ -21,7 +21,7 @@ from tidegate.engine.embed import headless
 from tidegate.errors import InputError
 from tidegate.estimators import events, served, signatures
 from tidegate.estimators.events import Layout
-from tidegate.estimators.parameters import plain
+from tidegate.estimators.parameters import checked, plain
 from tidegate.schema import Field, Schema, SchemaConfig
 from tidegate.spec import LABELLED, Cell
 from tidegate.tables import EventTable
@@ -214,7 +214,8 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
             "bidirectional": self.bidirectional,
             "dropout": self.dropout,
         }
-        return ModelSettings(**plain(own | _known("model", self.model, ModelSettings)))
+        given = _known("model", self.model, ModelSettings)
+        return checked(ModelSettings, own | given)
 
     def _train_settings(self, seed: int) -> TrainSettings:
         own = {
@@ -228,7 +229,7 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
             "seed": seed,
         }
         given = _known("train", self.train, TrainSettings)
-        return TrainSettings(**plain(own | self._train_defaults() | given))
+        return checked(TrainSettings, own | self._train_defaults() | given)
 
     def _train_defaults(self) -> dict[str, Any]:
         """Return what else of `TrainSettings` suits the task, unless the user says otherwise."""
@@ -313,7 +314,7 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
         """Check X and return it as a table, with the schema of its fields."""
         named = self.time is not None or self.schema is not None or self.session != "session"
         if named and events.is_frame(X):
-            events.require(X, [self.session])
+            events.require(X, {self.session: "session"})
         if events.is_frame(X, self.session):
             if reset:
                 self._schema: SchemaConfig | None = self.schema or self._schema_of(X)

@@ -14,7 +14,7 @@ from tidegate import tables
 from tidegate.errors import InputError
 from tidegate.estimators import events, served
 from tidegate.estimators.base import RecurrentEstimator
-from tidegate.estimators.parameters import plain
+from tidegate.estimators.parameters import checked
 from tidegate.schema import SchemaConfig
 from tidegate.tables import EventTable
 from tidegate.tasks.config import AnomalyConfig
@@ -103,7 +103,10 @@ class RecurrentAnomalyDetector(OutlierMixin, RecurrentEstimator):  # type: ignor
                 field="per",
                 hint='use "event" or "session"',
             )
-        wanted = AnomalyConfig(tuple(self.fields), plain(self.false_alarm_rate))
+        wanted = checked(
+            AnomalyConfig,
+            {"fields": tuple(self.fields), "false_alarm_rate": self.false_alarm_rate},
+        )
         config, table = self._read(X, reset=True)
         self._learn(config, table, {"name": "anomaly", "anomaly": wanted})
         settled = self.trained_.task.anomaly

@@ -10,7 +10,7 @@ A sequence is a session. X may be
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -73,16 +73,24 @@ def is_frame(X: Any, session: str | None = None) -> bool:
     return session is None or session in frame.columns
 
 
-def require(X: Any, names: Iterable[str]) -> None:
-    """Refuse a frame that lacks a column: ``missing_column``."""
+def require(X: Any, names: Mapping[str, str]) -> None:
+    """Refuse a frame that lacks a column: ``missing_column``.
+
+    Parameters
+    ----------
+    X : frame
+        Of any kind.
+    names : mapping of str to str
+        Columns, and the parameter that each is named by.
+    """
     columns = nw.from_native(X, eager_only=True).columns
-    for name in names:
+    for name, parameter in names.items():
         if name not in columns:
             raise InputError(
                 "missing_column",
                 "the frame has no such column",
                 field=name,
-                hint=f"its columns are {', '.join(columns)}: say which of them is meant",
+                hint=f"its columns are {', '.join(columns)}: say by `{parameter}` which is meant",
             )
 
 

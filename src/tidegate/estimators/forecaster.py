@@ -14,7 +14,7 @@ from tidegate.answers import Forecast
 from tidegate.errors import InputError
 from tidegate.estimators import events, series
 from tidegate.estimators.base import RecurrentEstimator
-from tidegate.estimators.parameters import plain
+from tidegate.estimators.parameters import checked
 from tidegate.estimators.series import Ends
 from tidegate.schema import SchemaConfig
 from tidegate.tables import EventTable
@@ -111,18 +111,15 @@ class RecurrentForecaster(RecurrentEstimator):
             is taken off; ``missing_column``, ``duplicate_time``, ``mixed_step``; ``wrong_type``:
             the field holds no numbers; ``out_of_range``; from `train_model`.
         """
-        horizons = plain(self.horizons)
-        wanted = ForecastConfig(
-            horizons=list(horizons) if isinstance(horizons, tuple) else horizons,
-            quantiles=tuple(plain(self.quantiles)),
-            loss=self.loss,
-            season=plain(self.season),
-            coverage=plain(self.coverage),
-        )
+        names = ("horizons", "quantiles", "loss", "season", "coverage")
+        wanted = checked(ForecastConfig, {name: getattr(self, name) for name in names})
         self.horizons_ = wanted.spec().horizons
         self._step: timedelta | None = None
         config, table = self._read(X, reset=True)
-        field = self.field or ("x0" if self._layout.kind != "frame" else "y")
+        framed = self._layout.kind == "frame"
+        field = self.field or ("y" if framed else "x0")
+        if framed:
+            events.require(X, {field: "field"})
         self._learn(config, table, {"name": "forecast", "field": field, "forecast": wanted})
         return self
 
@@ -243,7 +240,7 @@ class RecurrentForecaster(RecurrentEstimator):
     def _read(self, X: Any, *, reset: bool) -> tuple[SchemaConfig, EventTable]:
         """Bring a frame in step first; rows of an array may be longer or shorter than before."""
         if events.is_frame(X):
-            events.require(X, [self.session])
+            events.require(X, {self.session: "session"})
             if self.time is not None:
                 schema = self.schema if reset else self._schema
                 fields = None if schema is None else schema.fields

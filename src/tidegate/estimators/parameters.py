@@ -1,12 +1,40 @@
-"""Parameters as Python has them, where a search drew them with NumPy."""
+"""Parameters as Python has them, where a search drew them with NumPy, and checked."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 import numpy as np
 
-__all__ = ["plain"]
+from tidegate import toml
+
+__all__ = ["checked", "plain"]
+
+Settings = TypeVar("Settings", bound=msgspec.Struct)
+
+
+def checked(kind: type[Settings], given: dict[str, Any]) -> Settings:
+    """Return a struct of parameters, each of the type that the struct says.
+
+    Raises
+    ------
+    InputError
+        As `toml.convert`; the field is the parameter.
+
+    Examples
+    --------
+    >>> from tidegate.train import ModelSettings
+    >>> checked(ModelSettings, {"hidden_size": np.int64(8)}).hidden_size
+    8
+    >>> checked(ModelSettings, {"hidden_size": 8.5})
+    Traceback (most recent call last):
+        ...
+    tidegate.errors.InputError: hidden_size: 8.5 has a wrong type (wrong_type); Expected `int`, got
+    `float`
+    """
+    settings: Settings = toml.convert(plain(given), kind)
+    return settings
 
 
 def plain(value: Any) -> Any:

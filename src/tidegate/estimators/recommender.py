@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from tidegate.errors import InputError
 from tidegate.estimators import served
-from tidegate.estimators.parameters import plain
+from tidegate.estimators.parameters import checked
 from tidegate.estimators.tokens import TokenEstimator
 from tidegate.tasks.config import ItemsConfig
 
@@ -74,7 +74,7 @@ class RecurrentRecommender(TokenEstimator):
             items; ``out_of_range``; from `train_model`.
         """
         config, table = self._read(X, reset=True)
-        items = ItemsConfig(**plain({"k": self.k} | (self.task or {}).get("items", {})))
+        items = checked(ItemsConfig, {"k": self.k} | (self.task or {}).get("items", {}))
         self._learn(config, table, {"name": "next_item", "field": self.field, "items": items})
         self.items_ = np.array(self._as_given(self.trained_.task.classes[1:]))
         return self

@@ -58,11 +58,11 @@ def in_step(
     import polars as pl
 
     frame = nw.from_native(X, eager_only=True)
-    wanted = [session, time, *(fields or {})]
+    wanted = dict.fromkeys(fields or {}, "schema") | {session: "session", time: "time"}
     events.require(X, wanted)
     if step is None and len(frame) == len(frame[session].unique()):
         raise _too_short()
-    frame = frame.select(wanted) if fields else frame
+    frame = frame.select(*wanted) if fields else frame
     kind = frame.schema[time]
     if isinstance(kind, nw.Datetime) and kind.time_zone:
         utc = nw.col(time).dt.convert_time_zone("UTC").dt.replace_time_zone(None)

@@ -39,7 +39,7 @@ class TokenEstimator(RecurrentEstimator):
 
     def _read(self, X: Any, *, reset: bool) -> tuple[SchemaConfig, EventTable]:
         if events.is_frame(X):
-            events.require(X, [self.session, self.field])
+            events.require(X, {self.session: "session", self.field: "field"})
             if reset:
                 whole = nw.from_native(X, eager_only=True).schema[self.field].is_integer()
                 self._given: dict[str, Any] | type[int] | type[str] = int if whole else str
