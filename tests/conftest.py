@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,11 @@ from tidegate.bundle import Bundle, baseline
 from tidegate.engine import offline, vectors
 from tidegate.schema import Columns, Field, Schema, SchemaConfig, Time
 from tidegate.spec import LayerSpec, ModelSpec, TaskSpec
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C arrive: what a shell starts in the background ignores it, and so do its children."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)

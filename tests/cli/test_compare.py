@@ -15,6 +15,8 @@ def test_it_measures_and_decides(tmp_path: Path) -> None:
     shown = run(*arguments)
     assert shown.returncode == 0, shown.stderr
     assert "Take " in shown.stdout
+    for heading in ("parameters", "learning rate", "training", "a session"):
+        assert heading in shown.stdout, "a terminal of 80 columns shows it whole"
     assert "2/4 rnn: learning rate 0.02, seed 0" in shown.stderr
     folder = tmp_path / "rises.compare"
     found = msgspec.json.decode((folder / "comparison.json").read_bytes(), type=Comparison)

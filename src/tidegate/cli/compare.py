@@ -164,13 +164,19 @@ def _show(found: Comparison, verdict: Verdict) -> None:
     from tidegate.train.compare.table import rows
 
     head, body = rows(found)
-    shown = Table(title=f"{found.task} {found.label}: {found.part} part", title_justify="left")
-    for place, name in enumerate(head):
-        shown.add_column(name, justify="left" if place == 0 else "right")
-    for row in body:
-        shown.add_row(*row, style="bold" if row[0] == verdict.choice else "")
     console = Console()
-    console.print(shown)
+    columns = len(head)
+    # A terminal of 80 columns shows what a model is beside how good it is, then what it costs.
+    halves = {f"{found.task} {found.label}: {found.part} part": range(1, 5), "": range(5, columns)}
+    for title, places in halves.items():
+        shown = Table(title=title or None, title_justify="left")
+        for place in (0, *places):
+            shown.add_column(head[place], justify="right" if place else "left")
+        for row in body:
+            if any(row[place] for place in places):
+                bold = "bold" if row[0] == verdict.choice else ""
+                shown.add_row(*(row[place] for place in (0, *places)), style=bold)
+        console.print(shown)
     for name, reason in found.left_out.items():
         console.print(f"left out: {name}: {reason}")
     console.print(f"[bold]Take {verdict.choice}.[/bold]")

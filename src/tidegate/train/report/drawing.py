@@ -96,7 +96,8 @@ def _spec(chart: alt.TopLevelMixin) -> dict[str, Any]:
 def _look(ink: str, soft: str, grid: str) -> dict[str, Any]:
     return {
         "background": "transparent",
-        "padding": 4,
+        # Text that is wider in a browser than it was measured stays inside.
+        "padding": {"left": 14, "right": 14, "top": 4, "bottom": 4},
         "font": "sans-serif",
         "view": {"stroke": None},
         "axis": {
