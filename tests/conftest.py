@@ -20,7 +20,7 @@ from tidegate.spec import LayerSpec, ModelSpec, TaskSpec
 
 
 def pytest_configure() -> None:
-    """Let Ctrl-C arrive: what a shell starts in the background ignores it, and so do its children."""
+    """Let Ctrl-C arrive: what a shell starts in the background, and its children, ignore it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

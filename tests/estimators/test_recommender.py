@@ -123,7 +123,7 @@ def test_what_makes_no_sessions_is_refused(X: Any, code: str) -> None:
 def test_what_cannot_be_asked_is_refused() -> None:
     with pytest.raises(InputError, match="bidirectional"):
         RecurrentRecommender(**SMALL, bidirectional=True).fit(walks())
-    with pytest.raises(InputError, match="k: 2.5 has a wrong type"):
+    with pytest.raises(InputError, match=r"k: 2\.5 has a wrong type"):
         RecurrentRecommender(**SMALL | {"k": 2.5}).fit(walks())
     with pytest.raises(InputError, match="k: 0"):
         RecurrentRecommender(**SMALL | {"k": 0}).fit(walks())
