@@ -28,12 +28,15 @@ class Scored:
         NaN where there is nothing to measure against.
     offsets : int64 array (sessions + 1,)
         Session i is events ``offsets[i]:offsets[i + 1]``.
+    places : int64 array (events,), optional
+        Where each event stood among all, once some are left out.
     """
 
     task: TaskSpec
     numbers: NDArray[np.float32]
     truth: NDArray[np.float64]
     offsets: NDArray[np.int64]
+    places: NDArray[np.int64] | None = None
 
     @property
     def known(self) -> NDArray[np.bool_]:
@@ -48,7 +51,7 @@ class Scored:
 
     def metrics(self) -> dict[str, float]:
         """Return the task's metrics."""
-        return answers.open(self.task).metrics(self.numbers, self.truth, self.offsets)
+        return answers.open(self.task).metrics(self.numbers, self.truth, self._stretches())
 
     def columns(self) -> dict[str, Any]:
         """Return the answers in the task's words, a column each; see `answers.Answers.columns`."""
@@ -70,15 +73,33 @@ class Scored:
             numbers=self.numbers[events],
             truth=self.truth[events],
             offsets=before[self.offsets],
+            places=self._places()[events],
         )
 
     def draw(self, sessions: NDArray[np.int64]) -> tuple[Scored, NDArray[np.int64]]:
         """Return some of the sessions, also twice, and which events these are."""
         events, offsets = events_of(self.offsets, sessions)
         drawn = replace(
-            self, numbers=self.numbers[events], truth=self.truth[events], offsets=offsets
+            self,
+            numbers=self.numbers[events],
+            truth=self.truth[events],
+            offsets=offsets,
+            places=self._places()[events],
         )
         return drawn, events
+
+    def _places(self) -> NDArray[np.int64]:
+        return np.arange(len(self.numbers)) if self.places is None else self.places
+
+    def _stretches(self) -> NDArray[np.int64]:
+        """Return where sessions begin and end, and where events between two were left out.
+
+        What follows a gap is no neighbour of what stands before it: no entity goes across.
+        """
+        if self.places is None:
+            return self.offsets
+        gaps = np.flatnonzero(np.diff(self.places) != 1) + 1
+        return np.union1d(self.offsets, gaps)
 
 
 def events_of(
