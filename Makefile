@@ -23,10 +23,10 @@ demo: $(READY) ## Train on 336,776 flights, serve, kill twice, check every answe
 test: lint ## Formatting, lint, types, import contracts, tests and doctests (about 15 minutes on 2 cores)
 	@OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadscope $(TEST)
 
-check: $(READY) ## The C core under sanitizers, on every instruction set, NEON emulated; fuzzing; the examples (about 25 minutes)
+check: $(READY) ## The C core under sanitizers, on every instruction set, NEON emulated; fuzzing; the examples (about 50 minutes of a core)
 	@scripts/check
 
-examples: $(READY) ## Every example on all of its data: trained, reported on, served = scored? (about 15 minutes of two cores)
+examples: $(READY) ## Every example on all of its data: trained, reported on, served = scored? (about 20 minutes of a core)
 	@scripts/examples $(EXAMPLES)
 
 soak: $(READY) ## Kills, faults and a million events, then a million sessions; prints what was lost (about 40 minutes)
