@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import runs
 import torch
+from rolls import cells, roll, write_sets
 from scipy.io import savemat
 
 from tidegate.errors import InputError
@@ -22,31 +23,10 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "benchmarks" / "music.py"
 
 
-def roll(*chords: set[int]) -> np.ndarray:
-    """A piece: the keys that sound in each frame."""
-    piece = np.zeros((len(chords), music.KEYS), dtype=np.float32)
-    for frame, keys in enumerate(chords):
-        piece[frame, list(keys)] = 1
-    return piece
-
-
-def cells(pieces: list[np.ndarray]) -> np.ndarray:
-    """Pieces as MATLAB keeps them: a row of cells."""
-    found = np.empty((1, len(pieces)), dtype=object)
-    found[0, :] = [piece.astype(np.uint8) for piece in pieces]
-    return found
-
-
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """Both sets, generated: scales of a few frames, of several lengths."""
-    for seed, name in enumerate(music.SETS.values()):
-        rng = np.random.default_rng(seed)
-        parts = {
-            key: cells([roll(*({int(k)} for k in rng.integers(40, 44, n))) for n in (3, 9, 5)])
-            for key in music.PARTS.values()
-        }
-        savemat(tmp_path / name, parts)
+    write_sets(tmp_path)
     return tmp_path
 
 
