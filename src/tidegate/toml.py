@@ -75,7 +75,7 @@ def convert(value: Any, kind: Any, path: str = "") -> Any:
     Parameters
     ----------
     value : object
-        What a TOML reader gave.
+        What a TOML reader gave; a program may give the struct itself.
     kind : type
         A struct, a mapping of structs or anything that msgspec converts.
     path : str
@@ -99,6 +99,8 @@ def convert(value: Any, kind: Any, path: str = "") -> Any:
     """
     struct = _struct_of(kind)
     if struct is not None:
+        if isinstance(value, struct):
+            return value
         return _convert_struct(value, struct, path)
     if typing.get_origin(kind) is dict:
         _, member_kind = typing.get_args(kind)

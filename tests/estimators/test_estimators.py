@@ -27,6 +27,7 @@ from tidegate.estimators import (
 )
 from tidegate.estimators.events import held_out
 from tidegate.schema import Field, SchemaConfig
+from tidegate.train import Augment
 
 SMALL: dict[str, Any] = {"hidden_size": 8, "epochs": 8, "batch_tokens": 128, "random_state": 0}
 
@@ -236,3 +237,9 @@ def test_a_choice_that_there_is_not_is_refused(
     with pytest.raises(InputError) as refused:
         RecurrentClassifier(**SMALL | options).fit(np.zeros((4, 3)), [0, 1, 0, 1])
     assert (refused.value.code, refused.value.field) == (code, field)
+
+
+def test_options_may_be_structs() -> None:
+    settings = {"augment": Augment(jitter=0.1)}
+    model = RecurrentClassifier(**SMALL | {"train": settings}).fit(np.eye(8), np.arange(8) % 2)
+    assert model.train["augment"].jitter == 0.1
