@@ -207,10 +207,22 @@ bool tg_make_spare(const tg_log *log) {
     return made;
 }
 
+/* Index files can be made again from what they are beside: their room is the last that there is. Without
+ * it a log whose disk others have filled could not even say, in CURRENT, which segment is gone. */
+static void give_up_index_files(const tg_log *log) {
+    for (size_t i = 0; i < log->n_segments; i++) {
+        char name[32];
+        tg_segment_name(name, log->segments[i]->number, "idx");
+        unlinkat(log->folder, name, 0);
+    }
+}
+
 void tg_give_up_spare(tg_log *log) {
+    if (!log->has_spare) give_up_index_files(log);
     unlinkat(log->folder, "spare", 0);
     log->has_spare = false;
     log->squeezing = true;
+    log->cut_again = 0.0; /* at once, before commits take the room */
 }
 
 int tg_write_index(tg_log *log, tg_segment *segment) {
