@@ -8,8 +8,8 @@ The sets and the figure are those of ``music.py``; the way of training is not th
 then has units to spare; inputs and outputs are dropped, one draw a piece (Y. Gal, Z. Ghahramani,
 "A theoretically grounded application of dropout in recurrent neural networks", 2016), and so are
 candidates (S. Semeniuta et al., "Recurrent dropout without memory loss", 2016); AdamW, half a
-cosine, and a moving average of the weights, whose epoch is chosen by validation. The test part is
-looked at once, afterwards.
+cosine, and a moving average of the weights, whose epoch is chosen by validation. A run looks
+at the test part once, afterwards.
 
 Each run (set, size, seed) writes a file; those that are there are not made again, so Ctrl-C loses
 one run at most.
