@@ -73,24 +73,25 @@ static int begin_with_room(tg_log *log) {
     return begin(log);
 }
 
+static void stop_tidier(tg_log *log) {
+    pthread_mutex_lock(&log->lock);
+    log->tidier_stop = true;
+    pthread_cond_signal(&log->job);
+    pthread_mutex_unlock(&log->lock);
+    pthread_join(log->tidier, NULL);
+}
+
 static int start(tg_log *log) {
     log->event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (log->event < 0) return errno;
     /* Before there is a committer, which may cut segments away at once. */
     for (size_t i = 0; i + 1 < log->n_segments; i++)
         if (!log->segments[i]->indexed) tg_tidy_later(log, log->segments[i], false);
-    int error = pthread_create(&log->committer, NULL, tg_committer, log);
+    int error = pthread_create(&log->tidier, NULL, tg_tidier, log); /* the committer waits for it */
     if (error) return error;
-    error = pthread_create(&log->tidier, NULL, tg_tidier, log);
-    if (!error) {
-        log->started = true;
-        return 0;
-    }
-    pthread_mutex_lock(&log->lock);
-    log->stop = true;
-    pthread_cond_signal(&log->work);
-    pthread_mutex_unlock(&log->lock);
-    pthread_join(log->committer, NULL);
+    error = pthread_create(&log->committer, NULL, tg_committer, log);
+    log->started = !error;
+    if (error) stop_tidier(log);
     return error;
 }
 
@@ -119,6 +120,7 @@ static void free_log(tg_log *log) {
     pthread_cond_destroy(&log->work);
     pthread_cond_destroy(&log->news);
     pthread_cond_destroy(&log->job);
+    pthread_cond_destroy(&log->tidied);
     free(log);
 }
 
@@ -137,6 +139,7 @@ static tg_log *new_log(const tg_log_options *options) {
     pthread_cond_init(&log->work, &monotonic);
     pthread_cond_init(&log->news, &monotonic);
     pthread_cond_init(&log->job, NULL);
+    pthread_cond_init(&log->tidied, NULL);
     pthread_condattr_destroy(&monotonic);
     return log;
 }
@@ -184,11 +187,7 @@ int tg_log_close(tg_log *log) {
         pthread_cond_signal(&log->work);
         pthread_mutex_unlock(&log->lock);
         pthread_join(log->committer, NULL);
-        pthread_mutex_lock(&log->lock);
-        log->tidier_stop = true;
-        pthread_cond_signal(&log->job);
-        pthread_mutex_unlock(&log->lock);
-        pthread_join(log->tidier, NULL);
+        stop_tidier(log);
         error = log->failed ? log->failure.error : seal(log);
     }
     free_log(log);

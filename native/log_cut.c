@@ -146,7 +146,11 @@ static void remove_oldest(tg_log *log) {
     log->segments++, log->n_segments--;
     pthread_mutex_unlock(&log->index_lock);
     bool renamed;
-    const int error = tg_write_current(log, 0, &renamed);
+    int error = tg_write_current(log, 0, &renamed);
+    if (tg_is_full(error)) { /* saying what goes needs room, too */
+        tg_give_up_spare(log);
+        error = tg_write_current(log, 0, &renamed);
+    }
     pthread_mutex_lock(&log->index_lock);
     log->segments = rest;
     if (error) {
@@ -163,6 +167,7 @@ static void remove_oldest(tg_log *log) {
     else
         tg_tidy_later(log, oldest, true);
     if (error) return;
+    if (log->squeezing) tg_await_tidier(log); /* its room is wanted now */
     if (!log->has_spare) log->has_spare = tg_make_spare(log);
     /* Once around: what is left then is nearly all current. */
     const double most = 1.2 * (double)log->stats.live_bytes + 2.0 * (double)log->options.segment_size;

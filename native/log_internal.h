@@ -126,8 +126,8 @@ struct tg_log {
     size_t n_timings, first_timing;
     tg_ages new_ages;
     tg_job *jobs, **last_job; /* to the tidier */
-    pthread_cond_t job;
-    bool tidier_stop;
+    pthread_cond_t job, tidied; /* to it; from it */
+    bool tidying, tidier_stop;
     pthread_t committer, tidier;
     int event;
 
@@ -153,7 +153,7 @@ struct tg_log {
     uint64_t cut_from, cut_to; /* its frames before the first are copied; a slice ends at the second */
     bool cutting_all;     /* every segment up to `cut_until` goes, for somebody waits for that */
     uint64_t cut_until;
-    bool squeezing; /* the disk is full: cut all that is outdated */
+    _Atomic bool squeezing; /* the disk is full: cut all that is outdated. The tidier reads it, too */
     bool has_spare;
     double cut_again;     /* monotonic: not before, after something was in the way */
     uint64_t cut_live;    /* what was current in the oldest segment when that happened, bytes */
@@ -232,6 +232,7 @@ int tg_sync_now(tg_log *log); /* what is written and not yet synced */
 /* tidier.c: what need not be done at once. */
 void *tg_tidier(void *log);
 void tg_tidy_later(tg_log *log, tg_segment *segment, bool remove);
+void tg_await_tidier(tg_log *log); /* until all that is done */
 
 /* log_cut.c */
 bool tg_cut_due(tg_log *log);

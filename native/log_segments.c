@@ -218,10 +218,11 @@ static void give_up_index_files(const tg_log *log) {
 }
 
 void tg_give_up_spare(tg_log *log) {
+    log->squeezing = true;
+    tg_await_tidier(log); /* what it removes is room, what it writes takes some */
     if (!log->has_spare) give_up_index_files(log);
     unlinkat(log->folder, "spare", 0);
     log->has_spare = false;
-    log->squeezing = true;
     log->cut_again = 0.0; /* at once, before commits take the room */
 }
 

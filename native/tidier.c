@@ -20,10 +20,17 @@ void tg_tidy_later(tg_log *log, tg_segment *segment, bool remove) {
     pthread_mutex_unlock(&log->lock);
 }
 
+void tg_await_tidier(tg_log *log) {
+    pthread_mutex_lock(&log->lock);
+    while (log->jobs || log->tidying) pthread_cond_wait(&log->tidied, &log->lock);
+    pthread_mutex_unlock(&log->lock);
+}
+
 static void finish(tg_log *log, tg_segment *segment) {
     /* Its room was taken in advance. Not worth an error: cutting gives it back. */
     if (ftruncate(segment->file, (off_t)segment->end)) return;
-    if (segment->indexed || tg_write_index(log, segment)) return;
+    /* On a full disk it would take the room that was given up for cutting. */
+    if (segment->indexed || log->squeezing || tg_write_index(log, segment)) return;
     pthread_mutex_lock(&log->index_lock);
     tg_drop_entries(segment);
     segment->indexed = true;
@@ -49,6 +56,7 @@ void *tg_tidier(void *argument) {
         if (!job) break;
         log->jobs = job->next;
         if (!log->jobs) log->last_job = &log->jobs;
+        log->tidying = true;
         pthread_mutex_unlock(&log->lock);
         if (job->remove)
             remove_files(log, job->segment);
@@ -59,6 +67,8 @@ void *tg_tidier(void *argument) {
         pthread_mutex_unlock(&log->index_lock);
         free(job);
         pthread_mutex_lock(&log->lock);
+        log->tidying = false;
+        if (!log->jobs) pthread_cond_signal(&log->tidied);
     }
     pthread_mutex_unlock(&log->lock);
     return NULL;

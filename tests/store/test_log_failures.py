@@ -179,6 +179,7 @@ BAD_SYNC = """
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -212,6 +213,14 @@ int fallocate(int file, int mode, off_t offset, off_t size) {
 ssize_t pwritev(int file, const struct iovec *parts, int n, off_t offset) {
     ssize_t (*next)(int, const struct iovec *, int, off_t) = dlsym(RTLD_NEXT, "pwritev");
     return is_full() ? -1 : next(file, parts, n, offset);
+}
+
+static volatile int slow;
+void set_slow_removal(int value) { slow = value; }
+int unlinkat(int folder, const char *name, int flags) {
+    int (*next)(int, const char *, int) = dlsym(RTLD_NEXT, "unlinkat");
+    if (slow && strstr(name, ".log")) usleep(100000);
+    return next(folder, name, flags);
 }
 """
 
@@ -482,6 +491,68 @@ def test_a_killed_process_on_a_full_disk_opens_again(tmp_path: Path, bad_sync: P
     assert {value[:3] for value in contents(path).values()} == {b"new"}
 
 
+FULL = (
+    FAIL
+    + """
+    import ctypes
+    library = ctypes.CDLL(sys.argv[2])
+    folder = Path(sys.argv[1])
+    name = ctypes.create_string_buffer(1000)
+
+    def full_with(path):
+        name.value = os.fsencode(path)
+        library.set_full_with(name)
+"""
+)
+
+
+def test_a_full_disk_without_a_spare_file_gives_up_index_files(
+    tmp_path: Path, bad_sync: Path
+) -> None:
+    """They can be made again; without their room nothing could be cut, and so nothing written."""
+    source = (
+        FULL
+        + """
+    full_with(folder / "spare")
+    seen = [commit(b"old"), commit(b"new")]
+    while not (indexed := sorted(folder.glob("*.idx"))):
+        commit(b"new")
+    seen.append((folder / "spare").exists())
+    full_with(indexed[0])
+    seen += [commit(b"bad"), values(records), commit(b"end"), values(records)]
+    seen.append(len([*folder.glob("*.idx")]))
+    records.close()
+    print(json.dumps(seen))
+    """
+    )
+    path = tmp_path / "store"
+    with child(source, path, bad_sync, LD_PRELOAD=str(bad_sync)) as process:
+        output, _ = process.communicate()
+    opened = ["store_failed", "done", False]
+    assert json.loads(output) == [*opened, "store_failed", ["new"], "done", ["end"], 0]
+    assert {value[:3] for value in contents(path).values()} == {b"end"}
+
+
+def test_a_full_disk_has_the_room_of_what_is_being_removed(tmp_path: Path, bad_sync: Path) -> None:
+    """However slow that is: a commit that could have had it is not refused."""
+    source = (
+        FULL
+        + """
+    library.set_slow_removal(1)
+    seen = [commit(b"old"), commit(b"new")]
+    records.cut()
+    full_with(folder / "0000000000000001.log")
+    seen += [commit(b"bad"), commit(b"end"), values(records)]
+    records.close()
+    print(json.dumps(seen))
+    """
+    )
+    path = tmp_path / "store"
+    with child(source, path, bad_sync, LD_PRELOAD=str(bad_sync)) as process:
+        output, _ = process.communicate()
+    assert json.loads(output) == ["done", "done", "store_failed", "done", ["end"]]
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """Return a disk of 3 MB, which only root can have; else one that another limit stands for."""
@@ -499,7 +570,7 @@ def test_a_disk_full_of_outdated_values_gets_room_again(small_disk: Path) -> Non
     with contextlib.closing(
         LogStore(small_disk / "store", segment_size=1 << 18, space=100.0)
     ) as records:
-        failures = 0
+        failures = in_a_row = longest = 0
         for number in range(8000):
             if number == 2000 and is_small:
                 with contextlib.suppress(OSError), (small_disk / "others").open("wb", 0) as file:
@@ -509,9 +580,13 @@ def test_a_disk_full_of_outdated_values_gets_room_again(small_disk: Path) -> Non
             try:
                 records.commit([*puts.items()])
                 values.update(puts)
+                in_a_row = 0
             except StoreError:
                 failures += 1
+                in_a_row += 1
+                longest = max(longest, in_a_row)
         assert 0 < failures < 50 if is_small else not failures
+        assert longest <= 2
         assert dict(records.scan()) == values
     assert contents(small_disk / "store") == values
 
