@@ -18,12 +18,12 @@ run at most.
 
 from __future__ import annotations
 
-import argparse
+from functools import partial
 from pathlib import Path
 
 import runs
 import torch
-from synthetic import Problem, Settings, SyntheticRun, make
+from synthetic import Problem, Settings, SyntheticRun, make, said
 from torch import Tensor, nn
 
 from tidegate.nn import GRU, RNN
@@ -33,8 +33,7 @@ UNITS = {"gru": 128, "rnn": 223}
 BAI = {"gru": "5.3e-5", "rnn": "0.177"}
 """Mean squared errors that the paper reports, of models of 70 k parameters."""
 SOLVED = 1e-3
-HERE = Path(__file__).parent
-RESULTS = HERE / "results" / "adding"
+RESULTS = runs.RESULTS / "adding"
 
 
 QUICK = Settings(length=20, steps=4, check=2, held_out=10)
@@ -64,16 +63,10 @@ class Model(nn.Module):
 
 def main() -> None:
     """Make the runs that are missing, or print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = runs.arguments(__doc__, seeds=[0], quick="a few short sequences")
     parser.add_argument("--models", nargs="+", choices=UNITS, default=list(UNITS))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="of the runs' files")
-    parser.add_argument("--quick", action="store_true", help="seconds: a few short sequences")
-    parser.add_argument("--table", action="store_true", help="print the runs that there are")
     options = parser.parse_args()
-    out = options.out or (HERE.parent / "build" / "adding-quick" if options.quick else RESULTS)
+    out = runs.folder_of(options, RESULTS)
     settings = QUICK if options.quick else Settings()
     # Gradients that vanish over hundreds of steps are numbers that processors are slow with.
     torch.set_flush_denormal(True)
@@ -83,10 +76,8 @@ def main() -> None:
                 for seed in options.seeds:
                     units = 8 if options.quick else UNITS[model]
                     path = out / f"{model}-{units}-seed{seed}.json"
-                    if not path.exists():
-                        run = make(ADDING, model, units, seed, settings, bar)
-                        runs.save(path, run)
-                        print(f"{path.stem}: {run.test:.2g} after {run.steps} steps")
+                    its = partial(make, ADDING, model, units, seed, settings, bar)
+                    runs.once(path, its, said)
     print(table(out))
 
 

@@ -20,7 +20,6 @@ Each run (task, model, seed) writes a file; those that are there are not made ag
 
 from __future__ import annotations
 
-import argparse
 import math
 import time
 from collections.abc import Callable
@@ -41,8 +40,7 @@ from tidegate.tasks import TaskConfig
 from tidegate.train import ModelSettings, TrainSettings, train_model
 from tidegate.train.progress import Terminal
 
-HERE = Path(__file__).parent
-RESULTS = HERE / "results" / "brown"
+RESULTS = runs.RESULTS / "brown"
 PARTS = ("train", "valid", "test")
 TAGGING = ("gru", "bigru", "frequent")
 LANGUAGE = ("gru", "ngram")
@@ -91,18 +89,12 @@ class BrownRun(runs.Run, frozen=True, kw_only=True):
 
 def main() -> None:
     """Make the runs that are missing, or print the tables."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = runs.arguments(__doc__, seeds=[0, 1, 2], quick="a few texts, small models")
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="with brown.tgz; else fetched")
     parser.add_argument("--tagging", nargs="*", choices=TAGGING, default=list(TAGGING))
     parser.add_argument("--language", nargs="*", choices=LANGUAGE, default=list(LANGUAGE))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="of the runs' files")
-    parser.add_argument("--quick", action="store_true", help="seconds: a few texts, small models")
-    parser.add_argument("--table", action="store_true", help="print the runs that there are")
     options = parser.parse_args()
-    out = options.out or (HERE.parent / "build" / "brown-quick" if options.quick else RESULTS)
+    out = runs.folder_of(options, RESULTS)
     if options.table:
         print(table(out))
         return
@@ -115,13 +107,10 @@ def main() -> None:
             counted = model in ("frequent", "ngram")
             for seed in [0] if counted else options.seeds:
                 path = out / f"{task}-{model}-seed{seed}.json"
-                if path.exists():
-                    continue
-                frames = split(events(documents))
-                make = MAKES[task, model]
-                run = make(frames, model, seed, options.quick)
-                runs.save(path, run)
-                print(f"{path.stem}: {said(run)}")
+                if not path.exists():
+                    frames = split(events(documents))
+                    its = partial(MAKES[task, model], frames, model, seed, options.quick)
+                    runs.once(path, its, said)
     print(table(out))
 
 

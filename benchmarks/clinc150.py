@@ -19,7 +19,6 @@ again.
 
 from __future__ import annotations
 
-import argparse
 import copy
 import math
 import re
@@ -28,6 +27,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -47,8 +47,7 @@ WHERE = (
 )
 PARTS = ("train", "val", "test")
 OUT = "oos"
-HERE = Path(__file__).parent
-RESULTS = HERE / "results" / "clinc150"
+RESULTS = runs.RESULTS / "clinc150"
 MODELS = {"gru": ("gru", 1), "lstm": ("lstm", 1), "grus": ("gru", 5)}
 """Of what cell, and how many networks whose probabilities are averaged."""
 PUBLISHED = {
@@ -379,17 +378,11 @@ def make(
 
 def main() -> None:
     """Make the runs that are missing, or print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = runs.arguments(__doc__, seeds=[0, 1, 2, 3, 4], quick="small models, two epochs")
     parser.add_argument("--data", type=Path, metavar="FOLDER", help=f"with {FILE}")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=["gru"])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="of the runs' files")
-    parser.add_argument("--quick", action="store_true", help="seconds: small models, two epochs")
-    parser.add_argument("--table", action="store_true", help="print the runs that there are")
     options = parser.parse_args()
-    out = options.out or (HERE.parent / "build" / "clinc150-quick" if options.quick else RESULTS)
+    out = runs.folder_of(options, RESULTS)
     if options.table:
         print(table(out))
         return
@@ -399,14 +392,10 @@ def main() -> None:
         for model in options.models:
             for seed in options.seeds:
                 path = out / f"{model}-{settings.units}-seed{seed}.json"
-                if path.exists():
-                    continue
                 title = f"{model} {settings.units}, seed {seed}"
                 with runs.watched(bar, title, settings.epochs) as said:
-                    run = make(model, seed, parts, intents, settings, said)
-                runs.save(path, run)
-                accuracy, recall = run.test
-                print(f"{path.stem}: {accuracy:.2%} / {recall:.2%}", flush=True)
+                    its = partial(make, model, seed, parts, intents, settings, said)
+                    runs.once(path, its, lambda run: "{:.2%} / {:.2%}".format(*run.test))
     print(table(out))
 
 

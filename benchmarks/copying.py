@@ -18,14 +18,14 @@ loses one run at most.
 
 from __future__ import annotations
 
-import argparse
 import math
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import runs
 import torch
-from synthetic import Problem, Settings, SyntheticRun, make
+from synthetic import Problem, Settings, SyntheticRun, make, said
 from torch import Tensor, nn
 
 from tidegate.nn import GRU, RNN
@@ -36,8 +36,7 @@ UNITS = {"gru": 66, "rnn": 117}
 """About 16 k parameters each."""
 BAI = {(1000, "gru"): "0.0197", (1000, "rnn"): "0.0202"}
 """That the paper reports, of models of 16 k parameters."""
-HERE = Path(__file__).parent
-RESULTS = HERE / "results" / "copying"
+RESULTS = runs.RESULTS / "copying"
 SETTINGS = Settings(length=1000, steps=2500, check=50, held_out=200)
 QUICK = Settings(length=10, steps=4, check=2, held_out=10)
 
@@ -91,17 +90,11 @@ def guessing(length: int) -> float:
 
 def main() -> None:
     """Make the runs that are missing, or print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = runs.arguments(__doc__, seeds=[0], quick="a few short sequences")
     parser.add_argument("--models", nargs="+", choices=UNITS, default=list(UNITS))
     parser.add_argument("--lengths", type=int, nargs="+", default=[200, 1000])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="of the runs' files")
-    parser.add_argument("--quick", action="store_true", help="seconds: a few short sequences")
-    parser.add_argument("--table", action="store_true", help="print the runs that there are")
     options = parser.parse_args()
-    out = options.out or (HERE.parent / "build" / "copying-quick" if options.quick else RESULTS)
+    out = runs.folder_of(options, RESULTS)
     torch.set_flush_denormal(True)  # gradients that vanish are slow numbers
     if not options.table:
         with runs.progress() as bar:
@@ -114,10 +107,8 @@ def main() -> None:
                     units = 8 if options.quick else UNITS[model]
                     for seed in options.seeds:
                         path = out / f"{length:04}-{model}-{units}-seed{seed}.json"
-                        if not path.exists():
-                            run = make(problem, model, units, seed, settings, bar)
-                            runs.save(path, run)
-                            print(f"{path.stem}: {run.test:.2g} after {run.steps} steps")
+                        its = partial(make, problem, model, units, seed, settings, bar)
+                        runs.once(path, its, said)
     print(table(out))
 
 

@@ -27,11 +27,11 @@ most.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -54,8 +54,7 @@ DLINEAR = {96: 0.375, 192: 0.405, 336: 0.439, 720: 0.472}
 """Mean squared errors of Zeng et al. 2023, with 336 hours of look-back."""
 PATCHTST = {96: 0.370, 192: 0.413, 336: 0.422, 720: 0.447}
 """Of Nie et al. 2023, PatchTST/64."""
-HERE = Path(__file__).parent
-RESULTS = HERE / "results" / "etth1"
+RESULTS = runs.RESULTS / "etth1"
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -204,28 +203,23 @@ class Model(nn.Module):
 
 def main() -> None:
     """Make the runs that are missing, or print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = runs.arguments(__doc__, seeds=[0, 1, 2, 3, 4], quick="few hours, a small model")
     parser.add_argument("--data", type=Path, metavar="FOLDER", help=f"with {FILE}")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="of the runs' files")
-    parser.add_argument("--quick", action="store_true", help="seconds: few hours, a small model")
-    parser.add_argument("--table", action="store_true", help="print the runs that there are")
     options = parser.parse_args()
-    out = options.out or (HERE.parent / "build" / "etth1-quick" if options.quick else RESULTS)
+    out = runs.folder_of(options, RESULTS)
     settings = QUICK if options.quick else Settings()
     if not options.table:
         record = read(runs.folder_with(options.data, [FILE], WHERE) / FILE, settings)
         with runs.progress() as bar:
             for seed in options.seeds:
                 path = out / f"gru-seed{seed}.json"
-                if not path.exists():
-                    run = make(record, seed, settings, bar)
-                    runs.save(path, run)
-                    figures = ", ".join(f"{each.test.mse:.4f}" for each in run.horizons)
-                    print(f"{path.stem}: {figures}")
+                runs.once(path, partial(make, record, seed, settings, bar), said)
     print(table(out))
+
+
+def said(run: EttRun) -> str:
+    """Write the figures of a run in a line."""
+    return ", ".join(f"{each.test.mse:.4f}" for each in run.horizons)
 
 
 def read(path: Path, settings: Settings) -> Record:

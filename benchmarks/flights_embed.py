@@ -15,12 +15,12 @@ Each seed writes a file; those that are there are not made again.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -37,7 +37,7 @@ from tidegate.engine import Engine, embed, offline
 from tidegate.train import TrainConfig
 
 HERE = Path(__file__).parent
-RESULTS = HERE / "results" / "flights-embed"
+RESULTS = runs.RESULTS / "flights-embed"
 FLIGHTS = HERE.parent / "examples" / "flights"
 sys.path.insert(0, str(FLIGHTS))
 
@@ -94,24 +94,16 @@ class EmbedRun(msgspec.Struct, frozen=True, kw_only=True):
 
 def main() -> None:
     """Make the runs that are missing, or print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="of the runs' files")
-    parser.add_argument("--quick", action="store_true", help="a minute: small models, one epoch")
-    parser.add_argument("--table", action="store_true", help="print the runs that there are")
+    parser = runs.arguments(__doc__, seeds=[0, 1, 2], quick="small models, one epoch")
     options = parser.parse_args()
-    out = options.out or (
-        HERE.parent / "build" / "flights-embed-quick" if options.quick else RESULTS
-    )
-    missing = [seed for seed in options.seeds if not (out / f"seed{seed}.json").exists()]
-    if missing and not options.table:
+    out = runs.folder_of(options, RESULTS)
+    if not options.table:
         events = event_table(*read_tables(datasets.fetch("flights", progress=print)))
         with runs.progress() as bar:
-            for seed in missing:
+            for seed in options.seeds:
                 with runs.watched(bar, f"seed {seed}", 2) as said:
-                    runs.save(out / f"seed{seed}.json", make(events, seed, options.quick, said))
+                    its = partial(make, events, seed, options.quick, said)
+                    runs.once(out / f"seed{seed}.json", its, lambda run: f"{run.apart.both:.3f}")
     print(table(out))
 
 

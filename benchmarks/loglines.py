@@ -14,9 +14,9 @@ Each run (set, seed) writes a file; those that are there are not made again.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import time
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -38,7 +38,7 @@ WHERE = (
     "_2k.log_structured.csv"
 )
 SETS = {"hdfs": "HDFS_2k.log_structured.csv", "bgl": "BGL_2k.log_structured.csv"}
-RESULTS = Path(__file__).parent / "results" / "logs"
+RESULTS = runs.RESULTS / "logs"
 LINES = 50
 """Of a session."""
 PARTS = (0.6, 0.8)
@@ -80,29 +80,22 @@ class LogsRun(msgspec.Struct, frozen=True, kw_only=True):
 
 def main() -> None:
     """Make the runs that are missing, or print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = runs.arguments(__doc__, seeds=[0, 1, 2, 3, 4], quick="two epochs")
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="with the .csv files")
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--epochs", type=int, default=60)
-    parser.add_argument("--out", type=Path, metavar="FOLDER", default=RESULTS)
-    parser.add_argument("--table", action="store_true", help="print the runs that there are")
     options = parser.parse_args()
+    out = runs.folder_of(options, RESULTS)
     if options.table:
-        print(table(options.out))
+        print(table(out))
         return
     for name in options.sets:
         parts = read(options.data, SETS[name])
         for seed in options.seeds:
-            path = options.out / f"{name}-seed{seed}.json"
-            if path.exists():
-                continue
-            run = make(name, parts, seed, options.epochs)
-            runs.save(path, run)
-            print(f"{path.stem}: {run.test['nats']:.3f} nats a line")
-    print(table(options.out))
+            its = partial(make, name, parts, seed, 2 if options.quick else options.epochs)
+            path = out / f"{name}-seed{seed}.json"
+            runs.once(path, its, lambda run: f"{run.test['nats']:.3f} nats a line")
+    print(table(out))
 
 
 def read(folder: Path | None, name: str) -> list[EventTable]:

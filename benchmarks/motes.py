@@ -13,10 +13,10 @@ Each run (model, seed) writes a file; those that are there are not made again.
 
 from __future__ import annotations
 
-import argparse
 import runpy
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -36,7 +36,7 @@ from tidegate.train.trained import train_model
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "anomaly"
-RESULTS = Path(__file__).parent / "results" / "motes"
+RESULTS = runs.RESULTS / "motes"
 MODELS = ("gru", "lstm", "forest", "gaussian")
 TITLES = {
     "gru": "GRU, surprise",
@@ -76,18 +76,11 @@ class MotesRun(msgspec.Struct, frozen=True, kw_only=True):
 
 def main() -> None:
     """Make the runs that are missing, or print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = runs.arguments(__doc__, seeds=[0, 1, 2, 3, 4], quick="two epochs")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--csv", type=Path, metavar="FILE", help="readings that are here already")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="of the runs' files")
-    parser.add_argument("--quick", action="store_true", help="seconds: two epochs")
-    parser.add_argument("--table", action="store_true", help="print the runs that there are")
     options = parser.parse_args()
-    build = ROOT / "build"
-    out = options.out or (build / "motes-quick" if options.quick else RESULTS)
+    out = runs.folder_of(options, RESULTS)
     if options.table:
         print(table(out))
         return
@@ -96,7 +89,7 @@ def main() -> None:
         quick = msgspec.structs.replace(config.train, epochs=2)
         config = msgspec.structs.replace(config, train=quick)
     readings = pl.read_csv(options.csv or fetch("motes", progress=print) / "motes.csv")
-    path = (build / "motes.parquet").resolve()
+    path = (ROOT / "build" / "motes.parquet").resolve()
     path.parent.mkdir(exist_ok=True)
     # Other examples have a module of this name, too.
     example = runpy.run_path(str(EXAMPLE / "events.py"))
@@ -106,11 +99,8 @@ def main() -> None:
     for model in options.models:
         for seed in options.seeds if model in SEEDED else [0]:
             file = out / f"{model}-seed{seed}.json"
-            if file.exists():
-                continue
-            run = make(model, seed, config)
-            runs.save(file, run)
-            print(f"{file.stem}: average precision {run.test['average_precision']:.3f}")
+            its = partial(make, model, seed, config)
+            runs.once(file, its, lambda run: f"{run.test['average_precision']:.3f}")
     print(table(out))
 
 

@@ -19,10 +19,10 @@ run at most.
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +48,7 @@ from tidegate.train.progress import Listener
 from tidegate.train.repeatable import repeatable
 
 K = 20
-HERE = Path(__file__).parent
-RESULTS = HERE / "results" / "movielens"
+RESULTS = runs.RESULTS / "movielens"
 PARTS = ("train", "valid", "test")
 SHARES = (0.8, 0.9)
 """Of all ratings, by time, are before the validation and the test part."""
@@ -218,17 +217,11 @@ def cut(ratings: pl.DataFrame, begin: float, end: float) -> Part:
 
 def main() -> None:
     """Make the runs that are missing, or print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = runs.arguments(__doc__, seeds=[0, 1, 2, 3, 4], quick="some users, small models")
     models = [*RULES, *LOSSES]
     parser.add_argument("--models", nargs="+", choices=models, default=[*RULES, "gru"])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="of the runs' files")
-    parser.add_argument("--quick", action="store_true", help="seconds: some users, small models")
-    parser.add_argument("--table", action="store_true", help="print the runs that there are")
     options = parser.parse_args()
-    out = options.out or (HERE.parent / "build" / "movielens-quick" if options.quick else RESULTS)
+    out = runs.folder_of(options, RESULTS)
     if options.table:
         print(table(out))
         return
@@ -242,15 +235,11 @@ def main() -> None:
         for model in options.models:
             for seed in options.seeds if model in LOSSES else [0]:
                 path = out / f"{model.replace(' ', '-')}-seed{seed}.json"
-                if path.exists():
-                    continue
-                if model in RULES:
-                    run = of_rule(model, data)
-                else:
-                    its = msgspec.structs.replace(settings, seed=seed)
-                    run = of_network(model, data, units, its, bar)
-                runs.save(path, run)
-                print(f"{path.stem}: recall {run.test.all.recall:.3f}", flush=True)
+                its = partial(of_rule, model, data)
+                if model in LOSSES:
+                    own = msgspec.structs.replace(settings, seed=seed)
+                    its = partial(of_network, model, data, units, own, bar)
+                runs.once(path, its, lambda run: f"recall {run.test.all.recall:.3f}")
     print(table(out))
 
 

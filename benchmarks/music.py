@@ -17,10 +17,10 @@ one run at most.
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +59,7 @@ CHUNG = {
     ("nottingham", "rnn"): 3.13,
 }
 """Test nats that the paper reports."""
-HERE = Path(__file__).parent
-RESULTS = HERE / "results" / "music"
+RESULTS = runs.RESULTS / "music"
 
 Piece = NDArray[np.float32]
 """(T, 88): 1 where a key sounds."""
@@ -190,18 +189,12 @@ class Model(nn.Module):
 
 def main() -> None:
     """Make the runs that are missing, or print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = runs.arguments(__doc__, seeds=[0, 1, 2], quick="a few frames, small models")
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="with the .mat files")
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--models", nargs="+", choices=UNITS, default=["gru"])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="of the runs' files")
-    parser.add_argument("--quick", action="store_true", help="seconds: a few frames, small models")
-    parser.add_argument("--table", action="store_true", help="print the runs that there are")
     options = parser.parse_args()
-    out = options.out or (HERE.parent / "build" / "music-quick" if options.quick else RESULTS)
+    out = runs.folder_of(options, RESULTS)
     if options.table:
         print(table(out))
         return
@@ -217,11 +210,8 @@ def main() -> None:
                 for seed in options.seeds:
                     units = 8 if options.quick else UNITS[model]
                     path = out / f"{name}-{model}-{units}-seed{seed}.json"
-                    if path.exists():
-                        continue
-                    run = make(name, parts, model, units, seed, plan, bar)
-                    runs.save(path, run)
-                    print(f"{path.stem}: {run.test:.3f} ({run.validation:.3f} on validation)")
+                    its = partial(make, name, parts, model, units, seed, plan, bar)
+                    runs.once(path, its, lambda run: f"{run.test:.3f}")
     print(table(out))
 
 

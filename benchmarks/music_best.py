@@ -17,10 +17,10 @@ one run at most.
 
 from __future__ import annotations
 
-import argparse
 import math
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -41,7 +41,7 @@ from tidegate.train.schedules import learning_rate
 SIZES = ("small", "large")
 TCN = {"jsb": 8.10, "nottingham": 3.07}
 """Test nats of a temporal convolution (S. Bai, J. Z. Kolter, V. Koltun, 2018)."""
-RESULTS = music.HERE / "results" / "music-best"
+RESULTS = runs.RESULTS / "music-best"
 
 
 class Recipe(msgspec.Struct, frozen=True):
@@ -141,19 +141,12 @@ class Model(nn.Module):
 
 def main() -> None:
     """Make the runs that are missing, or print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = runs.arguments(__doc__, seeds=[0, 1, 2, 3, 4], quick="a few frames, small models")
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="with the .mat files")
     parser.add_argument("--sets", nargs="+", choices=music.SETS, default=list(music.SETS))
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="of the runs' files")
-    parser.add_argument("--quick", action="store_true", help="seconds: a few frames, small models")
-    parser.add_argument("--table", action="store_true", help="print the runs that there are")
     options = parser.parse_args()
-    quick = music.HERE.parent / "build" / "music-best-quick"
-    out = options.out or (quick if options.quick else RESULTS)
+    out = runs.folder_of(options, RESULTS)
     if options.table:
         print(table(out))
         return
@@ -171,11 +164,8 @@ def main() -> None:
                     recipe = msgspec.structs.replace(recipe, units=8, settings=epochs)
                 for seed in options.seeds:
                     path = out / f"{name}-{size}-{recipe.units}-seed{seed}.json"
-                    if path.exists():
-                        continue
-                    run = make(name, size, recipe, parts, seed, bar)
-                    runs.save(path, run)
-                    print(f"{path.stem}: {run.test:.3f} ({run.validation:.3f} on validation)")
+                    its = partial(make, name, size, recipe, parts, seed, bar)
+                    runs.once(path, its, lambda run: f"{run.test:.3f}")
     print(table(out))
 
 

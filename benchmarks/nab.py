@@ -29,12 +29,12 @@ run that was interrupted is kept in ``build/nab``, file by file.
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -68,7 +68,7 @@ FILES = (
     "rogue_agent_key_updown",
 )
 HERE = Path(__file__).parent
-RESULTS = HERE / "results" / "nab"
+RESULTS = runs.RESULTS / "nab"
 CACHE = HERE.parent / "build" / "nab"
 
 Floats = NDArray[np.float64]
@@ -172,21 +172,14 @@ class NabRun(msgspec.Struct, frozen=True, kw_only=True):
 
 def main() -> None:
     """Make the runs that are missing, or print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = runs.arguments(__doc__, seeds=[0, 1, 2, 3, 4], quick="a small, poor model")
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="with NAB's files")
     parser.add_argument(
         "--detectors", nargs="+", choices=DETECTORS, default=["gaussian", "range", "gru"]
     )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="of the runs' files")
     parser.add_argument("--cache", type=Path, metavar="FOLDER", help="of what is done of a run")
-    parser.add_argument("--quick", action="store_true", help="seconds: a small, poor model")
-    parser.add_argument("--table", action="store_true", help="print the runs that there are")
     options = parser.parse_args()
-    quick = HERE.parent / "build" / "nab-quick"
-    out = options.out or (quick if options.quick else RESULTS)
+    out = runs.folder_of(options, RESULTS)
     if options.table:
         print(table(out))
         return
@@ -196,12 +189,9 @@ def main() -> None:
     for detector in options.detectors:
         for seed in options.seeds if detector in SEEDED else [0]:
             path = out / f"{detector}-seed{seed}.json"
-            if path.exists():
-                continue
-            cache = (options.cache or (quick if options.quick else CACHE)) / path.stem
-            run = make(detector, seed, series, learning, cache)
-            runs.save(path, run)
-            print(f"{path.stem}: {run.score:.1f}")
+            cache = (options.cache or (out if options.quick else CACHE)) / path.stem
+            its = partial(make, detector, seed, series, learning, cache)
+            runs.once(path, its, lambda run: f"{run.score:.1f}")
     print(table(out))
 
 

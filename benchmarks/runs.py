@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,20 +20,25 @@ from tidegate.cli.exits import told
 from tidegate.errors import InputError, TidegateError
 
 __all__ = [
+    "RESULTS",
     "Place",
     "Run",
+    "arguments",
+    "folder_of",
     "folder_with",
     "markdown",
+    "once",
     "parameters",
     "progress",
     "read",
-    "save",
     "script",
     "spread",
     "watched",
 ]
 
-_R = TypeVar("_R", bound="Run")
+RESULTS = Path(__file__).parent / "results"
+
+_R = TypeVar("_R", bound=msgspec.Struct)
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -111,9 +117,32 @@ def folder_with(folder: Path | None, names: Sequence[str], hint: str) -> Path:
     return folder
 
 
-def save(path: Path, run: Run) -> None:
-    """Write a run's file, whole or not at all."""
+def arguments(doc: str | None, seeds: Sequence[int], quick: str) -> argparse.ArgumentParser:
+    """Return the arguments that scripts share: seeds, folder, and a quick way, which is told."""
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=seeds)
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="of the runs' files")
+    parser.add_argument("--quick", action="store_true", help=f"to see it run: {quick}")
+    parser.add_argument("--table", action="store_true", help="print the runs that there are")
+    return parser
+
+
+def folder_of(options: argparse.Namespace, results: Path) -> Path:
+    """Return the folder of the runs; of quick ones, another than that of the results."""
+    quick = RESULTS.parent.parent / "build" / f"{results.name}-quick"
+    folder: Path = options.out or (quick if options.quick else results)
+    return folder
+
+
+def once(path: Path, make: Callable[[], _R], figure: Callable[[_R], str]) -> None:
+    """Make a run, save it and print its figure, if there is no file of it."""
+    if path.exists():
+        return
+    run = make()
     results.save(path, run)
+    print(f"{path.stem}: {figure(run)}", flush=True)
 
 
 def read(folder: Path, kind: type[_R]) -> list[_R]:

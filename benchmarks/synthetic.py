@@ -127,6 +127,11 @@ def error(model: nn.Module, problem: Problem, given: Tensor, wanted: Tensor) -> 
     return sum(len(x) * float(problem.loss(model(x), y)) for x, y in parts) / len(given)
 
 
+def said(run: SyntheticRun) -> str:
+    """Write the figures of a run in a line."""
+    return f"{run.test:.2g} after {run.steps} steps"
+
+
 def train(
     model: nn.Module,
     problem: Problem,

@@ -14,8 +14,8 @@ Each run (model, seed) writes a file; those that are there are not made again.
 
 from __future__ import annotations
 
-import argparse
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,7 @@ from tidegate.data import datasets, ts
 from tidegate.estimators import RecurrentClassifier
 from tidegate.train import Augment
 
-HERE = Path(__file__).parent
-RESULTS = HERE / "results" / "vowels"
+RESULTS = runs.RESULTS / "vowels"
 UNITS = 64
 MEMBERS = {"grus": 10}
 """Networks whose probabilities are averaged; of all others it is one."""
@@ -85,17 +84,11 @@ class VowelsRun(runs.Run, frozen=True, kw_only=True):
 
 def main() -> None:
     """Make the runs that are missing, or print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = runs.arguments(__doc__, seeds=[0, 1, 2, 3, 4], quick="a few epochs, small models")
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="with train.ts and test.ts")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="of the runs' files")
-    parser.add_argument("--quick", action="store_true", help="seconds: a few epochs, small models")
-    parser.add_argument("--table", action="store_true", help="print the runs that there are")
     options = parser.parse_args()
-    out = options.out or (HERE.parent / "build" / "vowels-quick" if options.quick else RESULTS)
+    out = runs.folder_of(options, RESULTS)
     if not options.table:
         folder = options.data or datasets.fetch("vowels")
         train, test = (ts.read(folder / f"{part}.ts") for part in ("train", "test"))
@@ -103,11 +96,8 @@ def main() -> None:
         for model in options.models:
             for seed in options.seeds:
                 path = out / f"{model}-{units}-seed{seed}.json"
-                if path.exists():
-                    continue
-                run = make(model, units, seed, train, test, common)
-                runs.save(path, run)
-                print(f"{path.stem}: {run.accuracy:.2%}", flush=True)
+                its = partial(make, model, units, seed, train, test, common)
+                runs.once(path, its, lambda run: f"{run.accuracy:.2%}")
     print(table(out))
 
 

@@ -9,9 +9,10 @@ import msgspec
 import numpy as np
 import polars as pl
 import pytest
-import runs
 from numpy.typing import NDArray
 from rich.progress import Progress
+
+from tidegate.bench import results
 
 ROOT = Path(__file__).parents[2]
 
@@ -80,7 +81,7 @@ def test_a_network_learns_and_its_figures_are_kept(
     assert made[0].valid.n == made[1].valid.n > 0
     assert made[1].chosen.keys() == {"backoff"}
     for run in made:
-        runs.save(tmp_path / f"{run.model}.json", run)
+        results.save(tmp_path / f"{run.model}.json", run)
     shown = movielens.table(tmp_path).splitlines()
     assert [line.split(" | ")[0] for line in shown[2:]] == [
         "| popularity",
