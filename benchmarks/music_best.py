@@ -77,7 +77,7 @@ def _settings(rate: float, epochs: int, decay: float = 0.1, ema: float = 0.998) 
 RECIPES = {
     ("jsb", "small"): Recipe(62, 24, 0.05, 0.35, 0.2, 8, _settings(0.01, 200, ema=0.995)),
     ("jsb", "large"): Recipe(300, 64, 0.1, 0.6, 0.5, 8, _settings(0.005, 450, decay=0.3)),
-    ("nottingham", "small"): Recipe(62, 24, 0.0, 0.1, 0.05, 4, _settings(0.01, 240, decay=0.05)),
+    ("nottingham", "small"): Recipe(62, 24, 0.0, 0.05, 0.0, 4, _settings(0.01, 400, decay=0.05)),
     ("nottingham", "large"): Recipe(300, 48, 0.05, 0.25, 0.3, 4, _settings(0.005, 80)),
 }
 
