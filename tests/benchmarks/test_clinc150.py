@@ -66,6 +66,20 @@ def test_a_word_that_was_never_seen_is_read_by_its_parts() -> None:
     assert not torch.allclose(first, other)
 
 
+def test_vectors_move_to_where_the_loss_is_worse_and_back() -> None:
+    torch.manual_seed(0)
+    settings = clinc150.Settings(units=4, width=8, dropout=0.0, word_dropout=0.0)
+    model = clinc150.Model("gru", ["go", "now"], 3, settings)
+    batch = clinc150.Utterances([["go", "now"], ["wait"]], torch.tensor([0, 2]))
+    before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    loss = clinc150.learn(model, batch, settings)
+    with clinc150.worsened(model, 0.01):
+        assert clinc150.learn(model, batch, settings) > loss
+        moved = (model.grams.weight - before["grams.weight"]).norm()
+        assert moved.item() == pytest.approx(0.01, rel=1e-3)
+    assert all(torch.equal(weight, before[name]) for name, weight in model.named_parameters())
+
+
 def test_quick_runs_make_what_is_missing(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     arguments = ("--quick", "--data", data, "--out", out, "--seeds")
