@@ -198,6 +198,11 @@ class Client(threading.Thread):
         self._stop_by = time.monotonic() + 3.0
         self._stop_asked.set()
 
+    @property
+    def at_a_loss(self) -> bool:
+        """Whether a session cannot go on: its next event is neither taken nor answered."""
+        return any(stream.broken for stream in self._streams)
+
     def run(self) -> None:
         with contextlib.ExitStack() as ends:
             ends.callback(self._disconnect)

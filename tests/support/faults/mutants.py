@@ -45,7 +45,7 @@ class Mutant:
     answered : bool
         Whether it is to die just after an answer has left, or just before.
     deaths : int
-        How often: for what shows only if the death meets the right moment.
+        How often at most: for what shows only if the death meets the right moment.
     """
 
     name: str
