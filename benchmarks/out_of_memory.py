@@ -173,7 +173,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
-        "--out", type=Path, default=HERE / "results" / "out-of-memory-intel-xeon.json"
+        "--out", type=Path, default=HERE / "results" / "out-of-memory-amd-epyc.json"
     )
     parser.add_argument("--run", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
