@@ -33,6 +33,9 @@ def child(source: str, *arguments: object, **environment: str) -> Iterator[subpr
     """Run a program beside this one; it is killed in the end if it still runs."""
     command = [sys.executable, "-c", textwrap.dedent(source), *map(str, arguments)]
     pipe, environ = subprocess.PIPE, {**os.environ, **environment}
+    if "LD_PRELOAD" in os.environ and "LD_PRELOAD" in environment:
+        # A sanitizer's library has to be the first.
+        environ["LD_PRELOAD"] = f"{os.environ['LD_PRELOAD']}:{environment['LD_PRELOAD']}"
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environ) as process:
         try:
             yield process
