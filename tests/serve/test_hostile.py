@@ -178,6 +178,19 @@ def test_a_drain_closes_web_sockets(
     assert server.process.returncode == 0
 
 
+def test_a_client_that_does_not_close_its_web_socket_holds_up_no_drain(
+    start: Callable[..., Any], payload: Callable[..., dict[str, Any]]
+) -> None:
+    server = start()
+    with web_socket(server) as client:
+        client.sendall(frame(payload(session="a")))
+        assert read_frame(client)[0] == 1
+        server.process.terminate()
+        server.process.communicate(timeout=30)
+        assert read_frame(client)[0] == 8
+    assert server.process.returncode == 0
+
+
 # HTTP/2
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from granian import rsgi
 
 from tidegate.errors import InputError, OverloadError, TidegateError
 from tidegate.metrics import Distribution
@@ -16,12 +19,17 @@ from tidegate.serve.waits import Waits
 if TYPE_CHECKING:
     from tidegate.serve.model import Model
 
-__all__ = ["answer"]
+__all__ = ["answer", "closed"]
 
 _AHEAD = 16
 """Frames of one connection that are on their way; further ones wait in the network."""
 
+_CLOSING_SECONDS = 1.0
+"""How long a client that is told of a drain has, to close as well."""
+
 _CLOSE, _BYTES = 0, 1
+_Closed: type[Exception] = vars(rsgi)["ProtocolClosed"]
+_Busy: type[Exception] = vars(rsgi)["ProtocolError"]
 
 
 class _Running(NamedTuple):
@@ -83,6 +91,21 @@ async def answer(
             await sending
     finally:
         sending.cancel()
+
+
+async def closed(transport: Any) -> None:
+    """Wait until the client has closed, too, or for a second: then it has been told.
+
+    The frame that closes leaves in granian's own threads, and with the process they would end.
+    """
+    with contextlib.suppress(_Closed, TimeoutError):
+        async with asyncio.timeout(_CLOSING_SECONDS):
+            while True:
+                try:
+                    if (await transport.receive()).kind == _CLOSE:
+                        return
+                except _Busy:
+                    await asyncio.sleep(0.001)  # what was cancelled still holds the connection
 
 
 def _forget(sending: asyncio.Future[None]) -> None:
