@@ -335,11 +335,13 @@ class App:
         except (_Closed, asyncio.CancelledError, TimeoutError):
             _log.debug("a client left its WebSocket, or does not take its answers")
         finally:
-            proto.close(1001 if model.draining else None)
-            if model.draining:
-                await sockets.closed(transport)
-            self.end()
-            self._metrics.websocket_connections.inc(-1)
+            try:
+                proto.close(1001 if model.draining else None)
+                if model.draining:
+                    await sockets.closed(transport)
+            finally:
+                self.end()
+                self._metrics.websocket_connections.inc(-1)
 
     # What all of them need
 
