@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import runs
 import torch
+from hourly import HOURS, write_file
 
 from tidegate.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "benchmarks" / "etth1.py"
-HOURS = sum(etth1.QUICK.months) * etth1.MONTH
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -28,12 +28,7 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = tmp_path_factory.mktemp("data")
-    hours = np.arange(HOURS + 5)
-    waves = np.sin(2 * np.pi * hours[:, None] / 24 + np.arange(7))
-    noise = np.random.default_rng(0).normal(size=waves.shape)
-    lines = [",".join(["date", *"abcdefg"])]
-    lines += [f"{at},{','.join(map(str, row))}" for at, row in enumerate(5 + waves + 0.1 * noise)]
-    (found / etth1.FILE).write_text("\n".join(lines) + "\n")
+    write_file(found)
     return found
 
 
