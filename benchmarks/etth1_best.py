@@ -183,7 +183,7 @@ class Model(nn.Module):
 
 def main() -> None:
     """Make the runs that are missing, or print the table."""
-    parser = runs.arguments(__doc__, seeds=[0, 1, 2, 3], quick="few hours, small models")
+    parser = runs.arguments(__doc__, seeds=[0, 1, 2, 3, 4], quick="few hours, small models")
     parser.add_argument("--data", type=Path, metavar="FOLDER", help=f"with {etth1.FILE}")
     options = parser.parse_args()
     out = runs.folder_of(options, RESULTS)
