@@ -29,7 +29,7 @@ check: $(READY) ## The C core under sanitizers, on every instruction set, NEON e
 examples: $(READY) ## Every example on all of its data: trained, reported on, served = scored? (about 20 minutes of a core)
 	@scripts/examples $(EXAMPLES)
 
-soak: $(READY) ## Kills, faults and a million events, then a million sessions; prints what was lost (about 40 minutes)
+soak: $(READY) ## Kills, faults and a million events, then a million sessions; prints what was lost (8 to 40 minutes)
 	@PYTHONPATH=tests/support $(BIN)/python -m faults.soak $(SOAK)
 
 lint: $(READY) ## Formatting, lint, types and import contracts alone
