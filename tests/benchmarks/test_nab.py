@@ -1,4 +1,4 @@
-"""What a score is made of, by hand, and the script from files to a table."""
+"""The script, from files to a table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import nab
 import numpy as np
 import pytest
-from scipy.stats import norm
+import runs
 
 from tidegate.errors import InputError
 
@@ -47,32 +47,6 @@ def test_windows_become_rows(data: Path) -> None:
         assert each.times[1] - each.times[0] == 300
 
 
-def test_the_windowed_gaussian_knows_the_values_before(data: Path) -> None:
-    series = nab.read(data)["nyc_taxi"]
-    scores = nab.gaussian(series, 0, nab.Learning())
-    seen = series.values[:200]
-    tail = norm.sf(abs(series.values[200] - seen.mean()) / seen.std())
-    assert scores[200] == pytest.approx(1 - tail, abs=1e-12)
-    assert scores[0] == 0.0
-
-
-def test_no_row_is_learned_from_before_it_is_scored(data: Path) -> None:
-    series = nab.read(data)["nyc_taxi"]
-    rows, learning = nab.features(series), nab.Learning(units=4, first=3, windows=2, every=50)
-    found = nab.surprise(rows, 0, learning)
-    changed = rows.copy()
-    changed[260:] = 0.0
-    np.testing.assert_array_equal(nab.surprise(changed, 0, learning)[:260], found[:260])
-    assert not np.array_equal(nab.surprise(changed, 0, learning)[260:], found[260:])
-
-
-def test_the_forest_finds_what_stands_out(data: Path) -> None:
-    series = nab.read(data)["nyc_taxi"]
-    short = nab.Series(series.times[:206], series.values[:206], series.labels)
-    scores = nab.rrcf(short, 0, nab.Learning())
-    assert 200 <= scores.argmax() <= 205
-
-
 def test_quick_runs_make_what_is_missing(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     options = ("--data", data, "--quick", "--out", out, "--cache", tmp_path / "cache")
@@ -86,7 +60,7 @@ def test_quick_runs_make_what_is_missing(data: Path, tmp_path: Path) -> None:
         "range-seed0",
         "gru-seed0",
     ]
-    gaussian, gru, outside = nab.read_runs(out)
+    gaussian, gru, outside = runs.read(out, nab.NabRun)
     assert [each.detector for each in (gaussian, gru, outside)] == ["gaussian", "gru", "range"]
     # What stands so far out is found wherever it begins.
     assert gaussian.found == outside.found == 7
