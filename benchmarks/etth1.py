@@ -3,12 +3,7 @@
     .venv/bin/python benchmarks/etth1.py --data FOLDER
     .venv/bin/python benchmarks/etth1.py --table
 
-FOLDER holds ``ETTh1.csv`` (Zhou et al. 2021): oil temperature and loads of a transformer. The
-protocol is that of Zeng et al. (2023): training, validation and test are the first 12, 4 and 4
-months of 30 days, every series is standardised by its training part, and a forecast is made at
-every hour from which all its hours lie in the test part. Figures are the mean squared and the mean
-absolute error over all hours, series and forecasts, standardised. What is known before a part
-begins may be read, but not learned from.
+File, protocol and errors are those of etth1_protocol.py.
 
 Each series, and each hour of the day, is a session of its own, with the weights in common: its
 event is one day, as 24 hourly values and how far the newest stands from its level, and its memory
@@ -19,7 +14,8 @@ layer. Several such networks, which begin differently, are trained side by side,
 averaged: together they are one layer whose matrices are zero but for blocks.
 
 One model forecasts 720 hours, of which the shorter horizons are the beginning. When to stop is
-chosen by validation, by the mean of the four horizons' squared errors, and the test looked at once.
+chosen by validation, by the mean of the four horizons' squared errors. What was seen of the test
+part before this model was settled is in docs/results.md.
 
 Each run (seed) writes a file; those that are there are not made again, so Ctrl-C loses one run at
 most.
@@ -27,29 +23,23 @@ most.
 
 from __future__ import annotations
 
-import csv
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import etth1_protocol as protocol
 import msgspec
 import numpy as np
 import runs
 import torch
-from numpy.typing import NDArray
+from etth1_protocol import DAY, Errors, Record, Sums, naive, origins
 from rich.progress import Progress
 from torch import Tensor, nn
 
-from tidegate.errors import InputError
 from tidegate.nn import GRU
 from tidegate.train.repeatable import repeatable
 
-FILE = "ETTh1.csv"
-WHERE = "get ETT-small/ETTh1.csv of https://github.com/zhouhaoyi/ETDataset"
-MONTH = 30 * 24
-DAY = 24
 DLINEAR = {96: 0.375, 192: 0.405, 336: 0.439, 720: 0.472}
 """Mean squared errors of Zeng et al. 2023, with 336 hours of look-back."""
 PATCHTST = {96: 0.370, 192: 0.413, 336: 0.422, 720: 0.447}
@@ -122,13 +112,6 @@ QUICK = Settings(
 )
 
 
-class Errors(msgspec.Struct, frozen=True):
-    """Mean squared and mean absolute error."""
-
-    mse: float
-    mae: float
-
-
 class Horizon(msgspec.Struct, frozen=True):
     """How good forecasts of so many hours are: the model's, and on the test the naive ones'."""
 
@@ -155,25 +138,6 @@ class EttRun(runs.Run, frozen=True, kw_only=True):
     settings: Settings
     curve: list[tuple[int, float]]
     horizons: list[Horizon]
-
-
-@dataclass(frozen=True)
-class Record:
-    """The seven series.
-
-    Parameters
-    ----------
-    values : float32 tensor (7, hours)
-        Standardised.
-    level : float32 tensor (7, hours)
-        The running mean, up to each hour.
-    bounds : tuple of int
-        Hours at which training, validation and test end.
-    """
-
-    values: Tensor
-    level: Tensor
-    bounds: tuple[int, int, int]
 
 
 class Model(nn.Module):
@@ -204,12 +168,12 @@ class Model(nn.Module):
 def main() -> None:
     """Make the runs that are missing, or print the table."""
     parser = runs.arguments(__doc__, seeds=[0, 1, 2, 3, 4], quick="few hours, a small model")
-    parser.add_argument("--data", type=Path, metavar="FOLDER", help=f"with {FILE}")
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help=f"with {protocol.FILE}")
     options = parser.parse_args()
     out = runs.folder_of(options, RESULTS)
     settings = QUICK if options.quick else Settings()
     if not options.table:
-        record = read(runs.folder_with(options.data, [FILE], WHERE) / FILE, settings)
+        record = protocol.read(options.data, settings.months, settings.level)
         with runs.progress() as bar:
             for seed in options.seeds:
                 path = out / f"gru-seed{seed}.json"
@@ -220,54 +184,6 @@ def main() -> None:
 def said(run: EttRun) -> str:
     """Write the figures of a run in a line."""
     return ", ".join(f"{each.test.mse:.4f}" for each in run.horizons)
-
-
-def read(path: Path, settings: Settings) -> Record:
-    """Read the series and standardise them by the training part.
-
-    Raises
-    ------
-    InputError
-        ``bad_data``: not the file.
-    """
-    ends = np.cumsum(settings.months) * MONTH
-    try:
-        with path.open(newline="") as file:
-            lines = list(csv.reader(file))[1 : ends[-1] + 1]
-        raw = np.array([[float(cell) for cell in line[1:]] for line in lines])
-    except (OSError, ValueError) as error:
-        raise _bad_data(path, str(error)) from error
-    if raw.ndim != 2 or len(raw) < ends[-1]:
-        raise _bad_data(path, f"it does not have {ends[-1]:,} hours")
-    known = raw[: ends[0]]
-    values = (raw - known.mean(axis=0)) / known.std(axis=0)
-    bounds = (int(ends[0]), int(ends[1]), int(ends[2]))
-    return Record(_series(values), _series(running_mean(values, settings.level)), bounds)
-
-
-def _series(values: NDArray[np.float64]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values.T, dtype=np.float32))
-
-
-def _bad_data(path: Path, message: str) -> InputError:
-    return InputError("bad_data", message, field=path.name, hint="fetch it again")
-
-
-def running_mean(values: NDArray[np.float64], hours: int) -> NDArray[np.float64]:
-    """Return the mean up to each hour: of all values at first, then one that forgets.
-
-    Parameters
-    ----------
-    values : float64 array (hours, series)
-        Of each hour.
-    hours : int
-        After so many, each new value moves the mean by one part in so many.
-    """
-    means, mean = np.empty_like(values), np.zeros(values.shape[1])
-    for hour, value in enumerate(values):
-        mean = mean + (value - mean) / min(hour + 1, hours)
-        means[hour] = mean
-    return means
 
 
 def days_of(record: Record, series: Tensor, hours: Tensor) -> Tensor:
@@ -403,11 +319,6 @@ def forecasts(model: nn.Module, record: Record, hours: Tensor) -> Iterator[tuple
     model.train(was_training)
 
 
-def origins(record: Record, part: int, horizon: int) -> Tensor:
-    """Return the hours from which a part is forecast, all of it known: 1, validation; 2, test."""
-    return torch.arange(record.bounds[part - 1] - 1, record.bounds[part] - horizon)
-
-
 def measure(
     model: nn.Module, record: Record, part: int, horizons: Sequence[int]
 ) -> dict[int, Errors]:
@@ -418,34 +329,6 @@ def measure(
             whole = hours <= origins(record, part, horizon)[-1]
             sums[horizon].add(record, hours[whole], found[:, whole, :horizon])
     return {horizon: each.errors() for horizon, each in sums.items()}
-
-
-def naive(record: Record, part: int, horizon: int, season: int) -> Errors:
-    """Return the errors of forecasting the value of a season ago."""
-    hours, back = origins(record, part, horizon), torch.arange(horizon) % season - season + 1
-    sums = Sums()
-    sums.add(record, hours, record.values[:, hours[:, None] + back])
-    return sums.errors()
-
-
-class Sums:
-    """Errors, added up."""
-
-    def __init__(self) -> None:
-        self.squares = self.sizes = 0.0
-        self.count = 0
-
-    def add(self, record: Record, hours: Tensor, found: Tensor) -> None:
-        """Add those of forecasts (7, n, horizon) made at some hours, (n,)."""
-        ahead = hours[:, None] + torch.arange(1, found.shape[2] + 1)
-        errors = found - record.values[:, ahead]
-        self.squares += errors.square().sum(dtype=torch.float64).item()
-        self.sizes += errors.abs().sum(dtype=torch.float64).item()
-        self.count += errors.numel()
-
-    def errors(self) -> Errors:
-        """Return the means."""
-        return Errors(self.squares / self.count, self.sizes / self.count)
 
 
 def table(folder: Path) -> str:

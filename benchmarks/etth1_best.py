@@ -3,16 +3,16 @@
     .venv/bin/python benchmarks/etth1_best.py --data FOLDER
     .venv/bin/python benchmarks/etth1_best.py --table
 
-File, protocol and errors are those of ``etth1.py``, and so is the first of two models: its memory
-is carried over the whole record, and one model of a seed answers all horizons. The second reads the
-last 720 hours anew for every forecast, as segments above the newest value: a linear layer and a GRU
-take them in, and the same GRU makes one step for each segment to come, whose event says which it is
-and of which series (S. Lin et al., "SegRNN: Segment recurrent neural network for long-term time
-series forecasting", 2023). A model is made for each horizon. The two forecasts are averaged, each
-with half of the weight.
+File, protocol and errors are those of etth1_protocol.py. The first of two models is that of
+etth1.py: its memory is carried over the whole record, and one of a seed answers all horizons. The
+second reads the last 720 hours anew for every forecast, as segments above the newest value: a
+linear layer and a GRU take them in, and the same GRU makes one step for each segment to come, whose
+event says which it is and of which series (S. Lin et al., "SegRNN: Segment recurrent neural network
+for long-term time series forecasting", 2023). A model is made for each horizon. The two forecasts
+are averaged, each with half of the weight.
 
-The epoch is chosen by the averaged forecast's squared error on validation; the test part is looked
-at once, afterwards.
+The epoch is chosen by the averaged forecast's squared error on validation. What was seen of the
+test part before these models were settled is in docs/results.md.
 
 Each run (horizon, seed) writes a file; those that are there are not made again, so Ctrl-C loses one
 run at most.
@@ -26,10 +26,11 @@ from functools import cache, partial
 from pathlib import Path
 
 import etth1
+import etth1_protocol as protocol
 import msgspec
 import runs
 import torch
-from etth1 import DAY, Errors, Record, Sums
+from etth1_protocol import DAY, Errors, Record, Sums, origins
 from rich.progress import Progress
 from torch import Tensor, nn
 
@@ -135,7 +136,7 @@ class Carried(msgspec.Struct, frozen=True):
 
     def of(self, record: Record, part: int, hours: int) -> Tensor:
         """Return the forecasts of a part, so many hours ahead."""
-        return self.parts[part][:, : len(etth1.origins(record, part, hours)), :hours]
+        return self.parts[part][:, : len(origins(record, part, hours)), :hours]
 
 
 class Segments(nn.Module):
@@ -184,13 +185,12 @@ class Model(nn.Module):
 def main() -> None:
     """Make the runs that are missing, or print the table."""
     parser = runs.arguments(__doc__, seeds=[0, 1, 2, 3, 4], quick="few hours, small models")
-    parser.add_argument("--data", type=Path, metavar="FOLDER", help=f"with {etth1.FILE}")
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help=f"with {protocol.FILE}")
     options = parser.parse_args()
     out = runs.folder_of(options, RESULTS)
     settings, recipe = (etth1.QUICK, QUICK) if options.quick else (etth1.Settings(), Recipe())
     if not options.table:
-        folder = runs.folder_with(options.data, [etth1.FILE], etth1.WHERE)
-        record = etth1.read(folder / etth1.FILE, settings)
+        record = protocol.read(options.data, settings.months, settings.level)
         with runs.progress() as bar:
             for seed in options.seeds:
                 first = cache(partial(carry, record, seed, settings, bar))
@@ -219,7 +219,7 @@ def carry(record: Record, seed: int, settings: etth1.Settings, bar: Progress) ->
 
 
 def _forecasts(model: nn.Module, record: Record, part: int, settings: etth1.Settings) -> Tensor:
-    hours = etth1.origins(record, part, settings.horizons[0])
+    hours = origins(record, part, settings.horizons[0])
     found = torch.empty(len(record.values), len(hours), settings.horizons[-1])
     for at, ahead in etth1.forecasts(model, record, hours):
         found[:, at - hours[0]] = ahead
@@ -283,7 +283,7 @@ def mean(forecasts: tuple[Tensor, Tensor], weight: float = 0.5) -> Tensor:
 def errors(record: Record, part: int, found: Tensor) -> Errors:
     """Return the errors of a part's forecasts (series, n, hours)."""
     sums = Sums()
-    sums.add(record, etth1.origins(record, part, found.shape[2]), found)
+    sums.add(record, origins(record, part, found.shape[2]), found)
     return sums.errors()
 
 
@@ -352,7 +352,7 @@ def forecasts(model: Model, record: Record, part: int, hours: int, recipe: Recip
     model.eval()
     found = [
         model(past_of(record, at, recipe)).mean(dim=0)
-        for at in etth1.origins(record, part, hours).split(256)
+        for at in origins(record, part, hours).split(256)
     ]
     model.train(was_training)
     return torch.cat(found).transpose(0, 1)

@@ -7,29 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-import etth1
 import etth1_best
 import msgspec
 import pytest
 import runs
 import torch
-from hourly import write_file
+from etth1_protocol import MONTH, Record
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "benchmarks" / "etth1_best.py"
 HOURS = 96
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    found = tmp_path_factory.mktemp("data")
-    write_file(found)
-    return found
-
-
-@pytest.fixture(scope="module")
-def record(folder: Path) -> etth1.Record:
-    return etth1.read(folder / etth1.FILE, etth1.QUICK)
 
 
 @pytest.fixture
@@ -39,11 +26,11 @@ def model() -> etth1_best.Model:
 
 
 def test_a_segment_to_come_is_one_step_after_those_that_were_read(
-    record: etth1.Record, model: etth1_best.Model
+    etth1_record: Record, model: etth1_best.Model
 ) -> None:
     member = model.members[0].eval()
-    past = etth1_best.past_of(record, torch.tensor([500, 700]), etth1_best.QUICK)
-    assert torch.equal(past[1, 3], record.values[3, 653:701])
+    past = etth1_best.past_of(etth1_record, torch.tensor([500, 700]), etth1_best.QUICK)
+    assert torch.equal(past[1, 3], etth1_record.values[3, 653:701])
     found = member(past)
     for hour, series, segment in ((0, 0, 0), (1, 6, 7), (0, 2, 5)):
         own = past[hour, series]
@@ -60,15 +47,16 @@ def test_a_segment_to_come_is_one_step_after_those_that_were_read(
 
 
 def test_a_forecast_knows_nothing_that_comes_later(
-    record: etth1.Record, model: etth1_best.Model
+    etth1_record: Record, model: etth1_best.Model
 ) -> None:
     def made(values: torch.Tensor) -> torch.Tensor:
-        changed = etth1.Record(values, record.level, record.bounds)
+        changed = Record(values, etth1_record.level, etth1_record.bounds)
         return etth1_best.forecasts(model, changed, etth1_best.TEST, HOURS, etth1_best.QUICK)
 
-    before, values = made(record.values), record.values.clone()
-    assert before.shape == (7, etth1.MONTH - HOURS + 1, HOURS)
-    values[:, record.bounds[1] + 30 :] = 3.0  # what the 31st forecast is the first to be made after
+    before, values = made(etth1_record.values), etth1_record.values.clone()
+    assert before.shape == (7, MONTH - HOURS + 1, HOURS)
+    # The 31st forecast is the last that is made before.
+    values[:, etth1_record.bounds[1] + 30 :] = 3.0
     after = made(values)
     assert torch.equal(before[:, :31], after[:, :31])
     assert not torch.allclose(before[:, 31], after[:, 31], atol=1e-3)
@@ -76,42 +64,42 @@ def test_a_forecast_knows_nothing_that_comes_later(
 
 @torch.no_grad()
 def test_a_loss_is_that_of_a_loop_over_the_training_part(
-    record: etth1.Record, model: etth1_best.Model
+    etth1_record: Record, model: etth1_best.Model
 ) -> None:
     model.eval()
-    end = record.bounds[0]
+    end = etth1_record.bounds[0]
     at = torch.tensor([400, end - 31])
-    found = model(etth1_best.past_of(record, at, etth1_best.QUICK))
+    found = model(etth1_best.past_of(etth1_record, at, etth1_best.QUICK))
     errors = [
-        (found[:, row, :, :known] - record.values[:, hour + 1 : hour + 1 + known]).abs()
+        (found[:, row, :, :known] - etth1_record.values[:, hour + 1 : hour + 1 + known]).abs()
         for row, (hour, known) in enumerate(zip(at.tolist(), (HOURS, 30), strict=True))
     ]
     right = sum(each.sum() for each in errors) / (7 * (HOURS + 30))
-    loss = etth1_best.loss(model, record, at, HOURS, etth1_best.QUICK)
+    loss = etth1_best.loss(model, etth1_record, at, HOURS, etth1_best.QUICK)
     assert loss.item() == pytest.approx(float(right), rel=1e-5)
-    changed = etth1.Record(record.values.clone(), record.level, record.bounds)
+    changed = Record(etth1_record.values.clone(), etth1_record.level, etth1_record.bounds)
     changed.values[:, end:] = 9.0
     assert torch.equal(loss, etth1_best.loss(model, changed, at, HOURS, etth1_best.QUICK))
 
 
 def test_the_epoch_whose_average_is_best_is_kept(
-    record: etth1.Record, model: etth1_best.Model
+    etth1_record: Record, model: etth1_best.Model
 ) -> None:
     recipe = msgspec.structs.replace(
         etth1_best.QUICK, epochs=20, patience=2, learning_rate=0.1, decay=0.0, averaging=0.5
     )  # nothing is learned after three epochs
-    known = torch.zeros(7, etth1.MONTH - HOURS + 1, HOURS)
+    known = torch.zeros(7, MONTH - HOURS + 1, HOURS)
     seen: list[float] = []
     best = etth1_best.train(
-        model, record, HOURS, recipe, known, lambda _, figure: seen.append(figure)
+        model, etth1_record, HOURS, recipe, known, lambda _, figure: seen.append(figure)
     )
     assert seen.index(min(seen)) + 1 == best == len(seen) - recipe.patience < 18
-    found = etth1_best.forecasts(model, record, etth1_best.VALIDATION, HOURS, recipe)
-    kept = etth1_best.errors(record, etth1_best.VALIDATION, found / 2)
+    found = etth1_best.forecasts(model, etth1_record, etth1_best.VALIDATION, HOURS, recipe)
+    kept = etth1_best.errors(etth1_record, etth1_best.VALIDATION, found / 2)
     assert kept.mse == pytest.approx(min(seen), rel=1e-6)
 
 
-def test_quick_runs_make_what_is_missing(folder: Path, tmp_path: Path) -> None:
+def test_quick_runs_make_what_is_missing(etth1_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
 
     def run(*arguments: str | Path) -> str:
@@ -122,7 +110,7 @@ def test_quick_runs_make_what_is_missing(folder: Path, tmp_path: Path) -> None:
         return done.stdout
 
     made = re.compile(r"^(\S+): \d", re.MULTILINE)
-    options = ("--quick", "--data", folder, "--seeds")
+    options = ("--quick", "--data", etth1_folder, "--seeds")
     assert made.findall(run(*options, "0")) == ["hours012-seed0", "hours096-seed0"]
     (out / "hours012-seed0.json").unlink()
     last = run(*options, "0", "1")

@@ -72,21 +72,24 @@ def test_a_network_learns_and_its_figures_are_kept(
         movielens.SETTINGS, epochs=12, batch_tokens=60, learning_rate=0.02, patience=12
     )
     with Progress(disable=True) as bar:
-        made = [
-            movielens.of_network("gru", data, 16, settings, bar),
-            movielens.of_rule("markov", data),
-            movielens.of_rule("popularity", data),
+        networks = [
+            movielens.of_network(loss, data, 16, settings, bar) for loss in movielens.LOSSES
         ]
-    assert made[0].test.all.recall > made[2].test.all.recall
-    assert made[0].valid.n == made[1].valid.n > 0
-    assert made[1].chosen.keys() == {"backoff"}
+    markov, popular = (movielens.of_rule(name, data) for name in ("markov", "popularity"))
+    for network in networks:
+        assert network.test.all.recall > popular.test.all.recall
+        assert network.valid.n == markov.valid.n > 0
+    assert markov.chosen.keys() == {"backoff"}
+    made = [*networks, markov, popular]
     for run in made:
         results.save(tmp_path / f"{run.model}.json", run)
     shown = movielens.table(tmp_path).splitlines()
     assert [line.split(" | ")[0] for line in shown[2:]] == [
         "| popularity",
-        f"| Markov, backing off (backoff {made[1].chosen['backoff']:g})",
+        f"| Markov, backing off (backoff {markov.chosen['backoff']:g})",
         "| GRU, cross-entropy of all films",
+        "| GRU, cross-entropy of drawn films",
+        "| GRU, BPR-max",
     ]
 
 
