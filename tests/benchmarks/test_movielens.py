@@ -12,7 +12,9 @@ import pytest
 from numpy.typing import NDArray
 from rich.progress import Progress
 
+from tidegate import tasks
 from tidegate.bench import results
+from tidegate.tasks.config import TaskConfig
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,6 +45,17 @@ def test_a_part_foretells_what_comes_in_its_time_from_all_before() -> None:
     part = movielens.cut(ratings, -np.inf, 4.0)  # training: nothing of later
     assert part.table.columns["film"].tolist() == ["x", "y", "x"]
     assert part.counts.tolist() == [True, False, False]
+
+
+def test_an_epoch_is_chosen_by_what_is_measured(ratings: pl.DataFrame) -> None:
+    data = movielens.Data.of(ratings, 16)
+    config = TaskConfig("next_item", field="film", items=movielens.LOSSES["gru"])
+    task = tasks.fit(config, None, data.parts["train"].table, data.schema)
+    watched = movielens.sequences(data, "valid", task)
+    part = data.parts["valid"]
+    counts = part.counts
+    assert 0 < counts.sum() < len(counts) - len(part.table.sessions)  # some is history
+    np.testing.assert_array_equal(np.isfinite(watched.labels), counts)
 
 
 def test_a_film_that_training_never_met_is_a_miss(ratings: pl.DataFrame) -> None:
@@ -76,7 +89,10 @@ def test_a_network_learns_and_its_figures_are_kept(
             movielens.of_network(loss, data, 16, settings, bar) for loss in movielens.LOSSES
         ]
     markov, popular = (movielens.of_rule(name, data) for name in ("markov", "popularity"))
+    films = data.schema.categories[0].size
     for network in networks:
+        # The head's matrix is the embedding's.
+        assert network.parameters - network.parameters_of_layer == films * (16 + 1)
         assert network.test.all.recall > popular.test.all.recall
         assert network.valid.n == markov.valid.n > 0
     assert markov.chosen.keys() == {"backoff"}
